@@ -1,0 +1,514 @@
+"""The contract that all stores share. A store's own module holds only what differs.
+
+To add a store, derive from `Store`, set `format`, write the abstract methods and name the class in
+`_registry.py`; a store of one immutable part per commit derives from `PartStore` instead.
+"""
+
+import json
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Literal, Self, TypeAlias, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._errors import (
+    BusyError,
+    ClosedError,
+    CorruptStoreError,
+    FormatError,
+    ImageIdError,
+    ImageIdTypeError,
+    ReadOnlyError,
+    StoreExistsError,
+    StoreNotFoundError,
+    os_errors,
+)
+from ._files import (
+    TEMPORARY,
+    DiskUsage,
+    WriterLock,
+    disk_usage,
+    remove,
+    sync,
+    write_atomically,
+)
+from ._records import Batch, Image, Images, Labels, check_image, check_label, make_batch
+
+Mode: TypeAlias = Literal["r", "a", "x"]
+Ids: TypeAlias = Sequence[int] | NDArray[np.integer]
+Record: TypeAlias = tuple[Image, int]
+
+HEADER = "store.json"
+LOCK = "store.lock"
+MAX_PROBLEMS_SHOWN = 3
+
+
+def read_header(path: Path) -> tuple[str, int]:
+    """The format and version that the store at `path` says it has.
+
+    Raises `StoreNotFoundError`, `CorruptStoreError`, OSError.
+    """
+    try:
+        header = json.loads((path / HEADER).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreNotFoundError(
+            f"{path}: no store here; create one with mode='x' or mode='a'"
+        ) from None
+    except ValueError:
+        header = None
+    match header:
+        case {"format": str(name), "version": int(version)}:
+            return name, version
+    raise CorruptStoreError(f"{path}: {HEADER} does not name a format and a version; restore it")
+
+
+class Store(ABC):
+    """Images with labels, numbered from 0 in the order they were stored.
+
+    An image is uint8 of shape (H, W) or (H, W, C), 1 <= C <= 4; a label is any int64. One call
+    that stores is one commit: after a crash the store holds exactly the calls that returned, or
+    those and the one in flight, whole. There is one writer at a time and any number of readers;
+    what a reader sees is fixed when it opens the store. Every record carries a checksum.
+
+    path: the store's directory
+    mode: "r" reads (the default), "a" opens or creates, "x" creates
+    durable: what a call has stored has reached the disk when it returns; with False, the
+        operating system
+    verify: check each record read against its checksum
+
+    Raises `StoreExistsError`, `StoreNotFoundError`, `FormatError`, `BusyError`, `ReadOnlyError`,
+    `CorruptStoreError`; ValueError for another mode.
+    """
+
+    format: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    # ---- what a store's own module provides ------------------------------------------------
+
+    @abstractmethod
+    def _create(self) -> None:
+        """Make the files of an empty store in `self.path`, synced if `self.durable`."""
+
+    def _remains_of_creation(self) -> Collection[str]:
+        """Names of files that a `_create` cut short may have left, and that hold no image."""
+        return ()
+
+    @abstractmethod
+    def _own_files(self) -> Collection[str]:
+        """Names of the store's files in its directory."""
+
+    @abstractmethod
+    def _attach(self) -> int:
+        """Open the files and return how many images they hold.
+
+        Called again in another process after `fork` or unpickling, there only for reading.
+        A writer removes here what a crash has left.
+        """
+
+    @abstractmethod
+    def _append(self, batch: Batch) -> None:
+        """Commit `batch`: whole if this returns, and not at all if it raises."""
+
+    @abstractmethod
+    def _read(self, ids: NDArray[np.int64]) -> tuple[Images, Labels]:
+        """The records `ids` (at least one, all present) in that order.
+
+        Images are new arrays, checked if `self._check`; raises `CorruptRecordError`.
+        """
+
+    @abstractmethod
+    def _labels(self) -> Labels:
+        """All labels, (N,), as a new array, checked if `self._check`."""
+
+    @abstractmethod
+    def _compact(self) -> None:
+        """Rewrite many small commits as few. A crash at any instant leaves all records."""
+
+    @abstractmethod
+    def _detach(self) -> None:
+        """Close whatever `_attach` opened."""
+
+    def _read_one(self, image_id: int) -> Record:
+        """One record. A store that knows a shorter way than `_read` overrides this."""
+        images, labels = self._read(np.array([image_id], np.int64))
+        return images[0], int(labels[0])
+
+    def _structure_problems(self) -> list[str]:
+        """What is wrong with the files beyond what reading the records shows.
+
+        May raise `CorruptStoreError` instead.
+        """
+        return []
+
+    # ---- opening and closing ---------------------------------------------------------------
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: Mode = "r",
+        *,
+        durable: bool = True,
+        verify: bool = True,
+    ) -> None:
+        if mode not in ("r", "a", "x"):
+            raise ValueError(
+                f"mode {mode!r}: give 'r' (read), 'a' (open or create) or 'x' (create)"
+            )
+        self.path = Path(path)
+        self.mode: Mode = mode
+        self.durable = durable
+        self._check = verify
+        self._closed = True  # until everything below has worked
+        self._lock: WriterLock | None = None
+        self._mutex = threading.RLock()
+        self._process = os.getpid()
+        with os_errors(self.path):
+            if mode == "r":
+                self._check_header()
+            else:
+                self._open_for_writing()
+            try:
+                self._length = self._attach()
+            except BaseException:
+                self._release()
+                raise
+        self._closed = False
+
+    def _check_header(self) -> None:
+        name, version = read_header(self.path)
+        if (name, version) != (self.format, self.version):
+            raise FormatError(
+                f"{self.path}: a store of format {name!r} version {version}, not {self.format!r}"
+                f" version {self.version}; use open_store, or a release that knows it"
+            )
+
+    def _open_for_writing(self) -> None:
+        new_folders = [] if self._exists() else self._make_folders()
+        try:
+            self._lock = WriterLock(self.path / LOCK)
+            if not self._exists():  # asked again now that nobody else can create it
+                self._create_all(new_folders)
+        except BaseException:
+            self._release()
+            for folder in new_folders:
+                remove(folder)
+            raise
+
+    def _exists(self) -> bool:
+        if not (self.path / HEADER).exists():
+            return False
+        self._check_header()
+        if self.mode == "x":
+            raise StoreExistsError(f"{self.path}: a store exists; open it with mode='a' or 'r'")
+        return True
+
+    def _make_folders(self) -> list[Path]:
+        """Make the store's directory and those above it; return the new ones, innermost first."""
+        if self.path.exists():
+            if not self.path.is_dir() or self._foreign_files(self._remains_of_creation()):
+                raise StoreExistsError(
+                    f"{self.path}: holds something, but no {HEADER}; choose an empty directory, or"
+                    " restore that file"
+                )
+            return []
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.path.mkdir(parents=True)
+        return new
+
+    def _foreign_files(self, own: Collection[str]) -> list[str]:
+        """What is in the directory but not of this store, nor left by a call cut short."""
+        return sorted(
+            entry.name
+            for entry in os.scandir(self.path)
+            if entry.name not in (HEADER, LOCK, *own) and not entry.name.startswith(TEMPORARY)
+        )
+
+    def _create_all(self, new_folders: list[Path]) -> None:
+        for name in self._remains_of_creation():
+            remove(self.path / name)
+        self._create()
+        if self.durable:
+            for folder in new_folders:
+                sync(folder.parent)
+        # The header comes last: what has none is not a store yet.
+        header = {"format": self.format, "version": self.version}
+        write_atomically(self.path / HEADER, json.dumps(header).encode() + b"\n", self.durable)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Close the store; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            if self._process == os.getpid():
+                self._detach()
+            self._release()
+
+    def __enter__(self) -> Self:
+        self._ready()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def _ready(self) -> None:
+        """Refuse a closed store; attach again in a process that was forked or unpickled here."""
+        if self._closed:
+            raise ClosedError(f"{self.path}: the store is closed; open it again")
+        if self._process != os.getpid():
+            self._attach_here()
+
+    def _attach_here(self) -> None:
+        if self.mode != "r":
+            raise BusyError(
+                f"{self.path}: opened for writing by the parent process; open it again with"
+                " mode='r' in this one"
+            )
+        with self._mutex, os_errors(self.path):
+            if self._process != os.getpid():
+                self._check_header()
+                held = self._attach()
+                if held < self._length:
+                    raise CorruptStoreError(
+                        f"{self.path}: holds {held} images where it held {self._length}; it was"
+                        " replaced: open it again"
+                    )
+                self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, object]:
+        if self.mode != "r":
+            raise TypeError(f"{self.path}: only a store opened with mode='r' can be pickled")
+        self._ready()
+        return {
+            "path": self.path,
+            "durable": self.durable,
+            "check": self._check,
+            "length": self._length,
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.path = cast(Path, state["path"])
+        self.durable = cast(bool, state["durable"])
+        self._check = cast(bool, state["check"])
+        self._length = cast(int, state["length"])
+        self.mode = "r"
+        self._closed = False
+        self._lock = None
+        self._mutex = threading.RLock()
+        self._process = -1  # no process: the first use attaches
+
+    # ---- storing ---------------------------------------------------------------------------
+
+    def store_single(self, image: Image, label: int) -> int:
+        """Store one image and return its id; one commit.
+
+        image: uint8 (H, W) or (H, W, C)
+        label: any int64
+
+        Raises `DTypeError`, `ShapeError`, `LabelError`, `ReadOnlyError`, `DiskFullError`,
+        `StoreIOError`; nothing is stored then.
+        """
+        checked = check_image(image, 0)
+        return self._commit(checked[np.newaxis], [check_label(label)]).start
+
+    def store_many(
+        self,
+        images: Image | Iterable[Image],
+        labels: Sequence[int] | NDArray[np.integer],
+    ) -> range:
+        """Store images in order and return their ids; one commit.
+
+        images: an array (N, H, W) or (N, H, W, C) of uint8, a sequence of images whose shapes may
+            differ, or any iterable of images, which is read once and never held whole
+        labels: N integers within int64
+
+        Raises `LengthError` where the numbers differ or are zero, and what `store_single` raises;
+        nothing is stored then.
+        """
+        return self._commit(images, labels)
+
+    def _commit(self, images: object, labels: object) -> range:
+        self._ready()
+        if self.mode == "r":
+            raise ReadOnlyError(f"{self.path}: opened for reading; open it with mode='a'")
+        with self._mutex, os_errors(self.path):
+            batch = make_batch(self._length, images, labels)
+            self._append(batch)
+            self._length += len(batch.labels)
+            return range(batch.first, self._length)
+
+    def compact(self) -> None:
+        """Rewrite many small commits as few; readers go on as they were.
+
+        Crash-safe as any commit. Raises `ReadOnlyError`, `DiskFullError`, `StoreIOError`,
+        `CorruptStoreError`.
+        """
+        self._ready()
+        if self.mode == "r":
+            raise ReadOnlyError(f"{self.path}: opened for reading; open it with mode='a'")
+        with self._mutex, os_errors(self.path):
+            self._compact()
+
+    # ---- reading ---------------------------------------------------------------------------
+
+    def read_single(self, image_id: int) -> Record:
+        """Return one image, an own writable uint8 array of the stored shape, and its label.
+
+        Raises `ImageIdError`, `ImageIdTypeError`, `CorruptRecordError`.
+        """
+        self._ready()
+        if isinstance(image_id, bool | np.bool) or not isinstance(image_id, int | np.integer):
+            raise ImageIdTypeError(
+                f"{self.path}: an id is a {type(image_id).__name__}; give an integer"
+            )
+        if not 0 <= image_id < self._length:
+            raise self._missing(int(image_id))
+        with os_errors(self.path):
+            return self._read_one(int(image_id))
+
+    def read_many(self, ids: Ids | None = None) -> tuple[Images, Labels]:
+        """Return the images `ids`, in that order and as often as named; all of them for None.
+
+        The images are one array (N, H, W[, C]) where the shapes read are all equal, else a list
+        of arrays; labels are (N,) int64. No ids give an empty list. Raises as `read_single`.
+        """
+        self._ready()
+        if ids is None:
+            checked = np.arange(self._length, dtype=np.int64)
+        else:
+            checked = self._checked_ids(ids)
+        if not len(checked):
+            return [], np.empty(0, np.int64)
+        with os_errors(self.path):
+            return self._read(checked)
+
+    def _checked_ids(self, ids: Ids) -> NDArray[np.int64]:
+        if isinstance(ids, range):
+            ids = np.arange(ids.start, ids.stop, ids.step)
+        elif not isinstance(ids, np.ndarray):
+            if not (isinstance(ids, Sized) and hasattr(ids, "__iter__")) or isinstance(ids, str):
+                raise ImageIdTypeError(
+                    f"{self.path}: ids are a {type(ids).__name__}; give a sequence of integers"
+                )
+            # A list of Booleans and integers would become one of integers.
+            if any(isinstance(i, bool | np.bool) for i in ids):
+                raise ImageIdTypeError(f"{self.path}: an id is a Boolean; give integers")
+            ids = np.array(ids) if len(ids) else np.empty(0, np.int64)
+        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+            raise ImageIdTypeError(
+                f"{self.path}: ids are a {ids.ndim}-dimensional array of {ids.dtype}; give one"
+                " dimension of integers"
+            )
+        if ids.size and not (ids.min() >= 0 and ids.max() < self._length):
+            raise self._missing(int(ids[(ids < 0) | (ids >= self._length)][0]))
+        return ids.astype(np.int64)
+
+    def _missing(self, image_id: int) -> ImageIdError:
+        return ImageIdError(
+            f"{self.path}: no image {image_id}; ids run from 0 to {self._length - 1}"
+            if self._length
+            else f"{self.path}: no image {image_id}; the store is empty"
+        )
+
+    @property
+    def labels(self) -> Labels:
+        """All labels in id order, (N,) int64, read without touching pixels."""
+        self._ready()
+        with os_errors(self.path):
+            return self._labels()
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, key: int) -> Record: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Images, Labels]: ...
+    def __getitem__(self, key: int | slice) -> Record | tuple[Images, Labels]:
+        """`store[i]` is `read_single(i)`; `store[a:b]` is `read_many` of that range."""
+        if isinstance(key, slice):
+            return self.read_many(range(*key.indices(self._length)))
+        return self.read_single(key)
+
+    def __getitems__(self, ids: Sequence[int]) -> list[Record]:
+        """A list of (image, label), which is what PyTorch's `DataLoader` asks of a data set."""
+        images, labels = self.read_many(ids)
+        return list(zip(images, labels.tolist(), strict=True))
+
+    def __iter__(self) -> Iterator[Record]:
+        for image_id in range(self._length):
+            yield self.read_single(image_id)
+
+    # ---- looking after it ------------------------------------------------------------------
+
+    def disk_usage(self) -> DiskUsage:
+        """Apparent bytes, allocated bytes and number of files of everything in the store."""
+        self._ready()
+        with os_errors(self.path):
+            return disk_usage(self.path)
+
+    def verify(self) -> None:
+        """Read and check everything.
+
+        Raises `CorruptStoreError` with one line for each thing wrong in its `problems`.
+        """
+        self._ready()
+        with self._mutex, os_errors(self.path):
+            # A reader that skips the checks still has them made here.
+            check, self._check = self._check, True
+            try:
+                problems = self._problems()
+            finally:
+                self._check = check
+        if problems:
+            shown = "; ".join(problems[:MAX_PROBLEMS_SHOWN])
+            more = len(problems) - MAX_PROBLEMS_SHOWN
+            raise CorruptStoreError(
+                f"{self.path}: {shown}" + (f"; and {more} more" if more > 0 else ""),
+                tuple(problems),
+            )
+
+    def _problems(self) -> list[str]:
+        foreign = self._foreign_files(self._own_files())
+        problems = [f"{name} does not belong to the store" for name in foreign]
+        try:
+            problems += self._structure_problems()
+            self._labels()
+        except CorruptStoreError as error:
+            problems += error.problems
+        return problems + self._record_problems(np.arange(self._length, dtype=np.int64))
+
+    def _record_problems(self, ids: NDArray[np.int64]) -> list[str]:
+        """One line for each record of `ids` that cannot be read, found by halving."""
+        if len(ids) > 1024:
+            half = len(ids) // 2
+            return self._record_problems(ids[:half]) + self._record_problems(ids[half:])
+        try:
+            if len(ids):
+                self._read(ids)
+        except CorruptStoreError as error:
+            if len(ids) == 1:
+                return list(error.problems)
+            half = len(ids) // 2
+            return self._record_problems(ids[:half]) + self._record_problems(ids[half:])
+        return []
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self._length} images"
+        return f"{type(self).__name__}({str(self.path)!r}, mode={self.mode!r}, {state})"

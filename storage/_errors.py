@@ -1,0 +1,110 @@
+"""Every error a store raises on purpose.
+
+Each derives from `StorageError` and from the built-in that a caller of files, lists or NumPy
+arrays would already catch, so neither kind of caller has to learn the other's names. The same
+condition raises the same type in every store, with one line that names the store and the way out.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
+
+class StorageError(Exception):
+    """Base of all errors of this package."""
+
+
+class ImageIdError(StorageError, IndexError):
+    """An id that the store does not hold: negative, or not smaller than its length."""
+
+
+class ImageIdTypeError(StorageError, TypeError):
+    """An id that is not an integer."""
+
+
+class DTypeError(StorageError, TypeError):
+    """An image that is not a uint8 array, or a label that is not an integer."""
+
+
+class ShapeError(StorageError, ValueError):
+    """An image whose shape is not (H, W) or (H, W, C) with H, W >= 1 and 1 <= C <= 4."""
+
+
+class LabelError(StorageError, ValueError):
+    """A label outside the range of int64."""
+
+
+class LengthError(StorageError, ValueError):
+    """Nothing to store, or not as many labels as images."""
+
+
+class StoreExistsError(StorageError, FileExistsError):
+    """Creating a store where one, or other data, already is."""
+
+
+class StoreNotFoundError(StorageError, FileNotFoundError):
+    """Opening a store where there is none."""
+
+
+class FormatError(StorageError, ValueError):
+    """A store of another format, or of a version this release does not read."""
+
+
+class ReadOnlyError(StorageError, PermissionError):
+    """Writing to a store opened for reading, or in a directory that may not be written."""
+
+
+class ClosedError(StorageError, ValueError):
+    """Using a store after `close()`."""
+
+
+class BusyError(StorageError, BlockingIOError):
+    """Another writer has the store open."""
+
+
+class StoreIOError(StorageError, OSError):
+    """The operating system refused to read or write."""
+
+
+class DiskFullError(StoreIOError):
+    """No space, no inodes or no quota left; every earlier commit is intact."""
+
+
+class CorruptStoreError(StorageError, OSError):
+    """A store whose files contradict each other or their format.
+
+    `problems` lists everything that `verify()` found, one line each.
+    """
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
+
+    def __reduce__(self) -> tuple[type["CorruptStoreError"], tuple[str, tuple[str, ...]]]:
+        return type(self), (str(self), self.problems)
+
+
+class CorruptRecordError(CorruptStoreError):
+    """An image, label or checksum that is not what was stored."""
+
+
+@contextmanager
+def os_errors(path: str | PathLike[str]) -> Iterator[None]:
+    """Turn what the operating system says about the store at `path` into this module's errors."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                f"{path}: disk full ({reason}); the store holds every earlier commit: free some"
+                " space and store again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise ReadOnlyError(
+                f"{path}: may not be written or read ({reason}); check the permissions"
+            ) from error
+        raise StoreIOError(f"{path}: {reason}") from error

@@ -1,0 +1,207 @@
+"""The one LMDB environment that a process may have open on a file, shared by its stores.
+
+LMDB allows each process one open environment per file and none carried across `fork`. So the
+stores of a process that are open on the same file share an `Environment`. It counts the
+transactions in progress and, when there are none, closes and opens again: before a fork, when a
+writer joins, when another process has outgrown the memory map, or when this one must.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import lmdb
+
+from ._errors import CorruptStoreError, StoreIOError
+
+DATA, LOCK = "data.mdb", "lock.mdb"
+MAX_READERS = 1022
+"""Simultaneous read transactions, over all processes; a slot takes 64 bytes of the lock file."""
+MAP_RESERVE = 64 * 2**20
+"""Bytes of address space beyond twice the file that a map begins with."""
+SPARE_TRANSACTIONS = 8
+"""Finished read transactions kept to be used again, for as many threads."""
+
+DAMAGE = (
+    lmdb.CorruptedError,
+    lmdb.InvalidError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.VersionMismatchError,
+    lmdb.BadValsizeError,
+    lmdb.IncompatibleError,
+)
+
+
+@contextmanager
+def lmdb_errors(path: Path) -> Iterator[None]:
+    """Raise what an `lmdb.Error` means here: `CorruptStoreError`, OSError or `StoreIOError`."""
+    try:
+        yield
+    except lmdb.MapFullError:
+        raise  # the writer's to handle
+    except DAMAGE as error:
+        raise CorruptStoreError(f"{path}: LMDB says: {error}; restore it from a copy") from error
+    except lmdb.Error as error:
+        if error.code > 0:  # an errno; LMDB's own codes are negative
+            raise OSError(error.code, os.strerror(error.code), os.fspath(path)) from error
+        raise StoreIOError(f"{path}: LMDB says: {error}") from error
+
+
+class Environment:
+    """A shared environment; `Environment.of` finds or opens it, `leave` gives it back."""
+
+    _shared: ClassVar[dict[tuple[int, int], "Environment"]] = {}
+    _shared_lock: ClassVar[threading.RLock] = threading.RLock()
+
+    def __init__(self, path: Path, key: tuple[int, int]) -> None:
+        self._path = path
+        self._key = key
+        self._users = 0
+        self._writer_durable: bool | None = None  # None: nobody here writes
+        self._map_factor = 2
+        self._environment: lmdb.Environment | None = None
+        self._active = 0
+        self._idle = threading.Condition(threading.RLock())
+
+    @classmethod
+    def of(cls, path: Path) -> "Environment":
+        """The environment whose files are in the directory `path`, with one user more.
+
+        Raises FileNotFoundError.
+        """
+        status = (path / DATA).stat()
+        key = (status.st_dev, status.st_ino)
+        with cls._shared_lock:
+            environment = cls._shared.setdefault(key, cls(path, key))
+            environment._users += 1
+        return environment
+
+    def leave(self) -> None:
+        """One user less; the last one closes it."""
+        with self._shared_lock:
+            self._users -= 1
+            if not self._users:
+                self._shared.pop(self._key, None)
+                self.reset()
+
+    def set_writer(self, durable: bool | None) -> None:
+        """Let the process write, synced or not, or with None no longer."""
+        with self._idle:
+            self.reset()
+            self._writer_durable = durable
+
+    def reset(self) -> None:
+        """Wait until no transaction is in progress and close; the next one opens again."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._active)
+            if self._environment is not None:
+                self._environment.close()
+                self._environment = None
+
+    def grow(self) -> None:
+        """Make room: the map was full."""
+        self._map_factor *= 2
+        self.reset()
+
+    @contextmanager
+    def transaction(self, write: bool = False) -> Iterator[lmdb.Transaction]:
+        """A transaction whose values are memoryviews, valid only within it.
+
+        Raises `CorruptStoreError`, `StoreIOError`, OSError, and lmdb.MapFullError when writing.
+        """
+        with lmdb_errors(self._path):
+            transaction = self._begin(write)
+            try:
+                with transaction:
+                    yield transaction
+            finally:
+                with self._idle:
+                    self._active -= 1
+                    self._idle.notify_all()
+
+    def _begin(self, write: bool) -> lmdb.Transaction:
+        with self._idle:
+            try:
+                transaction = self._opened().begin(write=write, buffers=True)
+            except lmdb.MapResizedError:  # by a writer in another process
+                self.reset()
+                transaction = self._opened().begin(write=write, buffers=True)
+            except lmdb.ReadersFullError:  # perhaps by processes that no longer live
+                self._opened().reader_check()
+                transaction = self._opened().begin(write=write, buffers=True)
+            self._active += 1
+            return transaction
+
+    def _opened(self) -> lmdb.Environment:
+        if self._environment is None:
+            size = (self._path / DATA).stat().st_size
+            try:
+                environment = self._open(self._map_factor * size + MAP_RESERVE)
+            except (lmdb.MemoryError, MemoryError):
+                environment = self._open(size)  # little address space: only what is needed
+            self._environment = self._checked(environment)
+        return self._environment
+
+    def _open(self, map_size: int) -> lmdb.Environment:
+        durable = self._writer_durable is not False
+        read_only = self._writer_durable is None
+        lock = not read_only or os.access(self._path, os.W_OK)  # else nobody here can write
+        return lmdb.open(
+            os.fspath(self._path),
+            map_size=map_size,
+            readonly=read_only,
+            create=False,
+            lock=lock,
+            sync=durable,
+            metasync=durable,
+            readahead=False,
+            max_readers=MAX_READERS,
+            max_spare_txns=SPARE_TRANSACTIONS,
+        )
+
+    def _checked(self, environment: lmdb.Environment) -> lmdb.Environment:
+        """Refuse a file that ends before its last page: reading that would kill the process."""
+        try:
+            pages = environment.info()["last_pgno"] + 1
+            needed = pages * environment.stat()["psize"]
+            held = (self._path / DATA).stat().st_size
+            if held < needed:
+                raise CorruptStoreError(
+                    f"{self._path / DATA}: has {held} bytes but its pages take {needed}; restore"
+                    " it from a copy"
+                )
+        except BaseException:
+            environment.close()
+            raise
+        return environment
+
+    @classmethod
+    def _before_fork(cls) -> None:
+        cls._shared_lock.acquire()
+        for environment in cls._shared.values():
+            environment._idle.acquire()
+            environment.reset()
+
+    @classmethod
+    def _after_fork(cls) -> None:
+        for environment in cls._shared.values():
+            environment._idle.release()
+        cls._shared_lock.release()
+
+    @classmethod
+    def _after_fork_in_child(cls) -> None:
+        # The locks are held by a thread that the child has too: the one that forked.
+        cls._after_fork()
+        for environment in cls._shared.values():
+            environment._writer_durable = None
+
+
+os.register_at_fork(
+    before=Environment._before_fork,
+    after_in_parent=Environment._after_fork,
+    after_in_child=Environment._after_fork_in_child,
+)

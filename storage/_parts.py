@@ -1,0 +1,339 @@
+"""Stores made of immutable parts: one file or folder for each commit.
+
+A part is named `FIRST-STOP` plus the store's suffix: the id of its first image and the id after
+its last, twelve digits each. It is written under a temporary name, synced and renamed, so that it
+is there whole or not at all, and a listing of the directory tells the length of the store without
+opening anything. A part whose ids all lie within an earlier, longer one was rewritten into that
+by `compact` and no longer counts.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base import Record, Store
+from ._errors import CorruptRecordError, CorruptStoreError
+from ._files import TEMPORARY, remove, sync
+from ._records import (
+    Batch,
+    Checksums,
+    Image,
+    Images,
+    Labels,
+    Shape,
+    checksums,
+    common_shape,
+    slab_length,
+    stacked,
+)
+
+Rows: TypeAlias = NDArray[np.int64]
+Result = TypeVar("Result")
+
+MAX_OPEN_PARTS = 64
+SMALL_PART = 10_000
+"""Parts of fewer images than this are worth merging with their neighbours."""
+
+
+class PartName(NamedTuple):
+    """Where a part is and which ids it holds: `first` to `stop - 1`."""
+
+    path: Path
+    first: int
+    stop: int
+
+
+class Part(ABC):
+    """An open part. `rows` are positions in it, counted from 0.
+
+    shape: the shape of all its images, or None where they differ
+    """
+
+    shape: Shape | None
+
+    def __init__(self, name: PartName) -> None:
+        self.name = name
+
+    @abstractmethod
+    def shapes(self, rows: Rows) -> list[Shape]:
+        """The shape of each row."""
+
+    @abstractmethod
+    def read_into(self, rows: Rows, images: Image) -> None:
+        """Fill `images`, (len(rows), H, W[, C]); all rows have that shape."""
+
+    @abstractmethod
+    def table(self, rows: Rows) -> tuple[Labels, Checksums]:
+        """The labels and checksums of the rows."""
+
+    @abstractmethod
+    def labels(self, check: bool) -> Labels:
+        """The labels of all rows, on their own."""
+
+    def read(self, rows: Rows, images: Image, check: bool) -> Labels:
+        """Fill `images` slab by slab, check each while it is in the cache; return the labels."""
+        labels, stored = self.table(rows)
+        shape = images.shape[1:]
+        step = slab_length(shape)
+        for start in range(0, len(rows), step):
+            piece = slice(start, start + step)
+            self.read_into(rows[piece], images[piece])
+            if check:
+                flat = images[piece].reshape(len(rows[piece]), -1)
+                found = checksums(rows[piece] + self.name.first, labels[piece], shape, flat)
+                wrong = np.flatnonzero(found != stored[piece])
+                if len(wrong):
+                    raise self.damaged(int(rows[piece][wrong[0]]), "its checksum does not match")
+        return labels
+
+    def problems(self) -> list[str]:
+        """What is wrong with the part's files beyond what reading the records shows."""
+        return []
+
+    def damaged(self, row: int, reason: str) -> CorruptRecordError:
+        return CorruptRecordError(
+            f"{self.name.path}: image {self.name.first + row} is damaged: {reason}; restore it"
+            " from a copy"
+        )
+
+
+def grouped(ids: Rows, starts: Rows) -> Iterator[tuple[int, slice | Rows]]:
+    """For each interval that begins at one of `starts`: its index and the positions in `ids`."""
+    owner = np.searchsorted(starts, ids, side="right") - 1
+    if owner[0] == owner[-1] and (owner == owner[0]).all():
+        yield int(owner[0]), slice(0, len(ids))
+        return
+    if (np.diff(owner) >= 0).all():
+        cuts = np.flatnonzero(np.diff(owner)) + 1
+        for start, stop in zip([0, *cuts], [*cuts, len(ids)], strict=True):
+            yield int(owner[start]), slice(int(start), int(stop))
+        return
+    order = np.argsort(owner, kind="stable")
+    for positions in np.split(order, np.flatnonzero(np.diff(owner[order])) + 1):
+        yield int(owner[positions[0]]), positions
+
+
+class PartStore(Store):
+    """A store of one part per commit; a format adds how a part is written, opened and merged."""
+
+    suffix: ClassVar[str]
+
+    # In id order; replaced as a whole, never changed, because other threads may hold it.
+    _names: Sequence[PartName] = ()
+
+    @abstractmethod
+    def _write_part(self, path: Path, batch: Batch) -> None:
+        """Write `batch` to the new file or folder `path`, and sync it if `self.durable`."""
+
+    @abstractmethod
+    def _open_part(self, name: PartName) -> Part:
+        """Open a part; raises `CorruptStoreError`, FileNotFoundError."""
+
+    def _create(self) -> None:
+        pass  # a store without parts is an empty store
+
+    def _attach(self) -> int:
+        self._open_parts: OrderedDict[PartName, Part] = OrderedDict()
+        if self.mode != "r":
+            for entry in list(self.path.iterdir()):
+                if entry.name.startswith(TEMPORARY):
+                    remove(entry)
+        for covered in self._scan():
+            if self.mode != "r":
+                remove(covered.path)
+        return self._names[-1].stop if self._names else 0
+
+    def _detach(self) -> None:
+        self._open_parts.clear()
+
+    def _listed(self) -> list[PartName]:
+        """The parts in the directory, in any order."""
+        pattern = re.compile(r"(\d{12})-(\d{12})" + re.escape(self.suffix))
+        return [
+            PartName(path, int(match[1]), int(match[2]))
+            for path in self.path.iterdir()
+            if (match := pattern.fullmatch(path.name))
+        ]
+
+    def _scan(self) -> list[PartName]:
+        """List the directory anew; return the parts that a longer one has replaced."""
+        names: list[PartName] = []
+        covered = []
+        for name in sorted(self._listed(), key=lambda name: (name.first, -name.stop)):
+            expected = names[-1].stop if names else 0
+            if name.stop <= expected:
+                covered.append(name)
+            elif name.first != expected or name.stop <= name.first:
+                raise CorruptStoreError(
+                    f"{self.path}: expected a part that begins with image {expected} but found"
+                    f" {name.path.name}; restore the missing one"
+                )
+            else:
+                names.append(name)
+        self._names = names
+        return covered
+
+    def _append(self, batch: Batch) -> None:
+        name = self._part_name(batch.first, batch.first + len(batch.labels))
+        try:
+            self._publish(name, lambda path: self._write_part(path, batch))
+        except BaseException:
+            remove(name.path)  # where it was renamed and only the last sync failed
+            raise
+
+    def _part_name(self, first: int, stop: int) -> PartName:
+        return PartName(self.path / f"{first:012d}-{stop:012d}{self.suffix}", first, stop)
+
+    def _publish(self, name: PartName, write: Callable[[Path], None]) -> None:
+        """Write a part under a temporary name, then make it one of the store's."""
+        temporary = name.path.with_name(TEMPORARY + name.path.name)
+        try:
+            write(temporary)
+            temporary.rename(name.path)
+        except BaseException:
+            remove(temporary)
+            raise
+        if self.durable:
+            sync(self.path)
+        before = [old for old in self._names if old.stop <= name.first]
+        after = [old for old in self._names if old.first >= name.stop]
+        self._names = [*before, name, *after]
+
+    def _part(self, name: PartName) -> Part:
+        """The open part of that name; the ones used last are kept open."""
+        with self._mutex:
+            part = self._open_parts.pop(name, None) or self._open_part(name)
+            self._open_parts[name] = part
+            if len(self._open_parts) > MAX_OPEN_PARTS:
+                # Dropped, not closed: another thread may be reading it.
+                self._open_parts.popitem(last=False)
+        return part
+
+    def _read(self, ids: NDArray[np.int64]) -> tuple[Images, Labels]:
+        return self._while_compacted(lambda: self._gather(ids))
+
+    def _read_one(self, image_id: int) -> Record:
+        return self._while_compacted(lambda: self._gather_one(image_id))
+
+    def _labels(self) -> Labels:
+        return self._while_compacted(self._gather_labels)
+
+    def _while_compacted(self, read: Callable[[], Result]) -> Result:
+        """Read again if a writer has meanwhile merged the parts that this store had listed."""
+        try:
+            return read()
+        except FileNotFoundError:
+            with self._mutex:
+                self._open_parts.clear()
+                self._scan()
+        try:
+            return read()
+        except FileNotFoundError as error:
+            raise CorruptStoreError(f"{error.filename}: is missing; restore it") from error
+
+    def _gather_labels(self) -> Labels:
+        names = [name for name in self._names if name.first < self._length]
+        every = [self._part(name).labels(self._check) for name in names]
+        return np.concatenate([np.empty(0, np.int64), *every])[: self._length]
+
+    def _gather_one(self, image_id: int) -> Record:
+        names = self._names
+        name = names[bisect_right(names, image_id, key=lambda name: name.first) - 1]
+        part = self._part(name)
+        rows = np.array([image_id - name.first], np.int64)
+        image = np.empty((1, *part.shapes(rows)[0]), np.uint8)
+        labels = part.read(rows, image, self._check)
+        return image[0], int(labels[0])
+
+    def _gather(self, ids: NDArray[np.int64]) -> tuple[Images, Labels]:
+        names = self._names
+        starts = np.array([name.first for name in names], np.int64)
+        groups = [(self._part(names[i]), positions) for i, positions in grouped(ids, starts)]
+        labels = np.empty(len(ids), np.int64)
+        shapes = {part.shape for part, _ in groups}
+        shape = shapes.pop()
+        if shape is None or shapes:
+            return self._gather_mixed(ids, groups, labels), labels
+        images = np.empty((len(ids), *shape), np.uint8)
+        step = slab_length(shape)
+        for part, positions in groups:
+            rows = ids[positions] - part.name.first
+            if isinstance(positions, slice):
+                labels[positions] = part.read(rows, images[positions], self._check)
+                continue
+            for start in range(0, len(rows), step):
+                piece = slice(start, start + step)
+                slab = np.empty((len(rows[piece]), *shape), np.uint8)
+                labels[positions[piece]] = part.read(rows[piece], slab, self._check)
+                images[positions[piece]] = slab
+        return images, labels
+
+    def _gather_mixed(
+        self, ids: NDArray[np.int64], groups: list[tuple[Part, slice | Rows]], labels: Labels
+    ) -> Images:
+        """Images of any shapes, one by one; fills `labels`."""
+        images: list[Image] = [np.empty(0, np.uint8)] * len(ids)
+        every = np.arange(len(ids))
+        for part, positions in groups:
+            rows = ids[positions] - part.name.first
+            for position, row, shape in zip(
+                every[positions].tolist(), rows[:, np.newaxis], part.shapes(rows), strict=True
+            ):
+                image = np.empty((1, *shape), np.uint8)
+                labels[position] = part.read(row, image, self._check)[0]
+                images[position] = image[0]
+        same = common_shape([image.shape for image in images])
+        return images if same is None else np.stack(images)
+
+    def _compact(self) -> None:
+        for run in self._small_runs():
+            name = self._part_name(run[0].first, run[-1].stop)
+            self._publish(name, partial(self._merge, run=run))
+            for old in run:
+                self._open_parts.pop(old, None)
+                remove(old.path)
+
+    def _small_runs(self) -> list[list[PartName]]:
+        """Neighbouring small parts, two or more together."""
+        runs: list[list[PartName]] = [[]]
+        for name in self._names:
+            if name.stop - name.first < SMALL_PART:
+                runs[-1].append(name)
+            else:
+                runs.append([])
+        return [run for run in runs if len(run) > 1]
+
+    def _merge(self, path: Path, run: list[PartName]) -> None:
+        """Write the records of neighbouring parts, checked as they are read, as the part `path`."""
+        parts = [self._open_part(name) for name in run]
+        labels = np.concatenate([part.labels(check=True) for part in parts])
+        shapes = [
+            shape
+            for part in parts
+            for shape in part.shapes(np.arange(part.name.stop - part.name.first))
+        ]
+        first = run[0].first
+        step = min(map(slab_length, set(shapes)))
+
+        def groups(nbytes: int) -> Iterator[Image]:
+            for start in range(0, len(labels), step):
+                ids = np.arange(first + start, first + min(start + step, len(labels)))
+                yield from stacked(self._gather(ids)[0], nbytes)
+
+        self._write_part(path, Batch(first, labels, common_shape(shapes) or shapes, groups))
+
+    def _own_files(self) -> list[str]:
+        return [name.path.name for name in self._listed()]
+
+    def _structure_problems(self) -> list[str]:
+        return self._while_compacted(
+            lambda: [problem for name in self._names for problem in self._part(name).problems()]
+        )

@@ -1,0 +1,34 @@
+"""The stores there are. To add one: its module, and its line here."""
+
+import os
+from pathlib import Path
+
+from ._base import Mode, Store, read_header
+from ._errors import FormatError, os_errors
+from ._hdf5 import Hdf5Store
+from ._lmdb import LmdbStore
+from ._png import PngStore
+
+STORES: dict[str, type[Store]] = {
+    store.format: store
+    for store in (
+        PngStore,
+        LmdbStore,
+        Hdf5Store,
+    )
+}
+"""The class of each format, by name."""
+
+
+def open_store(
+    path: str | os.PathLike[str], mode: Mode = "r", *, durable: bool = True, verify: bool = True
+) -> Store:
+    """Open an existing store whose format only its header knows; see `Store`.
+
+    Raises `StoreNotFoundError`, `FormatError` and what the store's class raises.
+    """
+    with os_errors(path):
+        name, _ = read_header(Path(path))
+    if name not in STORES:
+        raise FormatError(f"{path}: a store of format {name!r}; this release has {[*STORES]}")
+    return STORES[name](path, mode, durable=durable, verify=verify)

@@ -1,0 +1,1 @@
+"""Benchmarks of the stores, and the tools that read saved runs."""

@@ -1,0 +1,71 @@
+"""The data set that stores are filled with and compared on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DatasetOptionError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels in a fixed order, in read-only arrays.
+
+    Attributes:
+        name: "cifar10", "standin", or the name of the user's directory or archive.
+        identity: two results compare only where this is equal. "cifar10-" and the start of the
+            official archive's sha256; "sha256:" and the digest of a user's batches; or the
+            stand-in's version, seed and image size.
+        images: (N, H, W, C) uint8.
+        labels: (N,) int64.
+        note: one line on why the stand-in replaced CIFAR-10, or "".
+        full_count: how many images the whole set has, if `images` is only its beginning.
+
+    """
+
+    name: str
+    identity: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    note: str = ""
+    full_count: int | None = None
+
+    def __post_init__(self) -> None:
+        # Every store and every round takes views of these arrays; a write would reach them all.
+        self.images.setflags(write=False)
+        self.labels.setflags(write=False)
+
+    @property
+    def capacity(self) -> int:
+        """The largest cutoff: the whole set twice over, as the tutorial doubles CIFAR-10."""
+        return 2 * (self.full_count or len(self.images))
+
+    def take(self, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The first n of the set followed by itself.
+
+        Args:
+            n: 0 to `capacity`; or to the limit the set was loaded with, where that is less.
+
+        Returns:
+            (n, H, W, C) uint8 images and (n,) int64 labels: views where n <= N, else copies.
+
+        Raises:
+            DatasetOptionError: there are not so many.
+
+        """
+        loaded = len(self.images)
+        partial = self.full_count is not None and loaded < self.full_count
+        most = loaded if partial else self.capacity
+        if not 0 <= n <= most:
+            reason = "it was loaded with a smaller limit" if partial else "that is its capacity"
+            raise DatasetOptionError(
+                f"{self.name}: {n} images were asked for, not 0 to {most}; {reason}"
+            )
+        if n <= loaded:
+            return self.images[:n], self.labels[:n]
+        again = n - loaded
+        return (
+            np.concatenate((self.images, self.images[:again])),
+            np.concatenate((self.labels, self.labels[:again])),
+        )

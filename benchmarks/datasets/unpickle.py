@@ -1,0 +1,185 @@
+"""Reading the pickle of a CIFAR batch without running anything that it asks for.
+
+A pickle is a program. Two things keep this one harmless. First its opcodes are listed without being
+executed, and any that is not needed for a dictionary of numbers, strings, lists and numpy arrays is
+refused, as is a memo index that would make the unpickler allocate memory for its own sake. Then it
+is loaded with every name it may use bound to a `_Name`, which only writes down how it was called:
+numpy itself is never called by a pickle. What was written down is checked, and the array is made
+here from the bytes found. Memory stays within a small multiple of the pickle's size.
+
+Understood are the protocol-2 pickles of Python 2 in which CIFAR-10 is distributed (numpy's old
+module names; strings are bytes) and what Python 3 writes (protocols 3 to 5; new names).
+"""
+
+import io
+import pickle
+import pickletools
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BatchError, UnsafePickleError
+
+# numpy 2 renamed `numpy.core`; from protocol 5 on it pickles arrays as `_frombuffer`.
+ALLOWED_NAMES = frozenset(
+    {("numpy", "ndarray"), ("numpy", "dtype")}
+    | {(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")}
+    | {(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")}
+)
+
+ALLOWED_OPCODES = frozenset(
+    {"PROTO", "FRAME", "MARK", "STOP"}
+    | {"NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
+    | {"BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+    | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
+    | {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+    | {"EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS"}
+    | {"BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET"}
+    | {"GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"}
+)
+
+
+class _Call:
+    """A call that a pickle asked for, written down instead of made."""
+
+    __slots__ = ("arguments", "name", "state")
+
+    def __init__(self, name: str, arguments: tuple[object, ...]) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+class _Name:
+    """A name that a pickle may use; it can be called and nothing else."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *arguments: object) -> _Call:
+        return _Call(self.name, arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError(f"it changes {self.name}")
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> _Name:
+        if (module, name) not in ALLOWED_NAMES:
+            raise UnsafePickleError(f"{module}.{name}")
+        return _Name(name)
+
+
+def load_batch(data: bytes, file: str) -> Mapping[str, object]:
+    """The dictionary in a batch's pickle.
+
+    Args:
+        data: the whole pickle.
+        file: what errors call it.
+
+    Returns:
+        The dictionary with keys as str and arrays as read-only uint8 arrays.
+
+    Raises:
+        UnsafePickleError: it asks for a name or an operation that no batch needs.
+        BatchError: it is not a whole pickle of a dictionary.
+
+    """
+    _refuse_unknown_opcodes(data, file)
+    try:
+        loaded = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except UnsafePickleError as error:
+        raise UnsafePickleError(
+            f"{file}: its pickle names {error}, which no CIFAR batch needs; nothing was run. "
+            "Do not use this file"
+        ) from None
+    # The C unpickler reports broken pickles with whatever its own code ran into.
+    except Exception as error:
+        raise BatchError(f"{file}: not a CIFAR batch, its pickle is broken ({error})") from error
+    if not isinstance(loaded, dict):
+        raise BatchError(f"{file}: not a CIFAR batch, its pickle holds no dictionary")
+    return {_text(key, file): _array(value, file) for key, value in loaded.items()}
+
+
+def _refuse_unknown_opcodes(data: bytes, file: str) -> None:
+    if not data.startswith(pickle.PROTO):
+        raise BatchError(f"{file}: not a pickle of protocol 2 or later, so not a CIFAR batch")
+    end = 0
+    try:
+        for opcode, argument, position in pickletools.genops(data):
+            if opcode.name not in ALLOWED_OPCODES:
+                named = f" ({argument})" if opcode.name in ("INST", "PERSID") else ""
+                raise UnsafePickleError(
+                    f"{file}: its pickle uses the operation {opcode.name}{named}, which no CIFAR "
+                    "batch needs; nothing was run. Do not use this file"
+                )
+            # The memo is an array as long as its largest index; honest picklers count from 0 or 1.
+            if opcode.name == "LONG_BINPUT" and int(argument or 0) > len(data):
+                raise UnsafePickleError(f"{file}: its pickle's memo index {argument} is too large")
+            end = position or 0
+    except UnsafePickleError:
+        raise
+    # genops raises ValueError for what it cannot read, and other types for odd text in it.
+    except Exception as error:
+        raise BatchError(
+            f"{file}: not a whole pickle, so not a CIFAR batch; it breaks off or is something else "
+            f"({error})"
+        ) from error
+    if end + 1 != len(data):
+        raise BatchError(
+            f"{file}: not a CIFAR batch, {len(data) - end - 1} bytes follow its pickle"
+        )
+
+
+def _text(key: object, file: str) -> str:
+    if isinstance(key, bytes):
+        return key.decode("latin1")
+    if isinstance(key, str):
+        return key
+    raise BatchError(
+        f"{file}: not a CIFAR batch, a key of its dictionary is a {type(key).__name__}"
+    )
+
+
+def _array(value: object, file: str) -> object:
+    """The array a `_Call` describes; any other value as it is."""
+    if not isinstance(value, _Call):
+        return value
+    match value:
+        case _Call(
+            name="_reconstruct", state=(_, tuple() as shape, dtype, fortran, bytes() as raw)
+        ):
+            in_columns = bool(fortran)
+        case _Call(
+            name="_frombuffer", arguments=(bytes() | bytearray() as raw, dtype, shape, order)
+        ):
+            in_columns = order in ("F", b"F")
+        case _:
+            raise BatchError(f"{file}: it holds an array in a form that no CIFAR batch uses")
+    return _uint8_array(bytes(raw), dtype, shape, in_columns, file)
+
+
+def _uint8_array(
+    raw: bytes, dtype: object, shape: object, in_columns: bool, file: str
+) -> NDArray[np.uint8]:
+    match dtype:
+        case _Call(name="dtype", arguments=("u1" | b"u1", *_)):
+            pass
+        case _Call(name="dtype", arguments=(str() | bytes() as code, *_)):
+            raise BatchError(f"{file}: its array has dtype {_text(code, file)}, not uint8")
+        case _:
+            raise BatchError(f"{file}: its array has no dtype")
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise BatchError(f"{file}: its array has no shape")
+    size = 1
+    for n in shape:
+        size *= n
+    if size != len(raw):
+        raise BatchError(f"{file}: its array of shape {shape} has {len(raw)} bytes, not {size}")
+    return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if in_columns else "C")

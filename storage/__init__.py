@@ -27,7 +27,7 @@ from ._errors import (
     StoreIOError,
     StoreNotFoundError,
 )
-from ._files import DiskUsage
+from ._files import DiskUsage, disk_usage
 from ._hdf5 import Hdf5Store
 from ._lmdb import LmdbStore
 from ._png import PngStore
@@ -57,5 +57,6 @@ __all__ = [
     "StoreExistsError",
     "StoreIOError",
     "StoreNotFoundError",
+    "disk_usage",
     "open_store",
 ]

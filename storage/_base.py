@@ -7,8 +7,10 @@ To add a store, derive from `Store`, set `format`, write the abstract methods an
 import json
 import os
 import threading
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, Self, TypeAlias, cast, overload
@@ -20,10 +22,14 @@ from ._errors import (
     BusyError,
     ClosedError,
     CorruptStoreError,
+    DTypeError,
     FormatError,
     ImageIdError,
     ImageIdTypeError,
+    LabelError,
+    LengthError,
     ReadOnlyError,
+    ShapeError,
     StoreExistsError,
     StoreNotFoundError,
     os_errors,
@@ -37,7 +43,7 @@ from ._files import (
     sync,
     write_atomically,
 )
-from ._records import Batch, Image, Images, Labels, check_image, check_label, make_batch
+from ._records import Batch, Image, Images, Labels, is_integer_type, make_batch
 
 Mode: TypeAlias = Literal["r", "a", "x"]
 Ids: TypeAlias = Sequence[int] | NDArray[np.integer]
@@ -87,6 +93,7 @@ class Store(ABC):
 
     format: ClassVar[str]
     version: ClassVar[int] = 1
+    _alive: ClassVar["weakref.WeakSet[Store]"] = weakref.WeakSet()
 
     # ---- what a store's own module provides ------------------------------------------------
 
@@ -159,13 +166,15 @@ class Store(ABC):
             raise ValueError(
                 f"mode {mode!r}: give 'r' (read), 'a' (open or create) or 'x' (create)"
             )
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # so that a later chdir changes nothing
         self.mode: Mode = mode
         self.durable = durable
         self._check = verify
         self._closed = True  # until everything below has worked
         self._lock: WriterLock | None = None
+        self._storing = False
         self._mutex = threading.RLock()
+        Store._alive.add(self)
         self._process = os.getpid()
         with os_errors(self.path):
             if mode == "r":
@@ -196,15 +205,16 @@ class Store(ABC):
         except BaseException:
             self._release()
             for folder in new_folders:
-                remove(folder)
+                with suppress(OSError):  # not empty: another writer has created the store
+                    folder.rmdir()
             raise
 
     def _exists(self) -> bool:
         if not (self.path / HEADER).exists():
             return False
-        self._check_header()
         if self.mode == "x":
             raise StoreExistsError(f"{self.path}: a store exists; open it with mode='a' or 'r'")
+        self._check_header()
         return True
 
     def _make_folders(self) -> list[Path]:
@@ -229,15 +239,25 @@ class Store(ABC):
         )
 
     def _create_all(self, new_folders: list[Path]) -> None:
+        self._remove_remains()
+        try:
+            self._create()
+            if self.durable:
+                for folder in new_folders:
+                    sync(folder.parent)
+            # The header comes last: what has none is not a store yet.
+            header = {"format": self.format, "version": self.version}
+            write_atomically(self.path / HEADER, json.dumps(header).encode() + b"\n", self.durable)
+        except BaseException:
+            remove(self.path / HEADER)  # where only the last sync failed
+            self._remove_remains()
+            if new_folders:
+                remove(self.path / LOCK)
+            raise
+
+    def _remove_remains(self) -> None:
         for name in self._remains_of_creation():
             remove(self.path / name)
-        self._create()
-        if self.durable:
-            for folder in new_folders:
-                sync(folder.parent)
-        # The header comes last: what has none is not a store yet.
-        header = {"format": self.format, "version": self.version}
-        write_atomically(self.path / HEADER, json.dumps(header).encode() + b"\n", self.durable)
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -291,6 +311,12 @@ class Store(ABC):
                     )
                 self._process = os.getpid()
 
+    @classmethod
+    def _after_fork(cls) -> None:
+        # A thread that the child does not have may hold the lock.
+        for store in list(cls._alive):
+            store._mutex = threading.RLock()
+
     def __getstate__(self) -> dict[str, object]:
         if self.mode != "r":
             raise TypeError(f"{self.path}: only a store opened with mode='r' can be pickled")
@@ -311,6 +337,7 @@ class Store(ABC):
         self._closed = False
         self._lock = None
         self._mutex = threading.RLock()
+        Store._alive.add(self)
         self._process = -1  # no process: the first use attaches
 
     # ---- storing ---------------------------------------------------------------------------
@@ -324,8 +351,7 @@ class Store(ABC):
         Raises `DTypeError`, `ShapeError`, `LabelError`, `ReadOnlyError`, `DiskFullError`,
         `StoreIOError`; nothing is stored then.
         """
-        checked = check_image(image, 0)
-        return self._commit(checked[np.newaxis], [check_label(label)]).start
+        return self._commit([image], [label]).start
 
     def store_many(
         self,
@@ -347,11 +373,26 @@ class Store(ABC):
         self._ready()
         if self.mode == "r":
             raise ReadOnlyError(f"{self.path}: opened for reading; open it with mode='a'")
-        with self._mutex, os_errors(self.path):
-            batch = make_batch(self._length, images, labels)
-            self._append(batch)
-            self._length += len(batch.labels)
-            return range(batch.first, self._length)
+        with self._mutex, os_errors(self.path), self._naming_the_store():
+            if self._storing:
+                raise BusyError(f"{self.path}: the images being stored store images themselves")
+            self._storing = True
+            try:
+                batch = make_batch(self._length, images, labels)
+                self._append(batch)
+                self._length += len(batch.labels)
+                return range(batch.first, self._length)
+            finally:
+                self._storing = False
+
+    @contextmanager
+    def _naming_the_store(self) -> Iterator[None]:
+        """Begin what is said of a bad image or label with the store's path."""
+        try:
+            yield
+        except (DTypeError, ShapeError, LabelError, LengthError) as error:
+            error.args = (f"{self.path}: {error}",)
+            raise
 
     def compact(self) -> None:
         """Rewrite many small commits as few; readers go on as they were.
@@ -373,7 +414,7 @@ class Store(ABC):
         Raises `ImageIdError`, `ImageIdTypeError`, `CorruptRecordError`.
         """
         self._ready()
-        if isinstance(image_id, bool | np.bool) or not isinstance(image_id, int | np.integer):
+        if not is_integer_type(type(image_id)):
             raise ImageIdTypeError(
                 f"{self.path}: an id is a {type(image_id).__name__}; give an integer"
             )
@@ -389,28 +430,36 @@ class Store(ABC):
         of arrays; labels are (N,) int64. No ids give an empty list. Raises as `read_single`.
         """
         self._ready()
-        if ids is None:
-            checked = np.arange(self._length, dtype=np.int64)
-        else:
-            checked = self._checked_ids(ids)
+        checked = self._checked_ids(range(self._length) if ids is None else ids)
         if not len(checked):
             return [], np.empty(0, np.int64)
         with os_errors(self.path):
             return self._read(checked)
 
     def _checked_ids(self, ids: Ids) -> NDArray[np.int64]:
+        if hasattr(ids, "__array__"):
+            return self._checked_array(np.asarray(ids))
+        if not isinstance(ids, Sequence) or isinstance(ids, str | bytes):
+            raise ImageIdTypeError(
+                f"{self.path}: ids are a {type(ids).__name__}; give a sequence of integers"
+            )
+        if not ids:
+            return np.empty(0, np.int64)
+        # Checked before NumPy sees them: it would make integers of Booleans, and floats of
+        # integers beyond int64; a range may be too long to be listed.
+        consecutive = isinstance(ids, range)
+        for kind in {int} if consecutive else set(map(type, ids)):
+            if not is_integer_type(kind):
+                raise ImageIdTypeError(f"{self.path}: an id is a {kind.__name__}; give integers")
+        ends = (ids[0], ids[-1]) if consecutive else ids
+        if min(ends) < 0 or max(ends) >= self._length:
+            raise self._missing(int(next(i for i in ids if not 0 <= i < self._length)))
         if isinstance(ids, range):
-            ids = np.arange(ids.start, ids.stop, ids.step)
-        elif not isinstance(ids, np.ndarray):
-            if not (isinstance(ids, Sized) and hasattr(ids, "__iter__")) or isinstance(ids, str):
-                raise ImageIdTypeError(
-                    f"{self.path}: ids are a {type(ids).__name__}; give a sequence of integers"
-                )
-            # A list of Booleans and integers would become one of integers.
-            if any(isinstance(i, bool | np.bool) for i in ids):
-                raise ImageIdTypeError(f"{self.path}: an id is a Boolean; give integers")
-            ids = np.array(ids) if len(ids) else np.empty(0, np.int64)
-        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+            return np.arange(ids.start, ids.stop, ids.step, dtype=np.int64)
+        return np.array(ids, np.int64)
+
+    def _checked_array(self, ids: NDArray[np.integer]) -> NDArray[np.int64]:
+        if ids.ndim != 1 or ids.dtype.kind not in "iu":
             raise ImageIdTypeError(
                 f"{self.path}: ids are a {ids.ndim}-dimensional array of {ids.dtype}; give one"
                 " dimension of integers"
@@ -512,3 +561,6 @@ class Store(ABC):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self._length} images"
         return f"{type(self).__name__}({str(self.path)!r}, mode={self.mode!r}, {state})"
+
+
+os.register_at_fork(after_in_child=Store._after_fork)

@@ -7,6 +7,7 @@ import shutil
 import sys
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -37,18 +38,17 @@ def disk_usage(path: Path) -> DiskUsage:
     allocated = path.stat().st_blocks * 512
     folders = [os.fspath(path)]
     while folders:
-        with os.scandir(folders.pop()) as entries:
+        # What a writer has just renamed or removed is not part of the store.
+        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
             for entry in entries:
-                try:
+                with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     else:
                         apparent += status.st_size
                         files += 1
-                except FileNotFoundError:
-                    continue  # a writer has just renamed or removed it: not part of the store
-                allocated += status.st_blocks * 512
+                    allocated += status.st_blocks * 512
     return DiskUsage(apparent, allocated, files)
 
 
@@ -109,7 +109,7 @@ class WriterLock:
     leaves the lock with the parent, so that the lock does not outlive the parent.
     """
 
-    _held: "ClassVar[weakref.WeakSet[WriterLock]]" = weakref.WeakSet()
+    _held: ClassVar["weakref.WeakSet[WriterLock]"] = weakref.WeakSet()
 
     def __init__(self, path: Path) -> None:
         """Take the lock; raises `BusyError` at once where another holds it, OSError."""

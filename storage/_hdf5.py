@@ -223,7 +223,7 @@ class Hdf5Part(Part):
         super().__init__(name)
         self._descriptor = -1
         self._map: mmap.mmap | None = None
-        self._descriptor = os.open(name.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._descriptor = self._open_descriptor()
         self._size = os.fstat(self._descriptor).st_size
         self._extents = self._parse()
 
@@ -262,6 +262,8 @@ class Hdf5Part(Part):
         except CorruptStoreError:
             raise
         except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise  # from the operating system: too many open files, for one
             raise self._broken(f"libhdf5 says: {error}") from error
         return extents
 

@@ -43,7 +43,7 @@ from xxhash import xxh3_64_intdigest
 from ._base import Record, Store
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
 from ._files import sync
-from ._lmdb_environment import DATA, LOCK, MAX_READERS, Environment, lmdb_errors
+from ._lmdb_environment import DATA, LOCK, LOCK_BYTES, MAX_READERS, Environment, lmdb_errors
 from ._records import (
     Batch,
     Image,
@@ -203,6 +203,8 @@ class LmdbStore(Store):
     # ---- opening and closing ---------------------------------------------------------------
 
     def _create(self) -> None:
+        # LMDB maps the lock file: were the disk too full for it, touching it would kill the process.
+        (self.path / LOCK).write_bytes(bytes(LOCK_BYTES))
         with lmdb_errors(self.path):
             # An environment of its own, closed at once: nobody else knows the file yet.
             lmdb.open(str(self.path), create=False, max_readers=MAX_READERS).close()
@@ -261,12 +263,16 @@ class LmdbStore(Store):
                 return n, (height, width, channels)
         raise self._broken(f"the block of image {first} has not the length that it says")
 
-    def _block(self, cursor: lmdb.Cursor) -> Block:
-        """The block at `cursor`; raises `CorruptStoreError` where it is none."""
-        key, value = cursor.key(), memoryview(cursor.value())
+    def _first(self, cursor: lmdb.Cursor) -> int:
+        """The first id of the block at `cursor`; raises `CorruptStoreError` where it is none."""
+        key = cursor.key()
         if len(key) != KEY.size:
             raise self._broken(f"the record with key {bytes(key)!r} is no block of images")
-        (first,) = KEY.unpack(key)
+        return int(KEY.unpack(key)[0])
+
+    def _block(self, cursor: lmdb.Cursor) -> Block:
+        """The block at `cursor`; raises `CorruptStoreError` where it is none."""
+        first, value = self._first(cursor), memoryview(cursor.value())
         n, dimensions = self._layout(first, value)
         shape = as_shape(dimensions)
         try:
@@ -281,7 +287,7 @@ class LmdbStore(Store):
         expected = 0
         found = cursor.first()
         while expected < self._length:
-            if not found or KEY.unpack(cursor.key())[0] != expected:
+            if not found or self._first(cursor) != expected:
                 raise self._broken(f"the block of image {expected} is missing")
             block = self._block(cursor)
             yield block
@@ -412,10 +418,9 @@ class LmdbStore(Store):
             cursor.last()
         elif cursor.key() != key:
             cursor.prev()
-        found, value = cursor.item()
-        if len(found) != KEY.size:
+        if not cursor.key():
             raise self._lacking(image_id)
-        return KEY.unpack(found)[0], memoryview(value)
+        return self._first(cursor), memoryview(cursor.value())
 
     def _lacking(self, image_id: int) -> CorruptStoreError:
         return self._broken(f"the block of image {image_id} is missing")
@@ -443,7 +448,7 @@ class LmdbStore(Store):
                 return gathered.images, gathered.labels
             if not cursor.next():
                 raise self._lacking(at)
-            first, value = KEY.unpack(cursor.key())[0], memoryview(cursor.value())
+            first, value = self._first(cursor), memoryview(cursor.value())
             n, dimensions = self._layout(first, value)
 
     def _read_scattered(
@@ -482,7 +487,7 @@ class LmdbStore(Store):
                         rows, firsts.tolist(), (memoryview(v) for _, v in found), strict=True
                     )
                 ]
-                if all(row < n for row, n, _, _ in blocks):
+                if all(0 <= row < n for row, n, _, _ in blocks):
                     return blocks
         raise self._broken("a block is missing")
 

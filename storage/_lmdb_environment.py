@@ -6,7 +6,9 @@ transactions in progress and, when there are none, closes and opens again: befor
 writer joins, when another process has outgrown the memory map, or when this one must.
 """
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from ._errors import CorruptStoreError, StoreIOError
 DATA, LOCK = "data.mdb", "lock.mdb"
 MAX_READERS = 1022
 """Simultaneous read transactions, over all processes; a slot takes 64 bytes of the lock file."""
+LOCK_BYTES = 64 * (MAX_READERS + 2)
+"""Length of the lock file with all its slots, and a header of less than three."""
 MAP_RESERVE = 64 * 2**20
 """Bytes of address space beyond twice the file that a map begins with."""
 SPARE_TRANSACTIONS = 8
@@ -47,7 +51,10 @@ def lmdb_errors(path: Path) -> Iterator[None]:
         raise CorruptStoreError(f"{path}: LMDB says: {error}; restore it from a copy") from error
     except lmdb.Error as error:
         if error.code > 0:  # an errno; LMDB's own codes are negative
-            raise OSError(error.code, os.strerror(error.code), os.fspath(path)) from error
+            code = error.code
+            if code == errno.EIO and not os.statvfs(path).f_bavail:
+                code = errno.ENOSPC  # LMDB says EIO where a write got only a part on the disk
+            raise OSError(code, os.strerror(code), os.fspath(path)) from error
         raise StoreIOError(f"{path}: LMDB says: {error}") from error
 
 
@@ -71,9 +78,11 @@ class Environment:
     def of(cls, path: Path) -> "Environment":
         """The environment whose files are in the directory `path`, with one user more.
 
-        Raises FileNotFoundError.
+        Raises FileNotFoundError, `CorruptStoreError`.
         """
-        status = (path / DATA).stat()
+        status = (path / DATA).lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise CorruptStoreError(f"{path}: {DATA} is not a regular file; restore it from a copy")
         key = (status.st_dev, status.st_ino)
         with cls._shared_lock:
             environment = cls._shared.setdefault(key, cls(path, key))

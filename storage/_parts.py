@@ -7,6 +7,8 @@ opening anything. A part whose ids all lie within an earlier, longer one was rew
 by `compact` and no longer counts.
 """
 
+import errno
+import os
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
@@ -39,6 +41,7 @@ Rows: TypeAlias = NDArray[np.int64]
 Result = TypeVar("Result")
 
 MAX_OPEN_PARTS = 64
+MAX_LISTINGS = 100
 SMALL_PART = 10_000
 """Parts of fewer images than this are worth merging with their neighbours."""
 
@@ -61,6 +64,17 @@ class Part(ABC):
 
     def __init__(self, name: PartName) -> None:
         self.name = name
+
+    def _open_descriptor(self, flags: int = 0) -> int:
+        """Open the part's own file or folder, not one that a symbolic link in its place names."""
+        try:
+            return os.open(self.name.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise CorruptStoreError(
+                    f"{self.name.path}: a symbolic link, or not of its kind; restore it from a copy"
+                ) from error
+            raise
 
     @abstractmethod
     def shapes(self, rows: Rows) -> list[Shape]:
@@ -165,9 +179,23 @@ class PartStore(Store):
 
     def _scan(self) -> list[PartName]:
         """List the directory anew; return the parts that a longer one has replaced."""
+        listed = self._listed()
+        for _ in range(MAX_LISTINGS):
+            try:
+                return self._chain(listed)
+            except CorruptStoreError:
+                # While a writer is at work a long listing may have a later part and not an
+                # earlier one. What two listings lack is not there.
+                before, listed = listed, self._listed()
+                if set(listed) == set(before):
+                    raise
+        return self._chain(listed)
+
+    def _chain(self, listed: list[PartName]) -> list[PartName]:
+        """Put the parts in order; return those that a longer one has replaced."""
         names: list[PartName] = []
         covered = []
-        for name in sorted(self._listed(), key=lambda name: (name.first, -name.stop)):
+        for name in sorted(listed, key=lambda name: (name.first, -name.stop)):
             expected = names[-1].stop if names else 0
             if name.stop <= expected:
                 covered.append(name)
@@ -256,15 +284,17 @@ class PartStore(Store):
     def _gather(self, ids: NDArray[np.int64]) -> tuple[Images, Labels]:
         names = self._names
         starts = np.array([name.first for name in names], np.int64)
-        groups = [(self._part(names[i]), positions) for i, positions in grouped(ids, starts)]
+        groups = [(names[i], positions) for i, positions in grouped(ids, starts)]
         labels = np.empty(len(ids), np.int64)
-        shapes = {part.shape for part, _ in groups}
-        shape = shapes.pop()
-        if shape is None or shapes:
+        shape = self._part(groups[0][0]).shape
+        if shape is None:
             return self._gather_mixed(ids, groups, labels), labels
         images = np.empty((len(ids), *shape), np.uint8)
         step = slab_length(shape)
-        for part, positions in groups:
+        for name, positions in groups:
+            part = self._part(name)  # one at a time: there may be more than can be open at once
+            if part.shape != shape:
+                return self._gather_mixed(ids, groups, labels), labels
             rows = ids[positions] - part.name.first
             if isinstance(positions, slice):
                 labels[positions] = part.read(rows, images[positions], self._check)
@@ -277,13 +307,14 @@ class PartStore(Store):
         return images, labels
 
     def _gather_mixed(
-        self, ids: NDArray[np.int64], groups: list[tuple[Part, slice | Rows]], labels: Labels
+        self, ids: NDArray[np.int64], groups: list[tuple[PartName, slice | Rows]], labels: Labels
     ) -> Images:
         """Images of any shapes, one by one; fills `labels`."""
         images: list[Image] = [np.empty(0, np.uint8)] * len(ids)
         every = np.arange(len(ids))
-        for part, positions in groups:
-            rows = ids[positions] - part.name.first
+        for name, positions in groups:
+            part = self._part(name)
+            rows = ids[positions] - name.first
             for position, row, shape in zip(
                 every[positions].tolist(), rows[:, np.newaxis], part.shapes(rows), strict=True
             ):
@@ -313,13 +344,13 @@ class PartStore(Store):
 
     def _merge(self, path: Path, run: list[PartName]) -> None:
         """Write the records of neighbouring parts, checked as they are read, as the part `path`."""
-        parts = [self._open_part(name) for name in run]
-        labels = np.concatenate([part.labels(check=True) for part in parts])
-        shapes = [
-            shape
-            for part in parts
-            for shape in part.shapes(np.arange(part.name.stop - part.name.first))
-        ]
+        every = []
+        shapes = []
+        for name in run:
+            part = self._open_part(name)
+            every.append(part.labels(check=True))
+            shapes += part.shapes(np.arange(name.stop - name.first))
+        labels = np.concatenate(every)
         first = run[0].first
         step = min(map(slab_length, set(shapes)))
 

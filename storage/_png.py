@@ -170,9 +170,7 @@ class PngPart(Part):
     def __init__(self, name: PartName) -> None:
         super().__init__(name)
         self._descriptor = -1
-        self._descriptor = os.open(
-            name.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        )
+        self._descriptor = self._open_descriptor(os.O_DIRECTORY)
 
     def __del__(self) -> None:
         if self._descriptor >= 0:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, islice
 from math import prod
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,13 +156,19 @@ def check_shape(shape: Shape, what: str) -> None:
         )
 
 
+def is_integer_type(kind: type) -> bool:
+    """Whether values of that type are integers here: Booleans and time spans are not."""
+    return issubclass(kind, int | np.integer) and not issubclass(kind, bool | np.timedelta64)
+
+
 def check_label(label: object) -> int:
     """Return one label as an int; raises `DTypeError` or `LabelError`."""
-    if isinstance(label, bool | np.bool) or not isinstance(label, int | np.integer):
+    if not is_integer_type(type(label)):
         raise DTypeError(f"a label is a {type(label).__name__}; give an integer")
-    if not INT64.min <= label <= INT64.max:
-        raise LabelError(f"label {label} does not fit in int64")
-    return int(label)
+    value = int(cast(int, label))
+    if not INT64.min <= value <= INT64.max:
+        raise LabelError(f"label {value} does not fit in int64")
+    return value
 
 
 def check_labels(labels: object) -> Labels:
@@ -174,7 +180,7 @@ def check_labels(labels: object) -> Labels:
     if isinstance(labels, np.ndarray):
         if labels.ndim != 1:
             raise LengthError(f"labels have shape {labels.shape}; give one label per image: (N,)")
-        if not np.issubdtype(labels.dtype, np.integer):
+        if labels.dtype.kind not in "iu":
             raise DTypeError(f"labels have dtype {labels.dtype}; give integers")
         if labels.dtype.kind == "u" and labels.size and labels.max() > INT64.max:
             raise LabelError(f"label {labels.max()} does not fit in int64")

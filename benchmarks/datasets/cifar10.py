@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch  # type: ignore[import-untyped]  # publishes no types
+import pooch
 import requests
 import urllib3
 

@@ -7,7 +7,7 @@ no machine, numpy version or number of images asked for changes a byte of them.
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm  # type: ignore[import-untyped]  # its types are a package of their own
+from tqdm import tqdm
 
 from .dataset import Dataset
 from .errors import DatasetOptionError

@@ -1,0 +1,84 @@
+"""What is compared: each way of storing images, as the four operations that all of them have."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage import Store
+
+Image = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+Shape = tuple[int, ...]
+
+
+class Contender(ABC):
+    """One way of storing images. Every operation opens, does its work and closes.
+
+    name: how rows and `--backend` call it
+    """
+
+    name: str
+
+    @abstractmethod
+    def create(self, path: Path, durable: bool) -> None:
+        """Make an empty store at `path`, which does not exist."""
+
+    @abstractmethod
+    def store_single(self, path: Path, image: Image, label: int, durable: bool) -> None:
+        """Store one image, (H, W, C), in an empty store."""
+
+    @abstractmethod
+    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        """Create a store at `path` and store `images`, (n, H, W, C), in it."""
+
+    @abstractmethod
+    def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
+        """Read one image and its label; `shape`, (H, W, C), is for those that do not store it."""
+
+    @abstractmethod
+    def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
+        """Read all images as one array of `shape`, (n, H, W, C), and their labels, in order."""
+
+    def materialise(
+        self, path: Path, images: Image, labels: Labels, read_singly: Sequence[int]
+    ) -> None:
+        """Make the store that the reading operations read; `read_singly` by `read_single`."""
+        self.store_many(path, images, labels, durable=False)
+
+    def durability(self, durable: bool) -> str:
+        """What a storing call promises, for the record."""
+        return "durable" if durable else "buffered"
+
+
+class StoreContender(Contender):
+    """One of this project's stores."""
+
+    def __init__(self, store_class: type[Store]) -> None:
+        self.name = store_class.format
+        self.store_class = store_class
+
+    def create(self, path: Path, durable: bool) -> None:
+        self.store_class(path, "x", durable=durable).close()
+
+    def store_single(self, path: Path, image: Image, label: int, durable: bool) -> None:
+        with self.store_class(path, "a", durable=durable) as store:
+            store.store_single(image, label)
+
+    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        with self.store_class(path, "x", durable=durable) as store:
+            store.store_many(images, labels)
+
+    def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
+        with self.store_class(path) as store:
+            return store.read_single(image_id)
+
+    def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
+        with self.store_class(path) as store:
+            images, labels = store.read_many()
+        assert isinstance(images, np.ndarray)
+        return images, labels

@@ -1,0 +1,66 @@
+"""What the disk and the memory allow: the raw bytes to and from one plain file.
+
+The file holds the pixels of all images, then their labels as int64. It has no checksums, no index
+and no way to append, and so is no store; it is the line under every table.
+"""
+
+import os
+import sys
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from .contenders import Contender, Image, Labels, Shape
+
+LABEL_BYTES = 8
+
+
+class Limit(Contender):
+    """One plain file in a directory of its own."""
+
+    name = "limit"
+
+    def create(self, path: Path, durable: bool) -> None:
+        path.mkdir()
+
+    def store_single(self, path: Path, image: Image, label: int, durable: bool) -> None:
+        self._write(path, image[np.newaxis], np.array([label], np.int64), durable)
+
+    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        path.mkdir()
+        self._write(path, images, labels, durable)
+        if durable:
+            _sync_folder(path.parent)
+
+    def _write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        with (path / "raw").open("wb") as file:
+            file.write(images.data)
+            file.write(labels.data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if durable:
+            _sync_folder(path)
+
+    def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
+        with (path / "raw").open("rb", buffering=0) as file:
+            image = np.empty(shape, np.uint8)
+            n = os.fstat(file.fileno()).st_size // (image.nbytes + LABEL_BYTES)
+            file.seek(image_id * image.nbytes)
+            file.readinto(image.data)
+            file.seek(n * image.nbytes + image_id * LABEL_BYTES)
+            return image, int.from_bytes(file.read(LABEL_BYTES), sys.byteorder, signed=True)
+
+    def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
+        with (path / "raw").open("rb", buffering=0) as file:
+            images = np.fromfile(file, np.uint8, prod(shape)).reshape(shape)
+            return images, np.fromfile(file, np.int64, shape[0])
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,184 @@
+"""The command-line options of the suite, and what is wrong with them."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .rows import ROWS
+
+CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
+SMALL_CUTOFFS = (10, 100)
+"""With `--benchmark-disable`, where every benchmark is only tried."""
+
+CLUSTER = 4096
+"""What a file system gives to a file at least, in bytes."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for, checked as far as that needs no data set."""
+
+    dataset: str
+    offline: bool
+    rows: tuple[str, ...]
+    cutoffs: tuple[int, ...] | None  # None: as many of CUTOFFS as the data set allows
+    store_dir: Path | None  # None: the system's directory for temporary files
+    round_budget: float
+    cold: bool
+    durable: bool
+    timed: bool
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("image storage benchmark")
+    group.addoption(
+        "--dataset",
+        default="cifar10",
+        metavar="NAME|PATH",
+        help="cifar10 (default), standin, or the path of a directory or archive of CIFAR batches",
+    )
+    group.addoption(
+        "--offline",
+        action="store_true",
+        help="never download CIFAR-10; implied by --benchmark-disable",
+    )
+    group.addoption(
+        "--backend",
+        metavar="NAMES",
+        help=f"only these rows, separated by commas: {', '.join(ROWS)}",
+    )
+    group.addoption(
+        "--cutoff",
+        metavar="NUMBERS",
+        help="only these numbers of images, separated by commas; by default"
+        f" {', '.join(map(str, CUTOFFS))}, and with --benchmark-disable"
+        f" {', '.join(map(str, SMALL_CUTOFFS))}",
+    )
+    group.addoption(
+        "--store-dir",
+        metavar="DIR",
+        help="an existing directory on the disk to be measured; by default the one for temporary"
+        " files",
+    )
+    group.addoption(
+        "--round-budget",
+        type=_seconds,
+        default=0.3,
+        metavar="SECONDS",
+        help="time for the rounds of one benchmark, of which there are at least three (0.3)",
+    )
+    group.addoption(
+        "--cache",
+        choices=("warm", "cold"),
+        default="warm",
+        help="whether what is read is in the page cache (warm, the default) or was evicted from it",
+    )
+    group.addoption(
+        "--durability",
+        choices=("durable", "buffered"),
+        default="durable",
+        help="whether a storing call returns when the disk has its data (durable, the default) or"
+        " when the operating system has",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: give a positive number of seconds")
+    return seconds
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Collect and check the options; raises pytest.UsageError."""
+    timed = not config.getoption("benchmark_disable") or config.getoption("benchmark_enable")
+    return Options(
+        dataset=config.getoption("dataset"),
+        offline=config.getoption("offline") or not timed,
+        rows=_rows(config.getoption("backend")),
+        cutoffs=_cutoffs(config.getoption("cutoff")),
+        store_dir=_store_dir(config.getoption("store_dir")),
+        round_budget=config.getoption("round_budget"),
+        cold=config.getoption("cache") == "cold",
+        durable=config.getoption("durability") == "durable",
+        timed=bool(timed),
+    )
+
+
+def _rows(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return tuple(ROWS)
+    names = text.split(",")
+    for name in names:
+        if name not in ROWS:
+            raise pytest.UsageError(
+                f"--backend: there is no {name!r}; choose among {', '.join(ROWS)}"
+            )
+    return tuple(row for row in ROWS if row in names)
+
+
+def _cutoffs(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    cutoffs = set()
+    for number in text.split(","):
+        if not number.isascii() or not number.isdigit() or int(number) < 1:
+            raise pytest.UsageError(
+                f"--cutoff: {number!r} is not a number of images; give whole numbers from 1 on,"
+                " separated by commas"
+            )
+        cutoffs.add(int(number))
+    return tuple(sorted(cutoffs))
+
+
+def _store_dir(text: str | None) -> Path | None:
+    if text is None:
+        return None
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise pytest.UsageError(f"--store-dir: {path} is not a directory; create it first")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise pytest.UsageError(f"--store-dir: {path} is not writable; choose another directory")
+    return path
+
+
+def choose_cutoffs(options: Options, name: str, capacity: int) -> tuple[int, ...]:
+    """The cutoffs for a data set; raises pytest.UsageError where it has not so many images."""
+    if options.cutoffs is None:
+        usual = CUTOFFS if options.timed else SMALL_CUTOFFS
+        return tuple(n for n in usual if n <= capacity) or (capacity,)
+    if options.cutoffs[-1] > capacity:
+        raise pytest.UsageError(
+            f"--cutoff: {name} has {capacity} images, doubled, not {options.cutoffs[-1]}; choose"
+            " smaller cutoffs or another --dataset"
+        )
+    return options.cutoffs
+
+
+def check_space(
+    directory: Path, rows: tuple[str, ...], cutoffs: tuple[int, ...], image_bytes: int
+) -> None:
+    """Raise pytest.UsageError where the stores of a run will not fit in `directory`.
+
+    Each row keeps one store per cutoff, and at most one more of the largest is being written.
+    """
+    images = len(rows) * sum(cutoffs) + cutoffs[-1]
+    per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
+    needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if free < needed:
+        raise pytest.UsageError(
+            f"--store-dir: {directory} has {free / 1e6:,.0f} MB free, and the stores of this run"
+            f" take up to {needed / 1e6:,.0f} MB; choose another directory or smaller --cutoff"
+        )
+    files = 2 * (sum(cutoffs) + cutoffs[-1])  # the rows of PNG files
+    if status.f_files and status.f_favail < files:
+        raise pytest.UsageError(
+            f"--store-dir: {directory} has room for {status.f_favail:,} more files, and the PNG"
+            f" stores of this run take up to {files:,}; choose another directory or smaller"
+            " --cutoff"
+        )

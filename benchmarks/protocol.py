@@ -1,0 +1,140 @@
+"""How every figure is measured: the same way for every row.
+
+Each round has fresh state, made before the clock starts; what it returned is checked, and what it
+left removed, after the clock has stopped. One round is a warm-up and counts for nothing. Then come
+as many as the time budget allows, at least three; the median is the figure.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+Result = TypeVar("Result")
+
+MIN_ROUNDS = 3
+MAX_ROUNDS = 200
+FEW_ROUNDS = 5
+"""Fewer rounds than this are remarked upon: their median may be off."""
+
+
+def nothing() -> None:
+    pass
+
+
+@dataclass
+class Work(Generic[Result]):
+    """One operation to be timed.
+
+    run: what is inside the timer, and nothing else
+    check: given what `run` returned; raises AssertionError where it is not what was stored
+    before: makes the state that `run` needs
+    after: removes what it left, also after an error or an interruption
+    """
+
+    run: Callable[[], Result]
+    check: Callable[[Result], None]
+    before: Callable[[], None] = nothing
+    after: Callable[[], None] = nothing
+
+
+class Statistics(Protocol):
+    """Of the rounds' durations, in seconds."""
+
+    median: float
+
+
+class Measured(Protocol):
+    """What pytest-benchmark has measured."""
+
+    stats: Statistics
+
+
+class Benchmark(Protocol):
+    """What is used of pytest-benchmark's fixture."""
+
+    enabled: bool
+    has_error: bool
+    group: str
+    extra_info: dict[str, Any]
+    stats: Measured
+
+    def pedantic(
+        self, target: Callable[[], None], *, setup: Callable[[], None], rounds: int
+    ) -> None: ...
+
+
+def rounds_within(budget: float, duration: float) -> int:
+    """How many rounds of `duration` seconds to make in about `budget` seconds."""
+    if duration * MAX_ROUNDS <= budget:
+        return MAX_ROUNDS
+    return max(MIN_ROUNDS, int(budget / duration))
+
+
+class Rounds(Generic[Result]):
+    """Runs the parts of a `Work` in order, whichever of them the benchmark times."""
+
+    def __init__(self, work: Work[Result]) -> None:
+        self._work = work
+        self._results: list[Result] = []
+        self._open = False
+
+    def begin(self) -> None:
+        """Finish the round before, and make the state for the next."""
+        self.finish()
+        self._open = True
+        self._work.before()
+
+    def run(self) -> None:
+        # The result is kept so that neither checking nor freeing it is timed.
+        self._results.append(self._work.run())
+
+    def finish(self) -> None:
+        """Check and free what the round returned, and clean up."""
+        if self._results:
+            self._work.check(self._results[-1])
+        self.close()
+
+    def close(self) -> None:
+        """Clean up, if that is not done."""
+        self._results.clear()
+        if self._open:
+            self._open = False
+            self._work.after()
+
+
+def measure(
+    benchmark: Benchmark,
+    work: Work[Result],
+    budget: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> None:
+    """Measure `work` in about `budget` seconds of timed rounds, besides the warm-up.
+
+    With `--benchmark-disable`, one round is run and checked. A round that fails its check, or is
+    interrupted, marks the benchmark, so that it is not saved as a good one.
+    """
+    rounds = Rounds(work)
+    count = 1
+    try:
+        if benchmark.enabled:
+            rounds.begin()
+            start = clock()
+            rounds.run()
+            count = rounds_within(budget, clock() - start)
+        benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
+        rounds.finish()
+    except BaseException:
+        benchmark.has_error = True
+        raise
+    finally:
+        rounds.close()
+
+
+def throughput(images: int, pixel_bytes: int, seconds: float) -> dict[str, float]:
+    """Images/s, MB/s of pixels (10**6 bytes) and microseconds per image of one round."""
+    return {
+        "images_per_second": images / seconds,
+        "pixel_megabytes_per_second": pixel_bytes / seconds / 1e6,
+        "microseconds_per_image": seconds / images * 1e6,
+    }

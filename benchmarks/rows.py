@@ -1,0 +1,14 @@
+"""The rows of the tables, in their order: the stores, the limit, the tutorial's three ways."""
+
+from storage import STORES
+
+from .article import ARTICLE
+from .contenders import Contender, StoreContender
+from .limit import Limit
+
+STORE_ROWS: dict[str, StoreContender] = {
+    name: StoreContender(store_class) for name, store_class in STORES.items()
+}
+ROWS: dict[str, Contender] = {
+    contender.name: contender for contender in (*STORE_ROWS.values(), Limit(), *ARTICLE)
+}

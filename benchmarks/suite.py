@@ -1,0 +1,183 @@
+"""One run of the suite: its options, its data, its stores, and how each benchmark is measured."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from storage import disk_usage
+
+from .cache import CAN_EVICT, COLD, evict, resident_fraction
+from .contenders import Contender
+from .datasets import Dataset, DatasetError, load_dataset
+from .machine import file_system
+from .options import SMALL_CUTOFFS, Options, check_space, choose_cutoffs
+from .protocol import Benchmark, Work, measure, throughput
+from .workspace import Workspace
+
+Result = TypeVar("Result")
+
+CHECKED_AT_ONCE = 4096
+"""Images compared with the data set at a time."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one benchmark measures.
+
+    n: images in the store, or None where the operation does not depend on it
+    images: images stored or read in one round
+    path: the store, when a round has been run
+    reads: whether it reads an existing store, so that its cache state matters
+    variant: which of several ways of the operation, if there are
+    """
+
+    operation: str
+    contender: Contender
+    n: int | None
+    images: int
+    path: Path
+    reads: bool
+    variant: str = ""
+
+
+class Measure(Protocol):
+    """The fixture of that name: `Suite.measure` with the test's benchmark."""
+
+    def __call__(self, case: Case, work: Work[Result]) -> None: ...
+
+
+class Suite:
+    """What the benchmarks of one run share.
+
+    images: (N, H, W, C) uint8, as many as the largest cutoff
+    labels: (N,) int64
+    """
+
+    def __init__(self, options: Options, progress: bool) -> None:
+        """Load the data set and make the directory for the stores; raises pytest.UsageError."""
+        self.options = options
+        self._progress = progress
+        dataset = self._load()
+        self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
+        self.store_dir = options.store_dir or Path(gettempdir())
+        self.file_system = file_system(self.store_dir)
+        check_space(self.store_dir, options.rows, self.cutoffs, self.images[0].nbytes)
+        try:
+            self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
+        except OSError as error:
+            raise pytest.UsageError(f"--store-dir: {error}; choose another directory") from error
+
+    def _load(self) -> Dataset:
+        options = self.options
+        limit = max(options.cutoffs) if options.cutoffs else None
+        if limit is None and not options.timed:
+            limit = max(SMALL_CUTOFFS)
+        try:
+            dataset = load_dataset(
+                options.dataset, limit=limit, offline=options.offline, progress=self._progress
+            )
+            self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
+            self.images, self.labels = dataset.take(self.cutoffs[-1])
+        except DatasetError as error:
+            raise pytest.UsageError(f"--dataset: {error}") from error
+        return dataset
+
+    def close(self) -> None:
+        """Remove the stores."""
+        self.workspace.close()
+
+    def header(self) -> list[str]:
+        """What the run measures, for the top of the terminal."""
+        lines = [
+            f"data: {self.name} ({self.identity}), cutoffs {', '.join(map(str, self.cutoffs))}",
+            f"stores: in {self.store_dir} ({self.file_system})",
+        ]
+        return [f"NOTE: {self.note}", *lines] if self.note else lines
+
+    def circumstances(self) -> dict[str, object]:
+        """What a saved run says of this one; the data set and the disk decide over figures."""
+        return {
+            "dataset": self.identity,
+            "dataset_name": self.name,
+            "dataset_note": self.note,
+            "file_system": self.file_system,
+            "cache": "cold" if self.options.cold else "warm",
+            "durability": "durable" if self.options.durable else "buffered",
+        }
+
+    # ---- measuring -------------------------------------------------------------------------
+
+    def measure(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
+        """Measure one operation and record with it what its figure depends on."""
+        benchmark.group = case.operation + ("" if case.n is None else f" n={case.n}")
+        benchmark.extra_info |= {
+            "operation": case.operation,
+            "variant": case.variant,
+            "backend": case.contender.name,
+            "n": case.n,
+            "images_per_round": case.images,
+            "image_shape": list(self.images.shape[1:]),
+            "dataset": self.identity,
+            "round_budget_seconds": self.options.round_budget,
+            "cache": ("cold" if self.options.cold else "warm") if case.reads else None,
+            "durability": None if case.reads else case.contender.durability(self.options.durable),
+        }
+        measured = Work(
+            run=work.run,
+            check=partial(self._check, benchmark, case, work),
+            before=partial(self._before, benchmark, case, work),
+            after=work.after,
+        )
+        measure(benchmark, measured, self.options.round_budget)
+        if benchmark.enabled:
+            median = benchmark.stats.stats.median
+            pixel_bytes = case.images * self.images[0].nbytes
+            benchmark.extra_info |= throughput(case.images, pixel_bytes, median)
+
+    def _before(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
+        if case.reads and self.options.cold:
+            fraction = self._evicted(case.path)
+            known = benchmark.extra_info.get("resident_fraction", 0.0)
+            benchmark.extra_info["resident_fraction"] = max(known, fraction)
+        work.before()
+
+    def _evicted(self, path: Path) -> float:
+        """Evict a store from the page cache; return the fraction that stayed, or skip."""
+        if not CAN_EVICT:
+            pytest.skip("--cache cold: this system cannot evict a file from its cache")
+        evict(path)
+        fraction = resident_fraction(path)
+        if fraction > COLD:
+            pytest.skip(
+                f"--cache cold: {fraction:.0%} of {path.name} stays in memory on this file system"
+                f" ({self.file_system}); choose another --store-dir"
+            )
+        return fraction
+
+    def _check(self, benchmark: Benchmark, case: Case, work: Work[Result], result: Result) -> None:
+        work.check(result)
+        if "files" not in benchmark.extra_info:
+            benchmark.extra_info |= disk_usage(case.path)._asdict()
+
+    def assert_equal(
+        self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
+    ) -> None:
+        """Check that what was read is the data set's images and labels `ids`, as one array."""
+        assert isinstance(images, np.ndarray)
+        assert images.dtype == np.uint8
+        assert np.array_equal(labels, self.labels[ids])
+        assert len(images) == len(labels)
+        for start in range(0, len(labels), CHECKED_AT_ONCE):  # comparing takes memory too
+            stop = start + CHECKED_AT_ONCE
+            wanted = (
+                slice(ids.start + start, min(ids.start + stop, ids.stop))
+                if isinstance(ids, slice)
+                else ids[start:stop]
+            )
+            assert np.array_equal(images[start:stop], self.images[wanted])

@@ -1,0 +1,34 @@
+"""In order: one image at a time, and the same images as one slice (the tutorial's last tip)."""
+
+import numpy as np
+import pytest
+
+from .contenders import Image, Labels, StoreContender
+from .opened import OpenStore
+from .protocol import Work
+from .suite import Case, Measure, Suite
+
+
+@pytest.mark.parametrize("how", ["single", "slice"])
+def test_iterate(suite: Suite, measure: Measure, store: StoreContender, n: int, how: str) -> None:
+    """What asking for images one by one costs beside asking once."""
+    path = suite.workspace.store(store, n)
+
+    with OpenStore(store, path, suite.options.cold) as opened:
+
+        def one_by_one() -> tuple[Image, Labels]:
+            for image_id in range(n):
+                image, label = opened.store[image_id]
+            return image[np.newaxis], np.array([label])
+
+        measure(
+            Case("iterate", store, n, images=n, path=path, reads=True, variant=how),
+            Work(
+                before=opened.before,
+                run=one_by_one if how == "single" else lambda: opened.store[0:n],
+                check=lambda result: suite.assert_equal(
+                    *result, slice(n - 1 if how == "single" else 0, n)
+                ),
+                after=opened.after,
+            ),
+        )

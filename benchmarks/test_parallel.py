@@ -1,0 +1,53 @@
+"""Several processes that read random batches of one store at the same time."""
+
+import numpy as np
+import pytest
+
+from .contenders import StoreContender
+from .protocol import Work
+from .suite import Case, Measure, Suite
+from .test_batch import BATCH, SEED
+from .workers import Batches, Team, Workers
+
+BATCHES = 16
+"""Batches that each process reads in a round."""
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_parallel_read(
+    suite: Suite,
+    measure: Measure,
+    workers: Workers,
+    store: StoreContender,
+    n: int,
+    processes: int,
+) -> None:
+    """The workers of a data loader, started beforehand: the throughput of all together."""
+    path = suite.workspace.store(store, n)
+    chance = np.random.default_rng(SEED)
+    work: list[Batches] = []
+
+    with Team(workers, processes, store, path, suite.options.cold) as team:
+
+        def before() -> None:
+            work[:] = (
+                [chance.integers(0, n, BATCH) for _ in range(BATCHES)] for _ in range(processes)
+            )
+            team.before(work)
+
+        def check(_: None) -> None:
+            for own, batch in zip(work, team.last_batches(), strict=True):
+                suite.assert_equal(*batch, own[-1])
+
+        measure(
+            Case(
+                "parallel_read",
+                store,
+                n,
+                images=processes * BATCHES * BATCH,
+                path=path,
+                reads=True,
+                variant=f"{processes} process" + ("es" if processes > 1 else ""),
+            ),
+            Work(before=before, run=team.read, check=check, after=team.after),
+        )

@@ -1,0 +1,141 @@
+"""Processes that read one store at the same time."""
+
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage import Store
+
+from .contenders import StoreContender
+
+Pipe: TypeAlias = "Connection[object, object]"
+Batches: TypeAlias = list[NDArray[np.int64]]
+Batch: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+STOP_SECONDS = 5
+"""A process that has not ended by then is ended."""
+
+
+def _serve(connection: Pipe) -> None:
+    """What a process does: open a store, read batches of it at a signal, until told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then says stop
+    while isinstance(store := connection.recv(), Store):
+        with store:
+            connection.send("open")
+            while isinstance(batches := connection.recv(), list):
+                connection.send("ready")
+                connection.recv()
+                for ids in batches:
+                    last = store.read_many(ids)
+                connection.send("done")
+                connection.send(last)
+        connection.send("closed")
+
+
+class Workers:
+    """Reading processes, started when first asked for and kept for the run."""
+
+    def __init__(self) -> None:
+        self._processes: list[BaseProcess] = []
+        self._connections: list[Pipe] = []
+
+    def first(self, size: int) -> list[Pipe]:
+        """Connections to `size` processes."""
+        context = multiprocessing.get_context("spawn")  # what they import is all that they share
+        while len(self._processes) < size:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes.append(process)
+            self._connections.append(ours)
+        return self._connections[:size]
+
+    def close(self) -> None:
+        """End all processes; others are started when asked for."""
+        for connection in self._connections:
+            connection.close()
+        for process in self._processes:
+            process.join(STOP_SECONDS)
+            if process.is_alive():
+                process.kill()
+        self._processes, self._connections = [], []
+
+
+class Team:
+    """Some processes that have one store open, each with its own handle.
+
+    Like an `OpenStore`, it stays open from round to round unless each must be cold. EOFError means
+    that a process has died.
+    """
+
+    def __init__(
+        self, workers: Workers, size: int, contender: StoreContender, path: Path, cold: bool
+    ) -> None:
+        self._workers = workers
+        self._connections = workers.first(size)
+        self._contender = contender
+        self._path = path
+        self._cold = cold
+        self._is_open = False
+
+    def _all_say(self, word: str) -> None:
+        for connection in self._connections:
+            answer = connection.recv()
+            assert answer == word, answer
+
+    def before(self, batches: Sequence[Batches]) -> None:
+        """Open the store if it is not, and hand each process the ids to read."""
+        if not self._is_open:
+            with self._contender.store_class(self._path) as store:
+                for connection in self._connections:
+                    connection.send(store)
+            self._all_say("open")
+            self._is_open = True
+        for connection, own in zip(self._connections, batches, strict=True):
+            connection.send(own)
+        self._all_say("ready")
+
+    def read(self) -> None:
+        """Let all read at once; return when the last has finished."""
+        for connection in self._connections:
+            connection.send("go")
+        self._all_say("done")
+
+    def last_batches(self) -> list[Batch]:
+        """The last batch that each has read; to be asked for after each `read`."""
+        return [cast(Batch, connection.recv()) for connection in self._connections]
+
+    def after(self) -> None:
+        """Close the store after a round, if the next must be cold."""
+        if self._cold:
+            self._close()
+
+    def _close(self) -> None:
+        if self._is_open:
+            for connection in self._connections:
+                connection.send(None)
+            self._all_say("closed")
+            self._is_open = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._close()
+        else:  # the processes may be in the middle of anything
+            self._workers.close()

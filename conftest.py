@@ -1,0 +1,150 @@
+"""What pytest and pytest-benchmark call: options, fixtures, saved-run metadata, the summary.
+
+Each hook only hands on to the module of `benchmarks` that its name says. The command line's
+`pytest-benchmark compare` imports this file too, without pytest's configuration.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import hypothesis
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from benchmarks import machine, options, summary
+from benchmarks.protocol import Benchmark
+from benchmarks.rows import ROWS, STORE_ROWS
+from benchmarks.suite import Measure, Suite
+from benchmarks.workers import Workers
+
+HERE = Path(__file__).parent
+BENCHMARKS = HERE / "benchmarks"
+TOOL_TESTS = BENCHMARKS / "tests"
+
+SUITE = pytest.StashKey[Suite]()
+OPTIONS = pytest.StashKey[options.Options]()
+
+# Machines are shared and disks stall, so no example has a deadline.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile("default")
+
+
+# ---- the run -------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[OPTIONS] = options.read_options(config)
+
+
+def _suite(config: pytest.Config) -> Suite:
+    """The suite of this run; made when it is first asked for."""
+    if SUITE not in config.stash:
+        terminal = config.get_terminal_writer().hasmarkup
+        config.stash[SUITE] = suite = Suite(config.stash[OPTIONS], progress=terminal)
+        config.add_cleanup(suite.close)
+    return config.stash[SUITE]
+
+
+def _has_benchmarks(config: pytest.Config) -> bool:
+    """Whether what the user named on the command line includes benchmarks."""
+    if config.option.collectonly:
+        return False
+    named = [Path(config.invocation_params.dir, arg.split("::")[0]) for arg in config.args]
+    return any(BENCHMARKS.is_relative_to(p) or p.is_relative_to(BENCHMARKS) for p in named)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return _suite(config).header() if _has_benchmarks(config) else []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A timed run of the benchmarks measures only; the tests of the tools come without it."""
+    named = [Path(arg.split("::")[0]).resolve() for arg in config.args]
+    is_tool_test = collection_path == TOOL_TESTS and not any(
+        p.is_relative_to(TOOL_TESTS) for p in named
+    )
+    return True if is_tool_test and config.stash[OPTIONS].timed else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if not metafunc.module.__name__.startswith("benchmarks.test_"):
+        return
+    chosen = metafunc.config.stash[OPTIONS].rows
+    if "contender" in metafunc.fixturenames:
+        metafunc.parametrize("contender", [ROWS[name] for name in chosen], ids=chosen)
+    if "store" in metafunc.fixturenames:
+        stores = [name for name in chosen if name in STORE_ROWS]
+        metafunc.parametrize("store", [STORE_ROWS[name] for name in stores], ids=stores)
+    if "n" in metafunc.fixturenames:
+        cutoffs = _suite(metafunc.config).cutoffs
+        metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
+
+
+# ---- fixtures ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def suite(request: pytest.FixtureRequest) -> Suite:
+    """The data set and the temporary PNG, LMDB and HDF5 stores of it."""
+    return _suite(request.config)
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    """Processes for parallel reading."""
+    started = Workers()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def measure(suite: Suite, benchmark: Benchmark) -> Measure:
+    """Times, checks and records one operation, by the protocol of `benchmarks/protocol.py`."""
+    return partial(suite.measure, benchmark)
+
+
+# ---- saved runs ----------------------------------------------------------------------------
+
+
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, object]
+) -> None:
+    if not _has_benchmarks(config):
+        return
+    described = machine.describe(machine_info, _suite(config).circumstances())
+    machine_info.clear()
+    machine_info.update(described)
+
+
+def pytest_benchmark_compare_machine_info(
+    machine_info: dict[str, object], compared_benchmark: dict[str, dict[str, object]]
+) -> None:
+    differing = machine.differences(machine_info, compared_benchmark["machine_info"])
+    if differing:
+        raise pytest.UsageError(
+            f"--benchmark-compare: the saved run differs in {', '.join(differing)}; compare it"
+            " with `pytest-benchmark compare` if that is what you want"
+        )
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-benchmark's own tables
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    figures = [
+        summary.Figure.of(bench.extra_info, bench.stats.as_dict())
+        for bench in config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way
+        if bench and not bench.has_error and "operation" in bench.extra_info
+    ]
+    if figures:
+        terminalreporter.section("image storage benchmark")
+        known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
+        terminalreporter.write_line(machine.one_line(known))
+        terminalreporter.write_line("")
+        for line in summary.tables(figures):
+            terminalreporter.write_line(line)

@@ -13,6 +13,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from benchmarks import machine, options, summary
+from benchmarks.contenders import Contender, StoreContender
 from benchmarks.protocol import Benchmark
 from benchmarks.rows import ROWS, STORE_ROWS
 from benchmarks.suite import Measure, Suite
@@ -53,11 +54,15 @@ def _suite(config: pytest.Config) -> Suite:
 
 
 def _has_benchmarks(config: pytest.Config) -> bool:
-    """Whether what the user named on the command line includes benchmarks."""
+    """Whether what the user named on the command line includes benchmarks, not just tools."""
     if config.option.collectonly:
         return False
     named = [Path(config.invocation_params.dir, arg.split("::")[0]) for arg in config.args]
-    return any(BENCHMARKS.is_relative_to(p) or p.is_relative_to(BENCHMARKS) for p in named)
+    return any(
+        BENCHMARKS.is_relative_to(p)
+        or (p.is_relative_to(BENCHMARKS) and not p.is_relative_to(TOOL_TESTS))
+        for p in named
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -78,10 +83,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     chosen = metafunc.config.stash[OPTIONS].rows
     if "contender" in metafunc.fixturenames:
-        metafunc.parametrize("contender", [ROWS[name] for name in chosen], ids=chosen)
+        metafunc.parametrize("contender", chosen, indirect=True)
     if "store" in metafunc.fixturenames:
         stores = [name for name in chosen if name in STORE_ROWS]
-        metafunc.parametrize("store", [STORE_ROWS[name] for name in stores], ids=stores)
+        metafunc.parametrize("store", stores, indirect=True)
     if "n" in metafunc.fixturenames:
         cutoffs = _suite(metafunc.config).cutoffs
         metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
@@ -102,6 +107,18 @@ def workers() -> Iterator[Workers]:
     started = Workers()
     yield started
     started.close()
+
+
+@pytest.fixture
+def contender(request: pytest.FixtureRequest) -> Contender:
+    """A row of the tables; saved runs name it by its parameter."""
+    return ROWS[request.param]
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> StoreContender:
+    """One of this project's stores."""
+    return STORE_ROWS[request.param]
 
 
 @pytest.fixture

@@ -205,12 +205,11 @@ class Article(Contender):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         return self.all(path, shape)
 
-    def materialise(
-        self, path: Path, images: Image, labels: Labels, read_singly: Sequence[int]
+    def prepare_read_single(
+        self, path: Path, images: Image, labels: Labels, ids: Sequence[int]
     ) -> None:
-        self.store_many(path, images, labels, durable=False)
         if not self.single_in_many:
-            for image_id in read_singly:
+            for image_id in ids:
                 self.single(path, images[image_id], image_id, int(labels[image_id]))
 
     def durability(self, durable: bool) -> str:

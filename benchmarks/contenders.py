@@ -44,11 +44,10 @@ class Contender(ABC):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         """Read all images as one array of `shape`, (n, H, W, C), and their labels, in order."""
 
-    def materialise(
-        self, path: Path, images: Image, labels: Labels, read_singly: Sequence[int]
+    def prepare_read_single(  # noqa: B027  # most need nothing
+        self, path: Path, images: Image, labels: Labels, ids: Sequence[int]
     ) -> None:
-        """Make the store that the reading operations read; `read_singly` by `read_single`."""
-        self.store_many(path, images, labels, durable=False)
+        """Add to a store of `images` what `read_single` needs to read the images `ids`."""
 
     def durability(self, durable: bool) -> str:
         """What a storing call promises, for the record."""

@@ -1,18 +1,21 @@
 """The command-line options of the suite, and what is wrong with them."""
 
-import argparse
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from .protocol import MIN_ROUNDS
 from .rows import ROWS
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
 SMALL_CUTOFFS = (10, 100)
 """With `--benchmark-disable`, where every benchmark is only tried."""
 
+FILES_PER_SECOND = 20_000
+"""No file system here stores PNG files faster."""
 CLUSTER = 4096
 """What a file system gives to a file at least, in bytes."""
 
@@ -65,8 +68,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--round-budget",
-        type=_seconds,
-        default=0.3,
+        default="0.3",
         metavar="SECONDS",
         help="time for the rounds of one benchmark, of which there are at least three (0.3)",
     )
@@ -85,27 +87,28 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: give a positive number of seconds")
-    return seconds
-
-
 def read_options(config: pytest.Config) -> Options:
     """Collect and check the options; raises pytest.UsageError."""
-    timed = not config.getoption("benchmark_disable") or config.getoption("benchmark_enable")
+    disabled = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
+    timed = not disabled and not config.getoption("collectonly", False)
     return Options(
         dataset=config.getoption("dataset"),
         offline=config.getoption("offline") or not timed,
         rows=_rows(config.getoption("backend")),
         cutoffs=_cutoffs(config.getoption("cutoff")),
         store_dir=_store_dir(config.getoption("store_dir")),
-        round_budget=config.getoption("round_budget"),
+        round_budget=_seconds(config.getoption("round_budget")),
         cold=config.getoption("cache") == "cold",
         durable=config.getoption("durability") == "durable",
-        timed=bool(timed),
+        timed=timed,
     )
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) < float("inf"):
+            return seconds
+    raise pytest.UsageError(f"--round-budget: {text!r}; give a positive number of seconds")
 
 
 def _rows(text: str | None) -> tuple[str, ...]:
@@ -152,20 +155,28 @@ def choose_cutoffs(options: Options, name: str, capacity: int) -> tuple[int, ...
         return tuple(n for n in usual if n <= capacity) or (capacity,)
     if options.cutoffs[-1] > capacity:
         raise pytest.UsageError(
-            f"--cutoff: {name} has {capacity} images, doubled, not {options.cutoffs[-1]}; choose"
-            " smaller cutoffs or another --dataset"
+            f"--cutoff: {name} gives {capacity} images at most, each of its own twice, not"
+            f" {options.cutoffs[-1]}; choose smaller cutoffs or another --dataset"
         )
     return options.cutoffs
 
 
 def check_space(
-    directory: Path, rows: tuple[str, ...], cutoffs: tuple[int, ...], image_bytes: int
+    directory: Path,
+    rows: tuple[str, ...],
+    cutoffs: tuple[int, ...],
+    image_bytes: int,
+    round_budget: float,
 ) -> None:
     """Raise pytest.UsageError where the stores of a run will not fit in `directory`.
 
-    Each row keeps one store per cutoff, and at most one more of the largest is being written.
+    Each row keeps one store per cutoff. Those of a file per image also keep, until the end, what
+    their rounds of storing have made: the fewest allowed and a warm-up, or as many as the budget
+    has time for.
     """
-    images = len(rows) * sum(cutoffs) + cutoffs[-1]
+    png_rows = sum("png" in row for row in rows)
+    stored = sum((MIN_ROUNDS + 1) * n + int(FILES_PER_SECOND * round_budget) for n in cutoffs)
+    images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
     per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
     needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)
     status = os.statvfs(directory)
@@ -175,7 +186,7 @@ def check_space(
             f"--store-dir: {directory} has {free / 1e6:,.0f} MB free, and the stores of this run"
             f" take up to {needed / 1e6:,.0f} MB; choose another directory or smaller --cutoff"
         )
-    files = 2 * (sum(cutoffs) + cutoffs[-1])  # the rows of PNG files
+    files = png_rows * (sum(cutoffs) + stored)
     if status.f_files and status.f_favail < files:
         raise pytest.UsageError(
             f"--store-dir: {directory} has room for {status.f_favail:,} more files, and the PNG"

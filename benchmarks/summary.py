@@ -21,9 +21,10 @@ TITLES = {
 """The operations, in the order of their tables."""
 ORDER = {name: place for place, name in enumerate((*TITLES, *ROWS))}
 
-LABEL_WIDTH = 18
-FIGURE_WIDTH = 9
-MULTIPLE_WIDTH = 7
+# Five columns, with a space between them, and the labels beside them fit in 100.
+LABEL_WIDTH = 16
+FIGURE_WIDTH = 8
+MULTIPLE_WIDTH = 8
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Figure:
     operation: str
     variant: str
     backend: str
-    n: int | None
+    n: int
     microseconds: float  # the median, per image
     rounds: int
     allocated_per_image: float | None  # where the operation made the store
@@ -77,7 +78,7 @@ def tables(figures: Sequence[Figure]) -> list[str]:
         if chosen:
             limits = {f.n: f.microseconds for f in chosen if f.backend == LIMIT}
             cells = {
-                (f.label, f.n): _cell(f, limits.get(f.n) if f.backend != LIMIT else None)
+                (f.label, f.n): _figure_cell(f) + (_multiple_cell(f, limits) if limits else "")
                 for f in chosen
             }
             lines += [title + (" (× limit)" if limits else ""), *_matrix(chosen, cells), ""]
@@ -94,21 +95,27 @@ def tables(figures: Sequence[Figure]) -> list[str]:
     return lines
 
 
-def _cell(figure: Figure, limit: float | None) -> str:
+def _figure_cell(figure: Figure) -> str:
     number = format_number(figure.microseconds) + ("*" if figure.rounds < FEW_ROUNDS else " ")
-    multiple = format_multiple(figure.microseconds / limit) if limit else ""
-    return f"{number:>{FIGURE_WIDTH}}{multiple:>{MULTIPLE_WIDTH}}"
+    return f"{number:>{FIGURE_WIDTH}}"
 
 
-def _matrix(figures: Iterable[Figure], cells: Mapping[tuple[str, int | None], str]) -> list[str]:
-    columns = sorted({figure.n for figure in figures}, key=lambda n: n or 0)
+def _multiple_cell(figure: Figure, limits: Mapping[int, float]) -> str:
+    known = figure.backend != LIMIT and figure.n in limits
+    multiple = format_multiple(figure.microseconds / limits[figure.n]) if known else ""
+    return f"{multiple:>{MULTIPLE_WIDTH}}"
+
+
+def _matrix(figures: Iterable[Figure], cells: Mapping[tuple[str, int], str]) -> list[str]:
+    columns = sorted({figure.n for figure in figures})
     labels = dict.fromkeys(f.label for f in sorted(figures, key=lambda f: ORDER.get(f.backend, 99)))
-    width = max(map(len, cells.values()))
-    heads = [f"{'' if n is None else f'n={n:,}':>{width}}" for n in columns]
+    heads = [f"n={n:,}" for n in columns]
+    label_width = max(LABEL_WIDTH, *(len(label) + 1 for label in labels))
+    width = max(map(len, (*cells.values(), *heads)))
     return [
-        f"{'':{LABEL_WIDTH}}" + " ".join(heads).rstrip(),
+        (" " * label_width + " ".join(f"{head:>{width}}" for head in heads)).rstrip(),
         *(
-            f"{label:{LABEL_WIDTH}}"
+            f"{label:{label_width}}"
             + " ".join(f"{cells.get((label, n), '-'):>{width}}" for n in columns).rstrip()
             for label in labels
         ),

@@ -13,7 +13,7 @@ BATCHES = 16
 """Batches that each process reads in a round."""
 
 
-@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("processes", [1, 2, 4], ids=lambda count: f"processes={count}")
 def test_parallel_read(
     suite: Suite,
     measure: Measure,

@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,18 +27,24 @@ STOP_SECONDS = 5
 
 def _serve(connection: Pipe) -> None:
     """What a process does: open a store, read batches of it at a signal, until told to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then says stop
-    while isinstance(store := connection.recv(), Store):
-        with store:
-            connection.send("open")
-            while isinstance(batches := connection.recv(), list):
-                connection.send("ready")
-                connection.recv()
-                for ids in batches:
-                    last = store.read_many(ids)
-                connection.send("done")
-                connection.send(last)
-        connection.send("closed")
+    try:
+        while isinstance(store := connection.recv(), Store):
+            with store:
+                connection.send("open")
+                while isinstance(batches := connection.recv(), list):
+                    connection.send("ready")
+                    connection.recv()
+                    for ids in batches:
+                        last = store.read_many(ids)
+                    connection.send("done")
+                    connection.recv()  # else sending would delay those that still read
+                    connection.send(last)
+            connection.send("closed")
+    except (EOFError, ConnectionError):
+        pass  # the parent has hung up: no more is to be read
+    except Exception as error:  # for the parent to raise
+        with suppress(ConnectionError):
+            connection.send(error)
 
 
 class Workers:
@@ -53,7 +60,12 @@ class Workers:
         while len(self._processes) < size:
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            process.start()
+            # Ctrl-C is for the parent, which then hangs up; what is ignored here stays so there.
+            handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                process.start()
+            finally:
+                signal.signal(signal.SIGINT, handler)
             theirs.close()
             self._processes.append(process)
             self._connections.append(ours)
@@ -81,25 +93,30 @@ class Team:
         self, workers: Workers, size: int, contender: StoreContender, path: Path, cold: bool
     ) -> None:
         self._workers = workers
-        self._connections = workers.first(size)
+        self._size = size
+        self._connections: list[Pipe] = []
         self._contender = contender
         self._path = path
         self._cold = cold
-        self._is_open = False
+        self._is_open = self._is_reading = False
 
     def _all_say(self, word: str) -> None:
         for connection in self._connections:
             answer = connection.recv()
+            if isinstance(answer, Exception):
+                raise answer
             assert answer == word, answer
 
     def before(self, batches: Sequence[Batches]) -> None:
         """Open the store if it is not, and hand each process the ids to read."""
         if not self._is_open:
+            self._connections = self._workers.first(self._size)
             with self._contender.store_class(self._path) as store:
                 for connection in self._connections:
                     connection.send(store)
             self._all_say("open")
             self._is_open = True
+        self._is_reading = True
         for connection, own in zip(self._connections, batches, strict=True):
             connection.send(own)
         self._all_say("ready")
@@ -112,7 +129,11 @@ class Team:
 
     def last_batches(self) -> list[Batch]:
         """The last batch that each has read; to be asked for after each `read`."""
-        return [cast(Batch, connection.recv()) for connection in self._connections]
+        for connection in self._connections:
+            connection.send("show")
+        batches = [cast(Batch, connection.recv()) for connection in self._connections]
+        self._is_reading = False
+        return batches
 
     def after(self) -> None:
         """Close the store after a round, if the next must be cold."""
@@ -120,11 +141,13 @@ class Team:
             self._close()
 
     def _close(self) -> None:
-        if self._is_open:
+        if self._is_reading:  # a round was broken off: the processes may be anywhere in it
+            self._workers.close()
+        elif self._is_open:
             for connection in self._connections:
                 connection.send(None)
             self._all_say("closed")
-            self._is_open = False
+        self._is_open = self._is_reading = False
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +158,5 @@ class Team:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self._close()
-        else:  # the processes may be in the middle of anything
-            self._workers.close()
+        self._is_reading |= error is not None
+        self._close()

@@ -60,17 +60,23 @@ def read_header(path: Path) -> tuple[str, int]:
     Raises `StoreNotFoundError`, `CorruptStoreError`, OSError.
     """
     try:
-        header = json.loads((path / HEADER).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreNotFoundError(
-            f"{path}: no store here; create one with mode='x' or mode='a'"
-        ) from None
+        header = json.loads(_header_text(path))
     except ValueError:
         header = None
     match header:
         case {"format": str(name), "version": int(version)}:
             return name, version
     raise CorruptStoreError(f"{path}: {HEADER} does not name a format and a version; restore it")
+
+
+def _header_text(path: Path) -> bytes:
+    try:
+        with open(f"{path}/{HEADER}", "rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreNotFoundError(
+            f"{path}: no store here; create one with mode='x' or mode='a'"
+        ) from None
 
 
 class Store(ABC):
@@ -130,7 +136,10 @@ class Store(ABC):
 
     @abstractmethod
     def _labels(self) -> Labels:
-        """All labels, (N,), as a new array, checked if `self._check`."""
+        """All labels or more, in id order, as a new array, checked if `self._check`.
+
+        More where another process has stored since; the caller cuts them off.
+        """
 
     @abstractmethod
     def _compact(self) -> None:
@@ -188,7 +197,12 @@ class Store(ABC):
                 raise
         self._closed = False
 
+    def _header(self) -> bytes:
+        return json.dumps({"format": self.format, "version": self.version}).encode() + b"\n"
+
     def _check_header(self) -> None:
+        if _header_text(self.path) == self._header():
+            return
         name, version = read_header(self.path)
         if (name, version) != (self.format, self.version):
             raise FormatError(
@@ -246,8 +260,7 @@ class Store(ABC):
                 for folder in new_folders:
                     sync(folder.parent)
             # The header comes last: what has none is not a store yet.
-            header = {"format": self.format, "version": self.version}
-            write_atomically(self.path / HEADER, json.dumps(header).encode() + b"\n", self.durable)
+            write_atomically(self.path / HEADER, self._header(), self.durable)
         except BaseException:
             remove(self.path / HEADER)  # where only the last sync failed
             self._remove_remains()
@@ -480,7 +493,7 @@ class Store(ABC):
         """All labels in id order, (N,) int64, read without touching pixels."""
         self._ready()
         with os_errors(self.path):
-            return self._labels()
+            return self._labels()[: self._length]
 
     def __len__(self) -> int:
         return self._length

@@ -26,6 +26,7 @@ many microseconds an image.
 
 import mmap
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import prod
@@ -52,11 +53,15 @@ from ._records import (
     slab_length,
 )
 
+PIXEL, INT64, UINT64 = np.dtype("u1"), np.dtype("<i8"), np.dtype("<u8")
 FILE_TYPES = {
-    np.dtype("u1"): h5py.h5t.STD_U8LE,
-    np.dtype("<i8"): h5py.h5t.STD_I64LE,
-    np.dtype("<u8"): h5py.h5t.STD_U64LE,
+    PIXEL: h5py.h5t.STD_U8LE,
+    INT64: h5py.h5t.STD_I64LE,
+    UINT64: h5py.h5t.STD_U64LE,
 }
+UNLOCKED = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+"""How files are opened for reading: one is complete when it has its name, so none is locked."""
+UNLOCKED.set_file_locking(False, True)
 Extent: TypeAlias = tuple[Shape, np.dtype[np.integer]]
 FEW_ROWS = 8
 """Up to this many scattered rows are read one by one rather than through a memory map."""
@@ -82,7 +87,7 @@ class Hdf5Store(PartStore):
             sync(path)
 
     def _open_part(self, name: PartName) -> Part:
-        return Hdf5Part(name)
+        return Hdf5Part(self.path, name)
 
 
 # ---- writing -------------------------------------------------------------------------------
@@ -219,75 +224,77 @@ class Structure:
 class Hdf5Part(Part):
     """One file, open. libhdf5 only tells where the data sets are."""
 
-    def __init__(self, name: PartName) -> None:
-        super().__init__(name)
+    def __init__(self, folder: Path, name: PartName) -> None:
+        super().__init__(folder, name)
         self._descriptor = -1
         self._map: mmap.mmap | None = None
         self._descriptor = self._open_descriptor()
-        self._size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise self._broken("not a regular file")
+        self._size = status.st_size
         self._extents = self._parse()
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
-    def _parse(self) -> dict[str, tuple[Shape, np.dtype[np.generic], int]]:
+    def _parse(self) -> dict[str, tuple[Shape, np.dtype[np.integer], int]]:
         """Shape, dtype and offset of each data set, all within the file."""
-        n = self.name.stop - self.name.first
-        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-        access.set_file_locking(False, True)  # a file is complete when it has its name
         try:
-            file = h5py.h5f.open(os.fsencode(self.name.path), h5py.h5f.ACC_RDONLY, access)
+            file = h5py.h5f.open(os.fsencode(self.path), h5py.h5f.ACC_RDONLY, UNLOCKED)
             try:
-                if b"images" in file:
-                    extents = {"images": self._extent(file, "images", np.dtype("u1"))}
-                    self.shape = extents["images"][0][1:]
-                    check_shape(self.shape, "each image")
-                    self._expect("images", extents["images"][0][:1], (n,))
-                else:
-                    extents = {"pixels": self._extent(file, "pixels", np.dtype("u1"))}
-                    self.shape = None
-                    for key, shape in (("offsets", (n + 1,)), ("shapes", (n, 3))):
-                        extents[key] = self._extent(file, key, np.dtype("<i8"))
-                        self._expect(key, extents[key][0], shape)
-                for key, dtype, shape in (
-                    ("labels", "<i8", (n,)),
-                    ("checksums", "<u8", (n,)),
-                    ("table_checksum", "<u8", (1,)),
-                ):
-                    extents[key] = self._extent(file, key, np.dtype(dtype))
-                    self._expect(key, extents[key][0], shape)
+                return self._extents_of(file)
             finally:
                 file.close()
         except CorruptStoreError:
             raise
         except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, OSError) and error.errno:
-                raise  # from the operating system: too many open files, for one
-            raise self._broken(f"libhdf5 says: {error}") from error
+                # From the operating system: too many open files, for one. h5py's text has lines.
+                raise OSError(
+                    error.errno, os.strerror(error.errno), os.fspath(self.path)
+                ) from error
+            self.path.lstat()  # raises FileNotFoundError where `compact` has just removed it
+            raise self._broken(f"libhdf5 says: {' '.join(str(error).split())}") from error
+
+    def _extents_of(
+        self, file: h5py.h5f.FileID
+    ) -> dict[str, tuple[Shape, np.dtype[np.integer], int]]:
+        n = self.name.stop - self.name.first
+        extents = {}
+        if b"images" in file:
+            extents["images"] = self._extent(file, "images", PIXEL)
+            self.shape = extents["images"][0][1:]
+            check_shape(self.shape, "each image")
+            expected = {"images": (n, *self.shape)}
+        else:
+            self.shape = None
+            extents["pixels"] = self._extent(file, "pixels", PIXEL)
+            extents["offsets"] = self._extent(file, "offsets", INT64)
+            extents["shapes"] = self._extent(file, "shapes", INT64)
+            expected = {"offsets": (n + 1,), "shapes": (n, 3)}
+        extents["labels"] = self._extent(file, "labels", INT64)
+        extents["checksums"] = self._extent(file, "checksums", UINT64)
+        extents["table_checksum"] = self._extent(file, "table_checksum", UINT64)
+        expected |= {"labels": (n,), "checksums": (n,), "table_checksum": (1,)}
+        for name, shape in expected.items():
+            if extents[name][0] != shape:
+                raise self._broken(f"{name} has shape {extents[name][0]}, not {shape}")
         return extents
 
     def _extent(
-        self, file: h5py.h5f.FileID, name: str, dtype: np.dtype[np.generic]
-    ) -> tuple[Shape, np.dtype[np.generic], int]:
+        self, file: h5py.h5f.FileID, name: str, dtype: np.dtype[np.integer]
+    ) -> tuple[Shape, np.dtype[np.integer], int]:
         data_set = h5py.h5d.open(file, name.encode())
-        offset = data_set.get_offset()
-        shape = data_set.shape
-        plan = data_set.get_create_plist()
-        if data_set.dtype != dtype or plan.get_layout() != h5py.h5d.CONTIGUOUS:
-            raise self._broken(f"{name} is not contiguous {dtype}")
-        if plan.get_external_count() or offset is None:
-            raise self._broken(f"{name} is not in the file itself")
+        offset, shape = data_set.get_offset(), data_set.shape
+        if not data_set.get_type().equal(FILE_TYPES[dtype]):
+            raise self._broken(f"{name} is not of type {dtype}")
+        if offset is None:  # in chunks, in another file, or nowhere
+            raise self._broken(f"{name} is not one run of bytes in this file")
         if offset + prod(shape) * dtype.itemsize > self._size:
             raise self._broken(f"{name} ends beyond the end of the file")
         return shape, dtype, offset
-
-    def _expect(self, name: str, found: Shape, expected: Shape) -> None:
-        if found != expected:
-            raise self._broken(f"{name} has shape {found}, not {expected}")
-
-    def _broken(self, reason: str) -> CorruptStoreError:
-        return CorruptStoreError(f"{self.name.path}: {reason}; restore it from a copy")
 
     def _view(self, name: str) -> NDArray[np.integer]:
         """A data set as an array over the memory-mapped file, whose size has been checked."""

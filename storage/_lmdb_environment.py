@@ -12,6 +12,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,8 @@ LOCK_BYTES = 64 * (MAX_READERS + 2)
 """Length of the lock file with all its slots, and a header of less than three."""
 MAP_RESERVE = 64 * 2**20
 """Bytes of address space beyond twice the file that a map begins with."""
+CRAMPED_RESERVE = 16 * 2**20
+"""And where there is no address space for that, beyond the file itself."""
 SPARE_TRANSACTIONS = 8
 """Finished read transactions kept to be used again, for as many threads."""
 
@@ -70,6 +73,7 @@ class Environment:
         self._users = 0
         self._writer_durable: bool | None = None  # None: nobody here writes
         self._map_factor = 2
+        self._cramped = False  # there is not the address space for a larger map
         self._environment: lmdb.Environment | None = None
         self._active = 0
         self._idle = threading.Condition(threading.RLock())
@@ -80,9 +84,11 @@ class Environment:
 
         Raises FileNotFoundError, `CorruptStoreError`.
         """
-        status = (path / DATA).lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise CorruptStoreError(f"{path}: {DATA} is not a regular file; restore it from a copy")
+        status = os.lstat(f"{path}/{DATA}")
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            raise CorruptStoreError(
+                f"{path}: {DATA} is empty or not a regular file; restore it from a copy"
+            )
         key = (status.st_dev, status.st_ino)
         with cls._shared_lock:
             environment = cls._shared.setdefault(key, cls(path, key))
@@ -112,7 +118,9 @@ class Environment:
                 self._environment = None
 
     def grow(self) -> None:
-        """Make room: the map was full."""
+        """Make room, the map was full; raises OSError where there is no address space."""
+        if self._cramped:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), os.fspath(self._path))
         self._map_factor *= 2
         self.reset()
 
@@ -147,37 +155,42 @@ class Environment:
 
     def _opened(self) -> lmdb.Environment:
         if self._environment is None:
-            size = (self._path / DATA).stat().st_size
+            size = os.stat(f"{self._path}/{DATA}").st_size
             try:
                 environment = self._open(self._map_factor * size + MAP_RESERVE)
             except (lmdb.MemoryError, MemoryError):
-                environment = self._open(size)  # little address space: only what is needed
+                self._cramped = True
+                environment = self._open(size + CRAMPED_RESERVE)
             self._environment = self._checked(environment)
         return self._environment
 
     def _open(self, map_size: int) -> lmdb.Environment:
         durable = self._writer_durable is not False
-        read_only = self._writer_durable is None
-        lock = not read_only or os.access(self._path, os.W_OK)  # else nobody here can write
-        return lmdb.open(
-            os.fspath(self._path),
+        open_with = partial(
+            lmdb.open,
+            str(self._path),
             map_size=map_size,
-            readonly=read_only,
+            readonly=self._writer_durable is None,
             create=False,
-            lock=lock,
             sync=durable,
             metasync=durable,
             readahead=False,
             max_readers=MAX_READERS,
             max_spare_txns=SPARE_TRANSACTIONS,
         )
+        try:
+            return open_with()
+        except lmdb.Error as error:
+            if self._writer_durable is None and error.code in (errno.EACCES, errno.EROFS):
+                return open_with(lock=False)  # where nobody may write, no reader need register
+            raise
 
     def _checked(self, environment: lmdb.Environment) -> lmdb.Environment:
         """Refuse a file that ends before its last page: reading that would kill the process."""
         try:
             pages = environment.info()["last_pgno"] + 1
             needed = pages * environment.stat()["psize"]
-            held = (self._path / DATA).stat().st_size
+            held = os.stat(f"{self._path}/{DATA}").st_size
             if held < needed:
                 raise CorruptStoreError(
                     f"{self._path / DATA}: has {held} bytes but its pages take {needed}; restore"

@@ -31,6 +31,7 @@ from ._records import (
     Images,
     Labels,
     Shape,
+    checksum,
     checksums,
     common_shape,
     slab_length,
@@ -40,6 +41,8 @@ from ._records import (
 Rows: TypeAlias = NDArray[np.int64]
 Result = TypeVar("Result")
 
+READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""How files are opened: no symbolic link is followed, and no pipe in a file's place waited for."""
 MAX_OPEN_PARTS = 64
 MAX_LISTINGS = 100
 SMALL_PART = 10_000
@@ -47,9 +50,9 @@ SMALL_PART = 10_000
 
 
 class PartName(NamedTuple):
-    """Where a part is and which ids it holds: `first` to `stop - 1`."""
+    """What a part is called and which ids it holds: `first` to `stop - 1`."""
 
-    path: Path
+    file: str
     first: int
     stop: int
 
@@ -62,19 +65,21 @@ class Part(ABC):
 
     shape: Shape | None
 
-    def __init__(self, name: PartName) -> None:
+    def __init__(self, folder: Path, name: PartName) -> None:
         self.name = name
+        self.path = folder / name.file
 
     def _open_descriptor(self, flags: int = 0) -> int:
         """Open the part's own file or folder, not one that a symbolic link in its place names."""
         try:
-            return os.open(self.name.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+            return os.open(self.path, READING | flags)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                raise CorruptStoreError(
-                    f"{self.name.path}: a symbolic link, or not of its kind; restore it from a copy"
-                ) from error
+                raise self._broken("a symbolic link, or not of its kind") from error
             raise
+
+    def _broken(self, reason: str) -> CorruptStoreError:
+        return CorruptStoreError(f"{self.path}: {reason}; restore it from a copy")
 
     @abstractmethod
     def shapes(self, rows: Rows) -> list[Shape]:
@@ -108,13 +113,24 @@ class Part(ABC):
                     raise self.damaged(int(rows[piece][wrong[0]]), "its checksum does not match")
         return labels
 
+    def read_one(self, row: int, check: bool) -> Record:
+        """One record: the same as `read`, without what only pays for many."""
+        rows = np.array([row], np.int64)
+        image = np.empty((1, *self.shapes(rows)[0]), np.uint8)
+        labels, stored = self.table(rows)
+        self.read_into(rows, image)
+        label = int(labels[0])
+        if check and checksum(self.name.first + row, label, image.shape[1:], image) != stored[0]:
+            raise self.damaged(row, "its checksum does not match")
+        return image[0], label
+
     def problems(self) -> list[str]:
         """What is wrong with the part's files beyond what reading the records shows."""
         return []
 
     def damaged(self, row: int, reason: str) -> CorruptRecordError:
         return CorruptRecordError(
-            f"{self.name.path}: image {self.name.first + row} is damaged: {reason}; restore it"
+            f"{self.path}: image {self.name.first + row} is damaged: {reason}; restore it"
             " from a copy"
         )
 
@@ -157,12 +173,12 @@ class PartStore(Store):
     def _attach(self) -> int:
         self._open_parts: OrderedDict[PartName, Part] = OrderedDict()
         if self.mode != "r":
-            for entry in list(self.path.iterdir()):
-                if entry.name.startswith(TEMPORARY):
-                    remove(entry)
+            for file in os.listdir(self.path):
+                if file.startswith(TEMPORARY):
+                    remove(self.path / file)
         for covered in self._scan():
             if self.mode != "r":
-                remove(covered.path)
+                remove(self.path / covered.file)
         return self._names[-1].stop if self._names else 0
 
     def _detach(self) -> None:
@@ -172,9 +188,9 @@ class PartStore(Store):
         """The parts in the directory, in any order."""
         pattern = re.compile(r"(\d{12})-(\d{12})" + re.escape(self.suffix))
         return [
-            PartName(path, int(match[1]), int(match[2]))
-            for path in self.path.iterdir()
-            if (match := pattern.fullmatch(path.name))
+            PartName(file, int(match[1]), int(match[2]))
+            for file in os.listdir(self.path)
+            if (match := pattern.fullmatch(file))
         ]
 
     def _scan(self) -> list[PartName]:
@@ -202,7 +218,7 @@ class PartStore(Store):
             elif name.first != expected or name.stop <= name.first:
                 raise CorruptStoreError(
                     f"{self.path}: expected a part that begins with image {expected} but found"
-                    f" {name.path.name}; restore the missing one"
+                    f" {name.file}; restore the missing one"
                 )
             else:
                 names.append(name)
@@ -214,18 +230,18 @@ class PartStore(Store):
         try:
             self._publish(name, lambda path: self._write_part(path, batch))
         except BaseException:
-            remove(name.path)  # where it was renamed and only the last sync failed
+            remove(self.path / name.file)  # where it was renamed and only the last sync failed
             raise
 
     def _part_name(self, first: int, stop: int) -> PartName:
-        return PartName(self.path / f"{first:012d}-{stop:012d}{self.suffix}", first, stop)
+        return PartName(f"{first:012d}-{stop:012d}{self.suffix}", first, stop)
 
     def _publish(self, name: PartName, write: Callable[[Path], None]) -> None:
         """Write a part under a temporary name, then make it one of the store's."""
-        temporary = name.path.with_name(TEMPORARY + name.path.name)
+        temporary = self.path / (TEMPORARY + name.file)
         try:
             write(temporary)
-            temporary.rename(name.path)
+            temporary.rename(self.path / name.file)
         except BaseException:
             remove(temporary)
             raise
@@ -255,17 +271,17 @@ class PartStore(Store):
         return self._while_compacted(self._gather_labels)
 
     def _while_compacted(self, read: Callable[[], Result]) -> Result:
-        """Read again if a writer has meanwhile merged the parts that this store had listed."""
-        try:
-            return read()
-        except FileNotFoundError:
-            with self._mutex:
-                self._open_parts.clear()
-                self._scan()
-        try:
-            return read()
-        except FileNotFoundError as error:
-            raise CorruptStoreError(f"{error.filename}: is missing; restore it") from error
+        """Read again as often as a writer has meanwhile merged the parts that were listed."""
+        while True:
+            names = self._names
+            try:
+                return read()
+            except FileNotFoundError as error:
+                with self._mutex:
+                    self._open_parts.clear()
+                    self._scan()
+                if self._names == names:
+                    raise CorruptStoreError(f"{error.filename}: is missing; restore it") from error
 
     def _gather_labels(self) -> Labels:
         names = [name for name in self._names if name.first < self._length]
@@ -275,11 +291,7 @@ class PartStore(Store):
     def _gather_one(self, image_id: int) -> Record:
         names = self._names
         name = names[bisect_right(names, image_id, key=lambda name: name.first) - 1]
-        part = self._part(name)
-        rows = np.array([image_id - name.first], np.int64)
-        image = np.empty((1, *part.shapes(rows)[0]), np.uint8)
-        labels = part.read(rows, image, self._check)
-        return image[0], int(labels[0])
+        return self._part(name).read_one(image_id - name.first, self._check)
 
     def _gather(self, ids: NDArray[np.int64]) -> tuple[Images, Labels]:
         names = self._names
@@ -315,12 +327,8 @@ class PartStore(Store):
         for name, positions in groups:
             part = self._part(name)
             rows = ids[positions] - name.first
-            for position, row, shape in zip(
-                every[positions].tolist(), rows[:, np.newaxis], part.shapes(rows), strict=True
-            ):
-                image = np.empty((1, *shape), np.uint8)
-                labels[position] = part.read(row, image, self._check)[0]
-                images[position] = image[0]
+            for position, row in zip(every[positions].tolist(), rows.tolist(), strict=True):
+                images[position], labels[position] = part.read_one(row, self._check)
         same = common_shape([image.shape for image in images])
         return images if same is None else np.stack(images)
 
@@ -330,7 +338,7 @@ class PartStore(Store):
             self._publish(name, partial(self._merge, run=run))
             for old in run:
                 self._open_parts.pop(old, None)
-                remove(old.path)
+                remove(self.path / old.file)
 
     def _small_runs(self) -> list[list[PartName]]:
         """Neighbouring small parts, two or more together."""
@@ -362,7 +370,7 @@ class PartStore(Store):
         self._write_part(path, Batch(first, labels, common_shape(shapes) or shapes, groups))
 
     def _own_files(self) -> list[str]:
-        return [name.path.name for name in self._listed()]
+        return [name.file for name in self._listed()]
 
     def _structure_problems(self) -> list[str]:
         return self._while_compacted(

@@ -252,7 +252,8 @@ def stacked(images: Iterable[object], nbytes: int) -> Iterator[Image]:
     for shape, run in groupby(checked, key=lambda image: image.shape):
         length = slab_length(shape, nbytes)
         while group := list(islice(run, length)):
-            yield np.stack(group)
+            # `stack` keeps an order of axes that all images share, such as Fortran's.
+            yield np.ascontiguousarray(np.stack(group))
 
 
 def common_shape(shapes: Sequence[Shape]) -> Shape | None:
@@ -262,4 +263,5 @@ def common_shape(shapes: Sequence[Shape]) -> Shape | None:
 
 def is_run(ids: NDArray[np.int64]) -> bool:
     """Whether the ids are consecutive and ascending, so that one read fetches them."""
-    return bool(ids[-1] - ids[0] == len(ids) - 1 and (np.diff(ids) == 1).all())
+    n = len(ids)
+    return n == 1 or bool(ids[-1] - ids[0] == n - 1 and (np.diff(ids) == 1).all())

@@ -1,0 +1,71 @@
+"""The suite in a process of its own, as a user runs it, for the tests of what it prints and saves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+COLUMNS = 100
+SECONDS = 120
+"""A run that takes longer has locked up."""
+
+BRIEF = (
+    "-p",
+    "no:cacheprovider",
+    "--dataset=standin",
+    "--cutoff=10",
+    "--round-budget=0.01",
+)
+"""Options of a run that takes a few seconds at most; later ones override them."""
+
+
+def environment(plugins: Path | None = None) -> dict[str, str]:
+    """That of this process, without what pytest puts there, at a terminal of 100 columns.
+
+    plugins: where modules for `-p` lie
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    kept |= {"COLUMNS": str(COLUMNS)}
+    return kept | ({"PYTHONPATH": str(plugins)} if plugins else {})
+
+
+def command(*arguments: str, tests: str = "benchmarks") -> list[str]:
+    return [sys.executable, "-m", "pytest", tests, *BRIEF, *arguments]
+
+
+def run(
+    *arguments: str,
+    tests: str = "benchmarks",
+    plugins: Path | None = None,
+    repository: Path = REPOSITORY,
+) -> subprocess.CompletedProcess[str]:
+    """Run the benchmarks, or other tests; the output holds what went to standard error too."""
+    return subprocess.run(  # noqa: S603  # our own command
+        command(*arguments, tests=tests),
+        cwd=repository,
+        env=environment(plugins),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def saved_run(path: Path) -> dict[str, Any]:
+    """A saved run, as pytest-benchmark writes it."""
+    saved: dict[str, Any] = json.loads(path.read_text())
+    return saved
+
+
+def names_in(saved: dict[str, Any]) -> list[str]:
+    """The benchmarks of a saved run."""
+    return [bench["name"] for bench in saved["benchmarks"]]
+
+
+def too_wide(output: str) -> list[str]:
+    """Lines that do not fit the terminal."""
+    return [line for line in output.splitlines() if len(line) > COLUMNS]

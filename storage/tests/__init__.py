@@ -1,0 +1,1 @@
+"""Tests of the stores: the contract over the registry, properties, raw formats and damage."""

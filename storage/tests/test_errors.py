@@ -1,0 +1,611 @@
+"""Each error of the contract in each store: its type, its message, and that nothing was written."""
+
+import errno
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import storage
+
+from .. import (
+    BusyError,
+    ClosedError,
+    CorruptRecordError,
+    CorruptStoreError,
+    DiskFullError,
+    DTypeError,
+    FormatError,
+    ImageIdError,
+    ImageIdTypeError,
+    LabelError,
+    LengthError,
+    ReadOnlyError,
+    ShapeError,
+    StorageError,
+    Store,
+    StoreExistsError,
+    StoreIOError,
+    StoreNotFoundError,
+)
+from .children import in_child
+from .samples import Image, assert_records, contents, each_store, labels_for, make, pictures
+
+IMAGE = pictures(1)[0]
+TWO = pictures(2)
+
+BUILT_INS: dict[type[StorageError], type[Exception]] = {
+    ImageIdError: IndexError,
+    ImageIdTypeError: TypeError,
+    DTypeError: TypeError,
+    ShapeError: ValueError,
+    LabelError: ValueError,
+    LengthError: ValueError,
+    StoreExistsError: FileExistsError,
+    StoreNotFoundError: FileNotFoundError,
+    FormatError: ValueError,
+    ReadOnlyError: PermissionError,
+    ClosedError: ValueError,
+    BusyError: BlockingIOError,
+    StoreIOError: OSError,
+    DiskFullError: OSError,
+    CorruptStoreError: OSError,
+    CorruptRecordError: OSError,
+}
+"""What a caller who does not know this package would already catch."""
+
+
+def test_every_error_is_listed_here_and_derives_from_its_built_in() -> None:
+    exported = [getattr(storage, name) for name in storage.__all__]
+    errors = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert errors == {*BUILT_INS, StorageError}
+    for kind, built_in in BUILT_INS.items():
+        assert issubclass(kind, StorageError)
+        assert issubclass(kind, built_in)
+
+
+@pytest.mark.parametrize("kind", BUILT_INS)
+def test_an_error_survives_the_way_from_a_worker_process(kind: type[StorageError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("store: what is wrong")))
+    assert type(error) is kind
+    assert str(error) == "store: what is wrong"
+
+
+def check_message(error: BaseException, path: Path, *mentions: object) -> None:
+    """One line that begins with the store's path."""
+    assert isinstance(error, StorageError)
+    assert isinstance(error, BUILT_INS[type(error)])
+    text = str(error)
+    assert "\n" not in text
+    assert text.startswith(str(path)), text
+    assert len(text) > len(str(path)) + 10
+    for mention in mentions:
+        assert str(mention) in text
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+# ---- what cannot be stored ---------------------------------------------------------------------
+
+NO_INTEGERS = ["f2", "f4", "f8", "?", "O", "c8", "S1", "U1", "M8[s]", "m8[s]"]
+DTYPES = ["i1", "u2", ">u2", "i8", *NO_INTEGERS]
+
+NO_IMAGES: dict[str, tuple[object, type[StorageError]]] = {
+    **{f"dtype {dtype}": (np.zeros((4, 5, 3), dtype), DTypeError) for dtype in DTYPES},
+    "a list": ([[1, 2], [3, 4]], DTypeError),
+    "bytes": (b"1234", DTypeError),
+    "None": (None, DTypeError),
+    "an integer": (7, DTypeError),
+    "no dimension": (np.zeros((), np.uint8), ShapeError),
+    "one dimension": (np.zeros(5, np.uint8), ShapeError),
+    "four dimensions": (np.zeros((1, 4, 5, 3), np.uint8), ShapeError),
+    "no lines": (np.zeros((0, 5), np.uint8), ShapeError),
+    "no columns": (np.zeros((5, 0, 3), np.uint8), ShapeError),
+    "no channels": (np.zeros((5, 4, 0), np.uint8), ShapeError),
+    "five channels": (np.zeros((5, 4, 5), np.uint8), ShapeError),
+    "channels first": (np.zeros((3, 32, 32), np.uint8), ShapeError),
+}
+
+NO_LABELS: dict[str, tuple[object, type[StorageError]]] = {
+    "float": (1.0, DTypeError),
+    "float64": (np.float64(1), DTypeError),
+    "text": ("1", DTypeError),
+    "None": (None, DTypeError),
+    "True": (True, DTypeError),
+    "np.True_": (np.True_, DTypeError),
+    "time span": (np.timedelta64(1, "s"), DTypeError),
+    "array": (np.array([1]), DTypeError),
+    "list": ([1], DTypeError),
+    "2**63": (2**63, LabelError),
+    "-2**63-1": (-(2**63) - 1, LabelError),
+    "2**100": (2**100, LabelError),
+    "uint64": (np.uint64(2**63), LabelError),
+}
+
+NO_LABEL_ARRAYS: dict[str, tuple[object, type[StorageError]]] = {
+    **{f"dtype {dtype}": (np.ones(2, dtype), DTypeError) for dtype in NO_INTEGERS},
+    "too large": (np.array([1, 2**63], np.uint64), LabelError),
+    "two dimensions": (np.ones((2, 1), np.int64), LengthError),
+    "no dimension": (np.int64(1), DTypeError),
+    "one too few": ([1], LengthError),
+    "one too many": ([1, 2, 3], LengthError),
+    "none": ([], LengthError),
+    "text": ("12", DTypeError),
+    "bytes": (b"12", DTypeError),
+    "iterator": (iter([1, 2]), DTypeError),
+    "set": ({1, 2}, DTypeError),
+    "None": (None, DTypeError),
+    "one integer": (1, DTypeError),
+}
+
+NO_BATCHES: dict[str, tuple[object, object, type[StorageError]]] = {
+    **{f"dtype {dtype}": (np.zeros((2, 4, 5), dtype), [1, 2], DTypeError) for dtype in DTYPES},
+    "two dimensions": (np.zeros((2, 4), np.uint8), [1, 2], ShapeError),
+    "five dimensions": (np.zeros((2, 4, 5, 3, 1), np.uint8), [1, 2], ShapeError),
+    "no lines": (np.zeros((2, 0, 4), np.uint8), [1, 2], ShapeError),
+    "no columns": (np.zeros((2, 4, 0), np.uint8), [1, 2], ShapeError),
+    "no channels": (np.zeros((2, 4, 4, 0), np.uint8), [1, 2], ShapeError),
+    "five channels": (np.zeros((2, 4, 4, 5), np.uint8), [1, 2], ShapeError),
+    "empty array": (np.zeros((0, 4, 5), np.uint8), [], LengthError),
+    "empty list": ([], [], LengthError),
+    "empty iterator": (iter([]), [], LengthError),
+    "images without labels": (TWO, [], LengthError),
+    "labels without images": ([], [1, 2], LengthError),
+    "an array shorter": (TWO, [1, 2, 3], LengthError),
+    "an array longer": (TWO, [1], LengthError),
+    "a list shorter": ([*TWO], [1, 2, 3], LengthError),
+    "a list longer": ([*TWO], [1], LengthError),
+    "text": ("12", [1, 2], DTypeError),
+    "bytes": (b"12", [1, 2], DTypeError),
+    "None": (None, [1, 2], DTypeError),
+    "one integer": (5, [1, 2], DTypeError),
+    "a list of lists": ([[[1, 2]], [[3, 4]]], [1, 2], DTypeError),
+}
+
+
+def assert_refused(
+    store_class: type[Store],
+    path: Path,
+    call: Callable[[Store], object],
+    kind: type[StorageError],
+    *mentions: object,
+) -> None:
+    """The call raises exactly `kind`, changes no byte, and the store goes on."""
+    images, labels = make(store_class, path)
+    with store_class(path, "a") as store:
+        before = contents(path)
+        with pytest.raises(StorageError) as caught:
+            call(store)
+        assert type(caught.value) is kind
+        check_message(caught.value, path, *mentions)
+        assert contents(path) == before
+        assert len(store) == 6
+        assert store.store_single(IMAGE, 5) == 6
+        assert_records(store.read_many(), [*images, IMAGE], [*labels, 5])
+
+
+@each_store
+@pytest.mark.parametrize("case", NO_IMAGES)
+@pytest.mark.parametrize("how", ["single", "first", "last"])
+def test_an_image_that_cannot_be_stored_is_refused(
+    store_class: type[Store], path: Path, case: str, how: str
+) -> None:
+    image, kind = NO_IMAGES[case]
+    calls: dict[str, Callable[[Store], object]] = {
+        "single": lambda store: store.store_single(image, 1),  # type: ignore[arg-type]  # on purpose
+        "first": lambda store: store.store_many([image, IMAGE], [1, 2]),  # type: ignore[list-item]
+        "last": lambda store: store.store_many([IMAGE, image], [1, 2]),  # type: ignore[list-item]
+    }
+    assert_refused(store_class, path, calls[how], kind, "image 1" if how == "last" else "image 0")
+
+
+@each_store
+@pytest.mark.parametrize("case", NO_LABELS)
+@pytest.mark.parametrize("how", ["single", "many"])
+def test_a_label_that_cannot_be_stored_is_refused(
+    store_class: type[Store], path: Path, case: str, how: str
+) -> None:
+    label, kind = NO_LABELS[case]
+    calls: dict[str, Callable[[Store], object]] = {
+        "single": lambda store: store.store_single(IMAGE, label),  # type: ignore[arg-type]
+        "many": lambda store: store.store_many(TWO, [1, label]),  # type: ignore[list-item]
+    }
+    assert_refused(store_class, path, calls[how], kind)
+
+
+@each_store
+@pytest.mark.parametrize("case", NO_LABEL_ARRAYS)
+def test_labels_that_cannot_be_stored_are_refused(
+    store_class: type[Store], path: Path, case: str
+) -> None:
+    labels, kind = NO_LABEL_ARRAYS[case]
+    assert_refused(store_class, path, lambda store: store.store_many(TWO, labels), kind)  # type: ignore[arg-type]
+
+
+@each_store
+@pytest.mark.parametrize("case", NO_BATCHES)
+def test_images_that_cannot_be_stored_are_refused(
+    store_class: type[Store], path: Path, case: str
+) -> None:
+    images, labels, kind = NO_BATCHES[case]
+    assert_refused(store_class, path, lambda store: store.store_many(images, labels), kind)  # type: ignore[arg-type]
+
+
+# ---- ids that are none -------------------------------------------------------------------------
+
+NO_ID: dict[str, tuple[object, type[StorageError]]] = {
+    "-1": (-1, ImageIdError),
+    "the length": (6, ImageIdError),
+    "2**63": (2**63, ImageIdError),
+    "-2**70": (-(2**70), ImageIdError),
+    "uint64": (np.uint64(2**64 - 1), ImageIdError),
+    "int8": (np.int8(-128), ImageIdError),
+    "float": (1.0, ImageIdTypeError),
+    "float64": (np.float64(1), ImageIdTypeError),
+    "nan": (float("nan"), ImageIdTypeError),
+    "True": (True, ImageIdTypeError),
+    "np.False_": (np.False_, ImageIdTypeError),
+    "text": ("1", ImageIdTypeError),
+    "bytes": (b"1", ImageIdTypeError),
+    "None": (None, ImageIdTypeError),
+    "tuple": ((1,), ImageIdTypeError),
+    "time span": (np.timedelta64(1, "s"), ImageIdTypeError),
+}
+
+NO_IDS: dict[str, tuple[object, type[StorageError]]] = {
+    "one integer": (1, ImageIdTypeError),
+    "a NumPy integer": (np.int64(1), ImageIdTypeError),
+    "text": ("12", ImageIdTypeError),
+    "bytes": (b"\0\1", ImageIdTypeError),
+    "iterator": (iter([1, 2]), ImageIdTypeError),
+    "set": ({1, 2}, ImageIdTypeError),
+    "dictionary": ({1: 2}, ImageIdTypeError),
+    "Boolean mask": (np.array([True] * 6), ImageIdTypeError),
+    "list of Booleans": ([True, False], ImageIdTypeError),
+    "floats": (np.array([1.0, 2.0]), ImageIdTypeError),
+    "no floats": (np.empty(0), ImageIdTypeError),
+    "objects": (np.array([1, 2], object), ImageIdTypeError),
+    "time spans": (np.array([1, 2], "m8[s]"), ImageIdTypeError),
+    "two dimensions": (np.array([[1, 2]]), ImageIdTypeError),
+    "list of lists": ([[1], [2]], ImageIdTypeError),
+    "ragged": ([[1], [1, 2]], ImageIdTypeError),
+    "range below": (range(-1, 3), ImageIdError),
+    "range beyond": (range(4, 8), ImageIdError),
+    "endless range": (range(2**70), ImageIdError),
+    "beyond int64 either way": ([2**63, -1], ImageIdError),
+    "unsigned": (np.array([1, 2**64 - 1], np.uint64), ImageIdError),
+}
+
+
+@each_store
+@pytest.mark.parametrize("case", NO_ID)
+@pytest.mark.parametrize("how", ["read_single", "[]", "batch", "large batch", "__getitems__"])
+def test_an_id_that_is_none_is_refused(
+    store_class: type[Store], path: Path, case: str, how: str
+) -> None:
+    image_id, kind = NO_ID[case]
+    calls: dict[str, Callable[[Store], object]] = {
+        "read_single": lambda store: store.read_single(image_id),  # type: ignore[arg-type]
+        "[]": lambda store: store[image_id],  # type: ignore[call-overload]
+        "batch": lambda store: store.read_many([1, image_id]),  # type: ignore[list-item]
+        "large batch": lambda store: store.read_many([5, 1, 3] * 9 + [image_id]),  # type: ignore[list-item]
+        "__getitems__": lambda store: store.__getitems__([image_id, 2]),  # type: ignore[list-item]
+    }
+    mentions = [int(image_id)] if kind is ImageIdError else []  # type: ignore[call-overload]
+    assert_refused(store_class, path, calls[how], kind, *mentions)
+
+
+@each_store
+@pytest.mark.parametrize("case", NO_IDS)
+def test_ids_that_are_none_are_refused(store_class: type[Store], path: Path, case: str) -> None:
+    ids, kind = NO_IDS[case]
+    assert_refused(store_class, path, lambda store: store.read_many(ids), kind)  # type: ignore[arg-type]
+
+
+@each_store
+def test_an_empty_store_has_no_id(store_class: type[Store], path: Path) -> None:
+    with store_class(path, "x") as store:
+        for call in (lambda: store.read_single(0), lambda: store[0], lambda: store.read_many([0])):
+            with pytest.raises(ImageIdError, match="empty") as caught:
+                call()
+            check_message(caught.value, path, "image 0")
+
+
+# ---- the store itself --------------------------------------------------------------------------
+
+
+@each_store
+def test_errors_about_the_store_name_it_and_the_way_out(
+    store_class: type[Store], path: Path, tmp_path: Path
+) -> None:
+    make(store_class, path)
+    missing = tmp_path / "missing"
+    closed = store_class(path)
+    closed.close()
+    with store_class(path) as reader, store_class(path, "a"):
+        cases: list[tuple[Callable[[], object], type[StorageError], Path, str]] = [
+            (lambda: store_class(path, "x"), StoreExistsError, path, "mode='a'"),
+            (lambda: store_class(missing), StoreNotFoundError, missing, "mode='x'"),
+            (lambda: reader.store_single(IMAGE, 1), ReadOnlyError, path, "mode='a'"),
+            (reader.compact, ReadOnlyError, path, "mode='a'"),
+            (lambda: store_class(path, "a"), BusyError, path, "mode='r'"),
+            (closed.read_many, ClosedError, path, "open it again"),
+        ]
+        for call, kind, named, way_out in cases:
+            with pytest.raises(kind) as caught:
+                call()
+            assert type(caught.value) is kind
+            check_message(caught.value, named, way_out)
+
+
+@each_store
+def test_a_reader_says_so_before_it_looks_at_the_images(
+    store_class: type[Store], path: Path
+) -> None:
+    make(store_class, path)
+    with store_class(path) as store, pytest.raises(ReadOnlyError):
+        store.store_single(np.zeros(3), 1)  # type: ignore[arg-type]
+    with pytest.raises(ClosedError):
+        store.store_single(np.zeros(3), 1)  # type: ignore[arg-type]
+
+
+# ---- the operating system ----------------------------------------------------------------------
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@each_store
+@pytest.mark.parametrize("how", ["array", "list", "iterator"])
+def test_a_write_that_is_refused_leaves_every_earlier_commit(
+    store_class: type[Store], path: Path, how: str
+) -> None:
+    """A limit on the size of files, in a process of its own: a write in the middle fails."""
+    images, labels = make(store_class, path)
+    large = pictures(40, (128, 128, 3))
+    forms: dict[str, Callable[[], Iterable[Image]]] = {
+        "array": lambda: large,
+        "list": lambda: [*large],
+        "iterator": lambda: iter(large),
+    }
+
+    def exceed() -> None:
+        with store_class(path, "a") as store:
+            before = tree(path)
+            largest = max(file.stat().st_size for file in path.iterdir())
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 40_000, resource.RLIM_INFINITY))
+            with pytest.raises(StoreIOError) as caught:
+                store.store_many(forms[how](), range(40))
+            check_message(caught.value, path)
+            assert tree(path) == before
+            assert_records(store.read_many(), images, labels)
+            store.verify()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+            assert store.store_many(large, range(40)) == range(6, 46)
+
+    in_child(exceed)
+    with store_class(path) as store:
+        assert_records(store.read_many(range(6)), images, labels)
+        assert_records(store.read_many(range(6, 46)), large, range(40))
+        store.verify()
+
+
+@each_store
+def test_more_commits_than_files_may_be_open_can_be_read_and_compacted(
+    store_class: type[Store], path: Path
+) -> None:
+    images = pictures(300, (2, 2))
+    with store_class(path, "x", durable=False) as store:
+        for label, image in enumerate(images):
+            store.store_single(image, label)
+
+    def use_few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        order = np.random.default_rng(3).permutation(300)
+        with store_class(path, "a", durable=False) as store:
+            for _ in range(2):
+                assert_records(store.read_many(), images, range(300))
+                assert_records(store.read_many(order), images[order], order)
+                store.verify()
+                store.compact()
+
+    in_child(use_few_files)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("mounting a small file system takes root")
+    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run([mount, *options], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets root mount nothing, as in a container")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the space there is."""
+    ballast = disk / "ballast"
+    size = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    ballast.write_bytes(bytes(size))
+    assert not os.statvfs(disk).f_bavail
+    return ballast
+
+
+@each_store
+def test_a_call_that_fills_the_disk_stores_nothing(
+    store_class: type[Store], small_disk: Path
+) -> None:
+    path = small_disk / "store"
+
+    def overfill() -> None:
+        images, labels = make(store_class, path)
+        with store_class(path, "a") as store:
+            before = tree(path)
+            for shape, n in (((64, 64, 3), 150), ((600, 900, 4), 5)):
+                with pytest.raises(DiskFullError) as caught:
+                    store.store_many(pictures(n, shape), range(n))
+                check_message(caught.value, path, "disk full")
+                assert tree(path) == before
+                assert_records(store.read_many(), images, labels)
+            assert store.store_single(IMAGE, 5) == 6
+            store.verify()
+        with store_class(path) as store:
+            assert_records(store.read_many(), [*images, IMAGE], [*labels, 5])
+
+    in_child(overfill)  # a full disk has been seen to kill a process: of its own
+
+
+@each_store
+def test_a_full_disk_can_be_read_and_no_store_created_on_it(
+    store_class: type[Store], small_disk: Path
+) -> None:
+    path = small_disk / "store"
+
+    def use_full_disk() -> None:
+        images, labels = make(store_class, path)
+        ballast = fill(small_disk)
+        with store_class(path) as store:
+            assert_records(store.read_many(), images, labels)
+            store.verify()
+        with pytest.raises(DiskFullError) as caught:
+            store_class(small_disk / "another", "x")
+        check_message(caught.value, small_disk / "another")
+        assert not (small_disk / "another").exists()
+        ballast.unlink()
+        store_class(small_disk / "another", "x").close()
+
+    in_child(use_full_disk)
+
+
+def sync_that_fails(at: int) -> Callable[[int], None]:
+    """`os.fsync`, but for its call number `at`."""
+    calls = count(1)
+    fsync = os.fsync
+
+    def sync(descriptor: int) -> None:
+        if next(calls) == at:
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    return sync
+
+
+@each_store
+def test_a_sync_that_fails_is_an_error_and_the_call_is_undone(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sync in turn, where the store leaves them to Python; the store then goes on."""
+    images, labels = make(store_class, path)
+    for failing in count(1):
+        with store_class(path, "a") as store, monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", sync_that_fails(failing))
+            before = tree(path)
+            failed = False
+            with suppress(StoreIOError):
+                failed = True
+                store.store_many(images, labels)
+                failed = False
+            if not failed:
+                break
+            assert tree(path) == before
+            assert_records(store.read_many(), images, labels)
+            store.verify()
+    with store_class(path) as store:
+        assert_records(store.read_many(), [*images, *images], [*labels, *labels])
+
+
+@each_store
+def test_without_durable_nothing_is_synced(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(_descriptor: int) -> None:
+        raise AssertionError("synced")
+
+    monkeypatch.setattr(os, "fsync", unexpected)
+    with store_class(path, "x", durable=False) as store:
+        store.store_many(pictures(20), labels_for(20))
+        store.store_single(IMAGE, 1)
+        store.compact()
+        store.verify()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user may reach; pytest's own are closed to all but their owner."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@each_store
+def test_a_directory_that_may_not_be_written_can_be_read(
+    store_class: type[Store], open_folder: Path
+) -> None:
+    path = open_folder / "store"
+    images, labels = make(store_class, path)
+    for entry in (*path.rglob("*"), path, open_folder):
+        entry.chmod(0o555 if entry.is_dir() else 0o444)
+    before = contents(path)
+
+    def use_read_only() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65534)  # root may write anywhere
+        with pytest.raises(ReadOnlyError) as caught:
+            store_class(path, "a")
+        check_message(caught.value, path, "permission")
+        with pytest.raises(ReadOnlyError):
+            store_class(open_folder / "another", "x")
+        with store_class(path) as store:
+            assert_records(store.read_many(), images, labels)
+            assert_records(
+                store.read_many([5, 0, 1] * 5), images[[5, 0, 1] * 5], labels[[5, 0, 1] * 5]
+            )
+            store.verify()
+
+    try:
+        in_child(use_read_only)
+        assert contents(path) == before
+    finally:
+        for folder in (open_folder, path, *(entry for entry in path.rglob("*") if entry.is_dir())):
+            folder.chmod(0o755)
+
+
+@each_store
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users")
+def test_a_store_that_may_not_be_read_says_so(store_class: type[Store], open_folder: Path) -> None:
+    path = open_folder / "store"
+    make(store_class, path)
+    path.chmod(0)
+
+    def use_unreadable() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        with pytest.raises(ReadOnlyError) as caught:
+            store_class(path)
+        check_message(caught.value, path, "permissions")
+
+    try:
+        in_child(use_unreadable)
+    finally:
+        path.chmod(0o755)

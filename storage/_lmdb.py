@@ -30,10 +30,10 @@ image of 3 KiB would take 4, and be a lookup of its own.
 import mmap
 import struct
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from math import prod
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import lmdb
 import numpy as np
@@ -124,6 +124,17 @@ def as_shape(dimensions: Dimensions) -> Shape:
     return (height, width, channels) if channels else (height, width)
 
 
+@lru_cache(maxsize=1024)
+def layout_of(length: int, fields: bytes) -> tuple[int, Dimensions] | None:
+    """Images in a block of `length` bytes with these fields, and their dimensions, if they fit."""
+    if len(fields) == FIELDS.size:
+        n, height, width, channels = FIELDS.unpack(fields)
+        row_bytes = ROW_BYTES + height * width * (channels or 1)
+        if n and length == HEADER.size + n * row_bytes:
+            return n, (height, width, channels)
+    return None
+
+
 class Block(NamedTuple):
     """A block as it lies in the memory map; valid only within its transaction."""
 
@@ -160,7 +171,7 @@ class Gathered:
         self.images = np.empty((len(ids), *as_shape(dimensions)), np.uint8)
         self.labels = np.empty(len(ids), "<i8")
         self._sums = np.empty(len(ids), "<u8")
-        self._size = prod(self.images.shape[1:])
+        self.size = prod(self.images.shape[1:])
         # Slices of memoryviews cost a third of what slices of arrays do.
         self._buffers = [
             memoryview(array).cast("B") for array in (self.images, self.labels, self._sums)
@@ -170,7 +181,7 @@ class Gathered:
     def add(self, value: memoryview, n: int, row: int, count: int) -> None:
         """Copy `count` records from `row` on, out of a block of `n`."""
         images, labels, sums = self._buffers
-        at, size = self._done, self._size
+        at, size = self._done, self.size
         pixels_at = HEADER.size + ROW_BYTES * n + row * size
         images[at * size : (at + count) * size] = value[pixels_at : pixels_at + count * size]
         at, row, count, n = 8 * at, 8 * row, 8 * count, 8 * n
@@ -178,6 +189,14 @@ class Gathered:
         row += n
         sums[at : at + count] = value[LABELS_AT + row : LABELS_AT + row + count]
         self._done += count // 8
+
+    def add_joined(self, *columns: list[memoryview]) -> None:
+        """Add records whose pixels, labels and checksums are given one by one."""
+        for buffer, column in zip(self._buffers, columns, strict=True):
+            joined = b"".join(column)
+            at = self._done * len(joined) // len(column)
+            buffer[at : at + len(joined)] = joined
+        self._done += len(columns[0])
 
     def wrong(self, at_least: int = 1) -> int | None:
         """Check what was added, while it is in the cache, once it is `at_least` so much.
@@ -253,15 +272,13 @@ class LmdbStore(Store):
             raise self._broken(f"the block of image {block.first}, the last, is damaged")
         return block.stop if block.stop == block.call.stop else block.call.start
 
-    def _layout(self, first: int, value: memoryview) -> tuple[int, Dimensions]:
-        """Images in a block, and their dimensions; refuses a block of another length."""
-        if len(value) >= HEADER.size:
-            n, *dimensions = FIELDS.unpack_from(value, FIELDS_AT)
-            height, width, channels = dimensions
-            row_bytes = ROW_BYTES + height * width * (channels or 1)
-            if n and len(value) == HEADER.size + n * row_bytes:
-                return n, (height, width, channels)
-        raise self._broken(f"the block of image {first} has not the length that it says")
+    def _layout(self, first: int | memoryview, value: memoryview) -> tuple[int, Dimensions]:
+        """Images in the block of id or key `first`, and their dimensions; refuses other lengths."""
+        layout = layout_of(len(value), bytes(value[FIELDS_AT:LABELS_AT]))
+        if layout is None:
+            first = first if isinstance(first, int) else int.from_bytes(first, "big")
+            raise self._broken(f"the block of image {first} has not the length that it says")
+        return layout
 
     def _first(self, cursor: lmdb.Cursor) -> int:
         """The first id of the block at `cursor`; raises `CorruptStoreError` where it is none."""
@@ -434,7 +451,9 @@ class LmdbStore(Store):
         n, dimensions = self._layout(first, value)
         gathered = Gathered(ids, dimensions)
         slab = slab_length(as_shape(dimensions))
-        while True:
+        for key, found in cursor.iternext():
+            first, value = int.from_bytes(key, "big"), cast(memoryview, found)
+            n, dimensions = self._layout(first, value)
             if not first <= at < first + n:
                 raise self._lacking(at)
             if dimensions != gathered.dimensions:
@@ -446,55 +465,56 @@ class LmdbStore(Store):
                 raise self._damaged(wrong)
             if at == stop:
                 return gathered.images, gathered.labels
-            if not cursor.next():
-                raise self._lacking(at)
-            first, value = self._first(cursor), memoryview(cursor.value())
-            n, dimensions = self._layout(first, value)
+        raise self._lacking(at)
 
     def _read_scattered(
         self, cursor: lmdb.Cursor, ids: NDArray[np.int64]
     ) -> tuple[Image, Labels] | None:
-        """Records of one shape in any order; None where shapes differ."""
+        """Records of one shape in any order; None where that does not work out."""
         gathered = None
         for start in range(0, len(ids), LOOKUPS):
             some = ids[start : start + LOOKUPS]
-            for row, n, dimensions, value in self._look_up(cursor, some):
-                if gathered is None:
-                    gathered = Gathered(ids, dimensions)
-                elif dimensions != gathered.dimensions:
-                    return None
-                gathered.add(value, n, row, 1)
-            assert gathered is not None
+            starts = self._block_starts(cursor)
+            firsts = starts[np.searchsorted(starts, some, side="right") - 1]
+            keys = firsts.astype(">u8").tobytes()
+            found = cursor.getmulti([keys[i : i + 8] for i in range(0, len(keys), 8)])
+            if gathered is None and found:
+                _, dimensions = self._layout(int(firsts[0]), cast(memoryview, found[0][1]))
+                gathered = Gathered(ids, dimensions)
+            if gathered is None or not self._pick(gathered, (some - firsts).tolist(), found):
+                return None
             if self._check and (wrong := gathered.wrong()) is not None:
                 raise self._damaged(wrong)
         assert gathered is not None
         return gathered.images, gathered.labels
 
-    def _look_up(
-        self, cursor: lmdb.Cursor, ids: NDArray[np.int64]
-    ) -> list[tuple[int, int, Dimensions, memoryview]]:
-        """For each id: row in its block, images in it, their dimensions, the block's value."""
-        for anew in (False, True):  # `compact` may have moved blocks since they were listed
-            starts = self._block_starts(cursor, anew)
-            firsts = starts[np.searchsorted(starts, ids, side="right") - 1]
-            keys = firsts.astype(">u8").tobytes()
-            found = cursor.getmulti([keys[i : i + 8] for i in range(0, len(keys), 8)])
-            if len(found) == len(ids):
-                rows = (ids - firsts).tolist()
-                blocks = [
-                    (row, *self._layout(first, view), view)
-                    for row, first, view in zip(
-                        rows, firsts.tolist(), (memoryview(v) for _, v in found), strict=True
-                    )
-                ]
-                if all(0 <= row < n for row, n, _, _ in blocks):
-                    return blocks
-        raise self._broken("a block is missing")
+    def _pick(self, gathered: Gathered, rows: list[int], found: list[tuple[Any, Any]]) -> bool:
+        """Add a row of each block; False where shapes differ or blocks are not as once listed."""
+        if len(found) == len(rows):
+            size = gathered.size
+            pixels, labels, sums = [], [], []
+            for row, (key, value) in zip(rows, found, strict=True):
+                n, dimensions = self._layout(key, value)
+                if dimensions != gathered.dimensions:
+                    return False
+                if not 0 <= row < n:
+                    break
+                start = HEADER.size + ROW_BYTES * n + row * size
+                pixels.append(value[start : start + size])
+                start = LABELS_AT + 8 * row
+                labels.append(value[start : start + 8])
+                start += 8 * n
+                sums.append(value[start : start + 8])
+            else:
+                gathered.add_joined(pixels, labels, sums)
+                return True
+        self._starts = None  # `compact` may have moved blocks since they were listed
+        return False
 
-    def _block_starts(self, cursor: lmdb.Cursor, anew: bool) -> NDArray[np.int64]:
+    def _block_starts(self, cursor: lmdb.Cursor) -> NDArray[np.int64]:
         """The first id of every block, in order; read once and kept."""
         starts = self._starts
-        if starts is None or anew:
+        if starts is None:
             cursor.first()
             keys = b"".join(cursor.iternext(keys=True, values=False))
             if not keys or len(keys) % KEY.size:

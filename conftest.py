@@ -78,6 +78,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if is_tool_test and config.stash[OPTIONS].timed else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Benchmarks of storing come before those of reading, which read what they have stored."""
+    items.sort(
+        key=lambda item: item.path.parent == BENCHMARKS and item.path.name != "test_store.py"
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not metafunc.module.__name__.startswith("benchmarks.test_"):
         return

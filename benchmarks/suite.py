@@ -26,13 +26,13 @@ CHECKED_AT_ONCE = 4096
 """Images compared with the data set at a time."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Case:
     """What one benchmark measures.
 
     n: images in the store, or None where the operation does not depend on it
     images: images stored or read in one round
-    path: the store, when a round has been run
+    path: the store; a round of storing may make its own
     reads: whether it reads an existing store, so that its cache state matters
     variant: which of several ways of the operation, if there are
     """
@@ -150,17 +150,17 @@ class Suite:
             pytest.skip("--cache cold: this system cannot evict a file from its cache")
         evict(case.path)
         work.before()
-        fraction = self._evicted(case.path)  # once more: opening a store reads some of it
+        fraction = self._evicted(case)  # once more: opening a store reads some of it
         known = benchmark.extra_info.get("resident_fraction", 0.0)
         benchmark.extra_info["resident_fraction"] = max(known, fraction)
 
-    def _evicted(self, path: Path) -> float:
+    def _evicted(self, case: Case) -> float:
         """Evict a store from the page cache; return the fraction that stayed, or skip."""
-        evict(path)
-        fraction = resident_fraction(path)
+        evict(case.path)
+        fraction = resident_fraction(case.path)
         if fraction > COLD:
             pytest.skip(
-                f"--cache cold: {fraction:.0%} of {path.name} stays in memory, because it is in use"
+                f"--cache cold: {fraction:.0%} of {case.contender.name}-{case.n} stays in memory, because it is in use"
                 f" while it is open, or because {self.file_system} keeps it"
             )
         return fraction

@@ -15,7 +15,7 @@ TITLES = {
     "read_many": "read_many: open, read n images, close; µs per image",
     "read_batch": "read_batch: 256 random images of an open store; µs per image",
     "epoch": "epoch: all images of an open store, shuffled, in batches of 256; µs per image",
-    "iterate": "iterate: all images of an open store, one by one or as a slice; µs per image",
+    "iterate": "iterate: up to 10,000 images in order, one by one or as a slice; µs per image",
     "parallel_read": "parallel_read: random batches, all processes together; µs per image",
 }
 """The operations, in the order of their tables."""

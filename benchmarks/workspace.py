@@ -3,7 +3,9 @@
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +43,27 @@ class Workspace:
 
     def store(self, contender: Contender, n: int) -> Path:
         """The contender's store of the first `n` images."""
-        key = contender.name, n
-        if key not in self._made:
-            path = self.path / f"{contender.name}-{n}"
+        if (contender.name, n) not in self._made:
+            path = self.scratch()
             show = self._progress and n >= SHOWN_FROM
-            with tqdm(desc=f"making {path.name}", disable=not show, bar_format="{desc} {elapsed}"):
-                images, labels = self.images[:n], self.labels[:n]
-                contender.store_many(path, images, labels, durable=False)
-                # Else the disk would still be writing this while the next benchmark is timed.
-                os.sync()
-                self.usage[path] = disk_usage(path)
-                contender.prepare_read_single(path, images, labels, ids_read_singly(n))
-                os.sync()
-            self._made[key] = path
-        return self._made[key]
+            name = f"making {contender.name}, n={n}"
+            with tqdm(desc=name, disable=not show, bar_format="{desc} {elapsed}"):
+                contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
+                self.keep(contender, n, path)
+        return self._made[contender.name, n]
+
+    def keep(self, contender: Contender, n: int, path: Path) -> None:
+        """Keep a store of the first `n` images for `store` to give, or remove one more of them."""
+        if (contender.name, n) in self._made or not path.exists():
+            self.remove(path)
+            return
+        # Else the disk would still be writing this while the next benchmark is timed.
+        os.sync()
+        self.usage[path] = disk_usage(path)
+        images, labels = self.images[:n], self.labels[:n]
+        contender.prepare_read_single(path, images, labels, ids_read_singly(n))
+        os.sync()
+        self._made[contender.name, n] = path
 
     def scratch(self) -> Path:
         """A path at which nothing is yet."""
@@ -79,7 +88,11 @@ class Workspace:
 
     def close(self) -> None:
         """Remove everything."""
-        self._folder.cleanup()
+        if self.path.exists():
+            # A file system deletes in several folders at the same time.
+            with ThreadPoolExecutor() as threads:
+                deque(threads.map(shutil.rmtree, self.path.iterdir()), maxlen=0)
+            self._folder.cleanup()
 
 
 def ids_read_singly(n: int) -> Sequence[int]:

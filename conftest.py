@@ -4,6 +4,7 @@ Each hook only hands on to the module of `benchmarks` that its name says. The co
 `pytest-benchmark compare` imports this file too, without pytest's configuration.
 """
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ OPTIONS = pytest.StashKey[options.Options]()
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2_000)
-hypothesis.settings.load_profile("default")
+hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
 # ---- the run -------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 CAN_EVICT = hasattr(os, "posix_fadvise")
+READ_BYTES = 2**20
 COLD = 0.01
 """The largest fraction of a store's pages in memory that still counts as cold."""
 
@@ -32,6 +33,14 @@ def evict(path: Path) -> None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
+
+
+def warm(path: Path) -> None:
+    """Read every file below `path`, so that all of it is in memory; raises OSError."""
+    for file in files_below(path):
+        with file.open("rb", buffering=0) as stream:
+            while stream.read(READ_BYTES):
+                pass
 
 
 def resident_fraction(path: Path) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from storage import disk_usage
 
-from .cache import CAN_EVICT, COLD, evict, resident_fraction
+from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .contenders import Contender
 from .datasets import Dataset, DatasetError, load_dataset
 from .machine import file_system
@@ -136,6 +136,10 @@ class Suite:
             before=partial(self._before, benchmark, case, work),
             after=work.after,
         )
+        if case.reads and self.options.timed and not self.options.cold:
+            # What was stored minutes ago need not be in memory still: the system may have reclaimed
+            # it, however much memory is free.
+            warm(case.path)
         measure(benchmark, measured, self.options.round_budget)
         if benchmark.enabled:
             median = benchmark.stats.stats.median

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from benchmarks.cache import CAN_EVICT, COLD, evict, files_below, resident_fraction
+from benchmarks.cache import CAN_EVICT, COLD, evict, files_below, resident_fraction, warm
 from benchmarks.machine import file_system
 
 EVICTING = ("ext2", "ext3", "ext4", "xfs")
@@ -48,6 +48,9 @@ def test_what_was_evicted_is_not_and_is_unharmed(tmp_path: Path) -> None:
     evict(tmp_path)
     assert resident_fraction(tmp_path) <= COLD
     assert resident_fraction(tmp_path) <= COLD, "looking must not read"
+    warm(tmp_path)
+    assert resident_fraction(tmp_path) == 1.0
+    evict(tmp_path)
     assert {path: path.read_bytes() for path in files_below(tmp_path)} == written
     assert resident_fraction(tmp_path) == 1.0
 

@@ -48,7 +48,10 @@ REACH_BUDGET = 8.0
 
 
 class NotAvailableError(Exception):
-    """CIFAR-10 cannot be had just now, through nobody's fault; the message says why."""
+    """CIFAR-10 cannot be had just now, through nobody's fault; the message says why.
+
+    It goes into saved runs, and so names no directory of the machine.
+    """
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def load_cifar10(
     file = cache_dir / download.file_name
     if not file.is_file():
         if offline:
-            raise NotAvailableError(f"not in {cache_dir}, and the download is switched off")
+            raise NotAvailableError("it is not in the cache, and the download is switched off")
         fetch(download, cache_dir, progress=progress)
     with file.open("rb") as stream:
         # Hashed and read through one handle: the file cannot be exchanged in between.
@@ -139,7 +142,8 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
             reached = True
             wrong.append(source)
         except OSError as error:
-            raise NotAvailableError(f"the cache {cache_dir} cannot be written: {error}") from error
+            reason = error.strerror or type(error).__name__
+            raise NotAvailableError(f"the cache cannot be written ({reason})") from error
         else:
             return
     if wrong:
@@ -148,7 +152,7 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
             "it; try again later, or use the stand-in"
         )
     answer = "no source delivered it" if reached else "no source could be reached"
-    raise NotAvailableError(f"not in {cache_dir}, and {answer}")
+    raise NotAvailableError(f"it is not in the cache, and {answer}")
 
 
 def load_path(path: Path) -> Dataset:

@@ -58,12 +58,23 @@ def _has_benchmarks(config: pytest.Config) -> bool:
     """Whether what the user named on the command line includes benchmarks, not just tools."""
     if config.option.collectonly:
         return False
-    named = [Path(config.invocation_params.dir, arg.split("::")[0]) for arg in config.args]
     return any(
         BENCHMARKS.is_relative_to(p)
         or (p.is_relative_to(BENCHMARKS) and not p.is_relative_to(TOOL_TESTS))
-        for p in named
+        for p in _named(config)
     )
+
+
+def _named(config: pytest.Config) -> list[Path]:
+    """What the user named on the command line, or pytest.ini for him."""
+    start = config.invocation_params.dir
+    return [Path(start, argument.split("::")[0]).resolve() for argument in config.args]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop at once, in one line, where an option does not go with the data or the disk."""
+    if _has_benchmarks(session.config):
+        _suite(session.config)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -72,9 +83,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """A timed run of the benchmarks measures only; the tests of the tools come without it."""
-    named = [Path(arg.split("::")[0]).resolve() for arg in config.args]
     is_tool_test = collection_path == TOOL_TESTS and not any(
-        p.is_relative_to(TOOL_TESTS) for p in named
+        p.is_relative_to(TOOL_TESTS) for p in _named(config)
     )
     return True if is_tool_test and config.stash[OPTIONS].timed else None
 
@@ -105,7 +115,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def suite(request: pytest.FixtureRequest) -> Suite:
-    """The data set and the temporary PNG, LMDB and HDF5 stores of it."""
+    """The data set, and temporary stores of it, one for each row and cutoff."""
     return _suite(request.config)
 
 
@@ -169,7 +179,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if figures:
         terminalreporter.section("image storage benchmark")
         known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
-        terminalreporter.write_line(machine.one_line(known))
+        for line in machine.in_words(known):
+            terminalreporter.write_line(line)
         terminalreporter.write_line("")
         for line in summary.tables(figures):
             terminalreporter.write_line(line)

@@ -1,1 +1,1 @@
-"""Benchmarks of the stores, and the tools that read saved runs."""
+"""The benchmarks, one module per kind of operation, and what they share."""

@@ -11,7 +11,7 @@ import psutil
 
 LIBRARIES = ("numpy", "pillow", "lmdb", "h5py", "xxhash", "pytest-benchmark")
 
-IDENTITY_SHOWN = 24
+IDENTITY_SHOWN = 25
 """Characters of a data set's identity that tell it from others."""
 
 COMPARABLE = {
@@ -61,13 +61,13 @@ def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def one_line(machine_info: Mapping[str, Any]) -> str:
-    """The circumstances of a run, for a person."""
+def in_words(machine_info: Mapping[str, Any]) -> list[str]:
+    """The circumstances of a run, for a person, in two lines."""
     identity = machine_info["dataset"]
     shown = identity if len(identity) <= IDENTITY_SHOWN else identity[:IDENTITY_SHOWN] + "…"
-    return (
+    return [
         f"{machine_info['dataset_name']} ({shown}) on {machine_info['file_system']};"
-        f" {machine_info['cpu_model']}, {machine_info['cores']} cores,"
-        f" {machine_info['memory_gib']} GiB; {machine_info['cache']} cache,"
-        f" {machine_info['durability']}"
-    )
+        f" {machine_info['cache']} cache, {machine_info['durability']}",
+        f"{machine_info['cpu_model']}, {machine_info['cores']} cores,"
+        f" {machine_info['memory_gib']} GiB",
+    ]

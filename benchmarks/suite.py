@@ -154,6 +154,8 @@ class Suite:
             pytest.skip("--cache cold: this system cannot evict a file from its cache")
         evict(case.path)
         work.before()
+        # An operation on an open store cannot have its handle closed: what opening has read, and no
+        # eviction removes because it is mapped, counts as resident.
         fraction = self._evicted(case)  # once more: opening a store reads some of it
         known = benchmark.extra_info.get("resident_fraction", 0.0)
         benchmark.extra_info["resident_fraction"] = max(known, fraction)

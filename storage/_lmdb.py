@@ -130,7 +130,7 @@ def layout_of(length: int, fields: bytes) -> tuple[int, Dimensions] | None:
     if len(fields) == FIELDS.size:
         n, height, width, channels = FIELDS.unpack(fields)
         row_bytes = ROW_BYTES + height * width * (channels or 1)
-        if n and length == HEADER.size + n * row_bytes:
+        if n and height and width and length == HEADER.size + n * row_bytes:
             return n, (height, width, channels)
     return None
 

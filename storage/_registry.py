@@ -1,20 +1,21 @@
 """The stores there are. To add one: its module, and its line here."""
 
 import os
+import pkgutil
 from pathlib import Path
 
 from ._base import Mode, Store, read_header
 from ._errors import FormatError, os_errors
-from ._hdf5 import Hdf5Store
-from ._lmdb import LmdbStore
-from ._png import PngStore
 
 STORES: dict[str, type[Store]] = {
     store.format: store
-    for store in (
-        PngStore,
-        LmdbStore,
-        Hdf5Store,
+    for store in map(
+        pkgutil.resolve_name,
+        (
+            "storage._png:PngStore",
+            "storage._lmdb:LmdbStore",
+            "storage._hdf5:Hdf5Store",
+        ),
     )
 }
 """The class of each format, by name."""

@@ -92,7 +92,13 @@ def load_cifar10(
         if offline:
             raise NotAvailableError("it is not in the cache, and the download is switched off")
         fetch(download, cache_dir, progress=progress)
-    with file.open("rb") as stream:
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise ArchiveError(
+            f"{file}: cannot be read ({error.strerror}); mend or delete it"
+        ) from error
+    with stream:
         # Hashed and read through one handle: the file cannot be exchanged in between.
         if hashlib.file_digest(stream, "sha256").hexdigest() != download.sha256:
             raise ChecksumError(f"{file}: wrong sha256, not the official CIFAR-10; delete the file")

@@ -89,9 +89,9 @@ def test_the_stores_and_the_limit_make_the_same_promise(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "promise"),
     [
-        ("article-png", "not synced"),
-        ("article-lmdb", "synced by LMDB"),
-        ("article-hdf5", "not synced"),
+        ("article-png", "as the tutorial: not synced"),
+        ("article-lmdb", "as the tutorial: synced"),
+        ("article-hdf5", "as the tutorial: not synced"),
     ],
 )
 def test_the_tutorials_ways_say_what_they_did_whatever_was_asked(name: str, promise: str) -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from benchmarks.machine import COMPARABLE, LIBRARIES, describe, differences, file_system, one_line
+from benchmarks.machine import COMPARABLE, LIBRARIES, describe, differences, file_system, in_words
 
 FROM_PYTEST_BENCHMARK = {
     "node": "a1b2c3d4",
@@ -129,11 +129,16 @@ def test_a_real_mount_is_recognised() -> None:
     assert file_system(Path("/proc/self")) == "proc"
 
 
-def test_one_line_names_data_disk_machine_and_state() -> None:
+def test_two_lines_name_data_disk_machine_and_state() -> None:
     described = describe(FROM_PYTEST_BENCHMARK, RUN) | {"cores": 2, "memory_gib": 24}
-    assert one_line(described) == (
-        "standin (standin-v1-seed2020-32x3…) on ext4; Some CPU 9000, 2 cores, 24 GiB;"
-        " warm cache, durable"
-    )
-    short = described | {"dataset_name": "cifar10", "dataset": "cifar10-6d958be07457"}
-    assert one_line(short).startswith("cifar10 (cifar10-6d958be07457) on ext4;")
+    assert in_words(described) == [
+        "standin (standin-v1-seed2020-32x32) on ext4; warm cache, durable",
+        "Some CPU 9000, 2 cores, 24 GiB",
+    ]
+    hashed = described | {"dataset_name": "mine", "dataset": "sha256:" + 64 * "a"}
+    assert in_words(hashed)[0].startswith("mine (sha256:" + 18 * "a" + "…) on ext4;")
+
+
+def test_the_lines_fit_100_columns_with_a_long_name_of_a_cpu() -> None:
+    described = describe(FROM_PYTEST_BENCHMARK, RUN) | {"cpu_model": 48 * "x", "cores": 192}
+    assert max(map(len, in_words(described))) <= 100

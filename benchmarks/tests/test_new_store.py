@@ -73,9 +73,9 @@ class MemoryStore(Store):
         STORES[self.path.resolve()] = state["records"]
 '''
 
-IMPORTS = "from ._lmdb import LmdbStore\n"
-ENTRIES = "        LmdbStore,\n"
-"""A line of the registry after which a store is imported, and one after which it is listed."""
+BEFORE = '            "storage._lmdb:LmdbStore",\n'
+LINE = '            "storage._memory:MemoryStore",\n'
+"""The one line of the registry that the store needs, and the one that it comes after."""
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +91,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (copy / "storage" / "_memory.py").write_text(MODULE)
     registry = copy / "storage" / "_registry.py"
     listed = registry.read_text()
-    assert listed.count(IMPORTS) == listed.count(ENTRIES) == 1
-    listed = listed.replace(IMPORTS, IMPORTS + "from ._memory import MemoryStore\n")
-    registry.write_text(listed.replace(ENTRIES, ENTRIES + "        MemoryStore,\n"))
+    assert listed.count(BEFORE) == 1
+    registry.write_text(listed.replace(BEFORE, BEFORE + LINE))
     return copy
 
 

@@ -3,9 +3,11 @@
 import os
 import shutil
 import tempfile
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from .contenders import Contender
 
 MANY_FILES = 50
 """Files from which a store is removed only at the end."""
+TICK_SECONDS = 0.5
 SHOWN_FROM = 10_000
 """Images from which making a store takes long enough to be shown."""
 
@@ -45,9 +48,7 @@ class Workspace:
         """The contender's store of the first `n` images."""
         if (contender.name, n) not in self._made:
             path = self.scratch()
-            show = self._progress and n >= SHOWN_FROM
-            name = f"making {contender.name}, n={n}"
-            with tqdm(desc=name, disable=not show, bar_format="{desc} {elapsed}"):
+            with _shown(f"making {contender.name}, n={n}", self._progress and n >= SHOWN_FROM):
                 contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
                 self.keep(contender, n, path)
         return self._made[contender.name, n]
@@ -93,6 +94,28 @@ class Workspace:
             with ThreadPoolExecutor() as threads:
                 deque(threads.map(shutil.rmtree, self.path.iterdir()), maxlen=0)
             self._folder.cleanup()
+
+
+@contextmanager
+def _shown(what: str, show: bool) -> Iterator[None]:
+    """Show on the terminal what takes its time, and how long it has taken by now."""
+    if not show:
+        yield
+        return
+    done = threading.Event()
+    with tqdm(desc=what, bar_format="{desc} {elapsed}", leave=False) as line:
+
+        def tick() -> None:
+            while not done.wait(TICK_SECONDS):
+                line.refresh()
+
+        ticker = threading.Thread(target=tick)
+        ticker.start()
+        try:
+            yield
+        finally:
+            done.set()
+            ticker.join()
 
 
 def ids_read_singly(n: int) -> Sequence[int]:

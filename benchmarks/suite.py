@@ -166,8 +166,8 @@ class Suite:
         fraction = resident_fraction(case.path)
         if fraction > COLD:
             pytest.skip(
-                f"--cache cold: {fraction:.0%} of {case.contender.name}-{case.n} stays in memory, because it is in use"
-                f" while it is open, or because {self.file_system} keeps it"
+                f"--cache cold: {fraction:.0%} of {case.contender.name}-{case.n} stays in memory,"
+                f" because it is in use while it is open, or because {self.file_system} keeps it"
             )
         return fraction
 

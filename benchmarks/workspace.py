@@ -48,7 +48,8 @@ class Workspace:
         """The contender's store of the first `n` images."""
         if (contender.name, n) not in self._made:
             path = self.scratch()
-            with _shown(f"making {contender.name}, n={n}", self._progress and n >= SHOWN_FROM):
+            show = self._progress and n >= SHOWN_FROM
+            with _progress(path, self.images[:n].nbytes, f"{contender.name}, n={n}", show):
                 contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
                 self.keep(contender, n, path)
         return self._made[contender.name, n]
@@ -97,17 +98,18 @@ class Workspace:
 
 
 @contextmanager
-def _shown(what: str, show: bool) -> Iterator[None]:
-    """Show on the terminal what takes its time, and how long it has taken by now."""
+def _progress(path: Path, total: int, what: str, show: bool) -> Iterator[None]:
+    """Show on the terminal how much of about `total` bytes the store at `path` takes by now."""
     if not show:
         yield
         return
     done = threading.Event()
-    with tqdm(desc=what, bar_format="{desc} {elapsed}", leave=False) as line:
+    with tqdm(desc=what, total=total, unit="B", unit_scale=True, leave=False) as bar:
 
         def tick() -> None:
             while not done.wait(TICK_SECONDS):
-                line.refresh()
+                bar.n = min(total, disk_usage(path).allocated_bytes) if path.exists() else 0
+                bar.refresh()
 
         ticker = threading.Thread(target=tick)
         ticker.start()

@@ -12,6 +12,7 @@ BATCH = 256
 SEED = 0
 
 Ids = NDArray[np.int64]
+Batch = tuple[object, Ids]
 
 
 def test_read_batch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
@@ -42,8 +43,7 @@ def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) ->
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
     order: Ids = np.arange(n)
-    timed = suite.options.timed
-    every: list[tuple[object, NDArray[np.int64]]] = []
+    seen_all = False
 
     with OpenStore(store, path, suite.options.cold) as opened:
 
@@ -51,19 +51,22 @@ def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) ->
             opened.before()
             chance.shuffle(order)
 
-        def run() -> tuple[object, NDArray[np.int64]]:
+        def run() -> list[Batch]:
+            kept: list[Batch] = []
             for start in range(0, n, BATCH):  # a batch is freed when the next has been read
                 batch = opened.store.read_many(order[start : start + BATCH])
-                if not timed:
-                    every.append(batch)
-            return batch
+                if not seen_all:  # in the warm-up, or the only round: all are checked
+                    kept.append(batch)
+            return kept or [batch]
 
-        def check(last: tuple[object, NDArray[np.int64]]) -> None:
-            suite.assert_equal(*last, order[(n - 1) // BATCH * BATCH :])
-            # A timed pass cannot keep what it has read; with --benchmark-disable, all is checked.
-            assert timed or sum(len(labels) for _, labels in every) == n
-            for start, batch in zip(range(0, n, BATCH), every, strict=False):
-                suite.assert_equal(*batch, order[start : start + BATCH])
+        def check(kept: list[Batch]) -> None:
+            nonlocal seen_all
+            at = 0 if not seen_all else n - len(kept[-1][1])
+            for images, labels in kept:
+                suite.assert_equal(images, labels, order[at : at + len(labels)])
+                at += len(labels)
+            assert at == n
+            seen_all = True
 
         measure(
             Case("epoch", store, n, images=n, path=path, reads=True),

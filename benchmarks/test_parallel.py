@@ -26,6 +26,7 @@ def test_parallel_read(
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
     work: list[Batches] = []
+    seen_all = False
 
     with Team(workers, processes, store, path, suite.options.cold) as team:
 
@@ -33,11 +34,14 @@ def test_parallel_read(
             work[:] = (
                 [chance.integers(0, n, BATCH) for _ in range(BATCHES)] for _ in range(processes)
             )
-            team.before(work)
+            team.before(work, keep=not seen_all)  # all of the first round are checked
 
         def check(_: None) -> None:
-            for own, batch in zip(work, team.last_batches(), strict=True):
-                suite.assert_equal(*batch, own[-1])
+            nonlocal seen_all
+            for own, kept in zip(work, team.kept_batches(), strict=True):
+                for ids, batch in zip(own[-1:] if seen_all else own, kept, strict=True):
+                    suite.assert_equal(*batch, ids)
+            seen_all = True
 
         measure(
             Case(

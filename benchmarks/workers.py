@@ -1,6 +1,7 @@
 """Processes that read one store at the same time."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,7 +9,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, cast
+from typing import NamedTuple, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,24 +22,38 @@ Pipe: TypeAlias = "Connection[object, object]"
 Batches: TypeAlias = list[NDArray[np.int64]]
 Batch: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
+
+class Order(NamedTuple):
+    """What a process is to read, and whether to keep all of it to be checked, or the last only."""
+
+    batches: Batches
+    keep: bool
+
+
 STOP_SECONDS = 5
 """A process that has not ended by then is ended."""
 
 
-def _serve(connection: Pipe) -> None:
+def _serve(connection: Pipe, core: int) -> None:
     """What a process does: open a store, read batches of it at a signal, until told to stop."""
+    # Processes woken together begin on one core, and are spread over the others only after some
+    # milliseconds, or not: as long as a whole round.
+    os.sched_setaffinity(0, {core})
     try:
         while isinstance(store := connection.recv(), Store):
             with store:
                 connection.send("open")
-                while isinstance(batches := connection.recv(), list):
+                while isinstance(order := connection.recv(), Order):
                     connection.send("ready")
                     connection.recv()
-                    for ids in batches:
-                        last = store.read_many(ids)
+                    kept = []
+                    for ids in order.batches:
+                        batch = store.read_many(ids)
+                        if order.keep:
+                            kept.append(batch)
                     connection.send("done")
                     connection.recv()  # else sending would delay those that still read
-                    connection.send(last)
+                    connection.send(kept or [batch])
             connection.send("closed")
     except (EOFError, ConnectionError):
         pass  # the parent has hung up: no more is to be read
@@ -48,18 +63,23 @@ def _serve(connection: Pipe) -> None:
 
 
 class Workers:
-    """Reading processes, started when first asked for and kept for the run."""
+    """Reading processes, started when first asked for and kept for the run.
+
+    Each has a core of its own, as long as there are any that this process may use.
+    """
 
     def __init__(self) -> None:
         self._processes: list[BaseProcess] = []
         self._connections: list[Pipe] = []
+        self._cores = sorted(os.sched_getaffinity(0))
 
     def first(self, size: int) -> list[Pipe]:
         """Connections to `size` processes."""
         context = multiprocessing.get_context("spawn")  # what they import is all that they share
         while len(self._processes) < size:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            core = self._cores[len(self._processes) % len(self._cores)]
+            process = context.Process(target=_serve, args=(theirs, core), daemon=True)
             # Ctrl-C is for the parent, which then hangs up; what is ignored here stays so there.
             handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:
@@ -107,8 +127,11 @@ class Team:
                 raise answer
             assert answer == word, answer
 
-    def before(self, batches: Sequence[Batches]) -> None:
-        """Open the store if it is not, and hand each process the ids to read."""
+    def before(self, batches: Sequence[Batches], keep: bool) -> None:
+        """Open the store if it is not, and hand each process the ids to read.
+
+        keep: whether `kept_batches` is to give all that each has read, or the last batch
+        """
         if not self._is_open:
             self._connections = self._workers.first(self._size)
             with self._contender.store_class(self._path) as store:
@@ -118,7 +141,7 @@ class Team:
             self._is_open = True
         self._is_reading = True
         for connection, own in zip(self._connections, batches, strict=True):
-            connection.send(own)
+            connection.send(Order(own, keep))
         self._all_say("ready")
 
     def read(self) -> None:
@@ -127,11 +150,11 @@ class Team:
             connection.send("go")
         self._all_say("done")
 
-    def last_batches(self) -> list[Batch]:
-        """The last batch that each has read; to be asked for after each `read`."""
+    def kept_batches(self) -> list[list[Batch]]:
+        """What each has read and kept; to be asked for after each `read`."""
         for connection in self._connections:
             connection.send("show")
-        batches = [cast(Batch, connection.recv()) for connection in self._connections]
+        batches = [cast(list[Batch], connection.recv()) for connection in self._connections]
         self._is_reading = False
         return batches
 

@@ -155,15 +155,16 @@ def test_with_benchmarks_disabled_everything_is_tried_and_nothing_is_said_of_tim
     assert [*tmp_path.iterdir()] == []
 
 
-def test_with_benchmarks_disabled_every_image_of_a_pass_is_checked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("timed", ["--benchmark-disable", "--benchmark-enable"])
+def test_every_image_of_a_pass_is_checked(tmp_path: Path, timed: str) -> None:
     (tmp_path / "corrupting.py").write_text(CORRUPTING_THE_FIRST)
     done = run(
         *("-p", "corrupting"),
-        "--benchmark-disable",
+        timed,
         f"--store-dir={tmp_path}",
         "--cutoff=300",  # a batch of 256, and a last one that is right
         "--backend=lmdb",
-        "--ignore=benchmarks/tests",
+        "--ignore=benchmarks/tests",  # where this test is
         *("-k", "epoch or (iterate and single)"),
         plugins=tmp_path,
     )

@@ -1,9 +1,11 @@
 """Reading processes: a team that agrees, and one that fails."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -49,13 +51,14 @@ def batches(*ids: list[int]) -> Batches:
     return [np.array(batch) for batch in ids]
 
 
-def read_round(team: Team, *work: Batches) -> None:
-    """One round of a benchmark, checked: each process's last batch is what it was asked for."""
-    team.before(work)
+def read_round(team: Team, *work: Batches, keep: bool = False) -> None:
+    """One round of a benchmark, checked: what each process kept is what it was asked for."""
+    team.before(work, keep)
     team.read()
-    for own, (images, labels) in zip(work, team.last_batches(), strict=True):
-        np.testing.assert_array_equal(images, IMAGES[own[-1]], strict=True)
-        np.testing.assert_array_equal(labels, LABELS[own[-1]], strict=True)
+    for own, kept in zip(work, team.kept_batches(), strict=True):
+        for ids, (images, labels) in zip(own if keep else own[-1:], kept, strict=True):
+            np.testing.assert_array_equal(images, IMAGES[ids], strict=True)
+            np.testing.assert_array_equal(labels, LABELS[ids], strict=True)
     team.after()
 
 
@@ -64,7 +67,7 @@ def test_two_processes_read_one_store_round_after_round(
     workers: Workers, path: Path, cold: bool
 ) -> None:
     with Team(workers, 2, STORE, path, cold) as team:
-        read_round(team, batches([0, 1], [2, 2, 11]), batches([5], [4, 3]))
+        read_round(team, batches([0, 1], [2, 2, 11]), batches([5], [4, 3]), keep=True)
         read_round(team, batches([7]), batches([11, 0], [0], [1]))
 
 
@@ -74,6 +77,19 @@ def test_processes_serve_one_team_after_the_other(workers: Workers, path: Path) 
         with Team(workers, size, STORE, path, cold=False) as team:
             read_round(team, *[batches([3, 1])] * size)
     assert workers.first(2) == first
+
+
+def test_each_process_has_a_core_of_its_own_as_far_as_there_are_any(path: Path) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    size = len(cores) + 1
+    others = set(multiprocessing.active_children())
+    own = Workers()
+    with Team(own, size, STORE, path, cold=False) as team:
+        read_round(team, *[batches([1])] * size)
+        started = set(multiprocessing.active_children()) - others
+        found = [os.sched_getaffinity(cast(int, process.pid)) for process in started]
+    own.close()
+    assert sorted(map(sorted, found)) == sorted([core] for core in (*cores, cores[0]))
 
 
 def test_what_a_process_cannot_read_is_an_error_here_and_the_next_team_works(
@@ -96,7 +112,7 @@ def test_a_cold_round_that_was_prepared_and_never_read_can_be_closed(
 ) -> None:
     """So it is where the store turns out not to be cold, and the benchmark is skipped."""
     with Team(workers, 2, STORE, path, cold=True) as team:
-        team.before([batches([0]), batches([1])])
+        team.before([batches([0]), batches([1])], keep=False)
         team.after()
         read_round(team, batches([2]), batches([3]))
 
@@ -107,7 +123,7 @@ def test_an_interruption_ends_the_processes_whatever_they_are_doing(path: Path) 
 
     def interrupted() -> None:
         with Team(own, 1, STORE, path, cold=False) as team:
-            team.before([batches([0])])
+            team.before([batches([0])], keep=False)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -126,7 +142,7 @@ def test_an_interruption_while_they_read_ends_the_processes_without_a_word(
 
     def interrupted() -> None:
         with Team(own, 1, STORE, path, cold=False) as team:
-            team.before([batches([0] * 100_000)])
+            team.before([batches([0] * 100_000)], keep=False)
             monkeypatch.setattr(team, "_all_say", interrupt)  # once all have been told to read
             team.read()
 

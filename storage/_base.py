@@ -2,15 +2,23 @@
 
 To add a store, derive from `Store`, set `format`, write the abstract methods and name the class in
 `_registry.py`; a store of one immutable part per commit derives from `PartStore` instead.
+
+Beside a store's own files, its directory holds
+
+    store.json          {"format": ..., "version": ...}, written last when a store is created
+    store.lock          empty; a writer holds a lock on it
+    count-000000001000  empty; the name tells how many images there are, or were a commit ago
 """
 
 import json
 import os
+import re
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, Self, TypeAlias, cast, overload
@@ -51,6 +59,12 @@ Record: TypeAlias = tuple[Image, int]
 
 HEADER = "store.json"
 LOCK = "store.lock"
+COUNT = re.compile(r"count-(\d{12})")
+"""Without this file, the loss of what was stored last would look like an earlier state.
+
+It is renamed after each commit and never synced: that it lags behind does no harm.
+"""
+EMPTY_COUNT = "count-000000000000"
 MAX_PROBLEMS_SHOWN = 3
 
 
@@ -77,6 +91,17 @@ def _header_text(path: Path) -> bytes:
         raise StoreNotFoundError(
             f"{path}: no store here; create one with mode='x' or mode='a'"
         ) from None
+
+
+@cache
+def header_of(name: str, version: int) -> bytes:
+    """The contents of the header file of a format's stores."""
+    return json.dumps({"format": name, "version": version}).encode() + b"\n"
+
+
+def recorded_count(names: Iterable[str]) -> int:
+    """How many images a store said it held, by the names in its directory; 0 if it said nothing."""
+    return max((int(match[1]) for name in names if (match := COUNT.fullmatch(name))), default=0)
 
 
 class Store(ABC):
@@ -112,12 +137,14 @@ class Store(ABC):
         return ()
 
     @abstractmethod
-    def _own_files(self) -> Collection[str]:
-        """Names of the store's files in its directory."""
+    def _is_own(self, name: str) -> bool:
+        """Whether the file or folder `name` in the store's directory holds its images."""
 
     @abstractmethod
-    def _attach(self) -> int:
+    def _attach(self, names: list[str]) -> int:
         """Open the files and return how many images they hold.
+
+        names: what the directory held just before; passed to `_check_count`
 
         Called again in another process after `fork` or unpickling, there only for reading.
         A writer removes here what a crash has left.
@@ -191,17 +218,14 @@ class Store(ABC):
             else:
                 self._open_for_writing()
             try:
-                self._length = self._attach()
+                self._length = self._attach(os.listdir(self.path))
             except BaseException:
                 self._release()
                 raise
         self._closed = False
 
-    def _header(self) -> bytes:
-        return json.dumps({"format": self.format, "version": self.version}).encode() + b"\n"
-
     def _check_header(self) -> None:
-        if _header_text(self.path) == self._header():
+        if _header_text(self.path) == header_of(self.format, self.version):
             return
         name, version = read_header(self.path)
         if (name, version) != (self.format, self.version):
@@ -234,7 +258,7 @@ class Store(ABC):
     def _make_folders(self) -> list[Path]:
         """Make the store's directory and those above it; return the new ones, innermost first."""
         if self.path.exists():
-            if not self.path.is_dir() or self._foreign_files(self._remains_of_creation()):
+            if not self.path.is_dir() or self._others(self._is_remains):
                 raise StoreExistsError(
                     f"{self.path}: holds something, but no {HEADER}; choose an empty directory, or"
                     " restore that file"
@@ -244,23 +268,25 @@ class Store(ABC):
         self.path.mkdir(parents=True)
         return new
 
-    def _foreign_files(self, own: Collection[str]) -> list[str]:
-        """What is in the directory but not of this store, nor left by a call cut short."""
+    def _others(self, is_own: Callable[[str], bool]) -> list[str]:
+        """What is in the directory, but neither `is_own` nor left by a call cut short."""
         return sorted(
-            entry.name
-            for entry in os.scandir(self.path)
-            if entry.name not in (HEADER, LOCK, *own) and not entry.name.startswith(TEMPORARY)
+            name
+            for name in os.listdir(self.path)
+            if name not in (HEADER, LOCK) and not name.startswith(TEMPORARY) and not is_own(name)
         )
 
     def _create_all(self, new_folders: list[Path]) -> None:
         self._remove_remains()
         try:
             self._create()
+            (self.path / EMPTY_COUNT).touch()
             if self.durable:
                 for folder in new_folders:
                     sync(folder.parent)
             # The header comes last: what has none is not a store yet.
-            write_atomically(self.path / HEADER, self._header(), self.durable)
+            header = header_of(self.format, self.version)
+            write_atomically(self.path / HEADER, header, self.durable)
         except BaseException:
             remove(self.path / HEADER)  # where only the last sync failed
             self._remove_remains()
@@ -268,8 +294,11 @@ class Store(ABC):
                 remove(self.path / LOCK)
             raise
 
+    def _is_remains(self, name: str) -> bool:
+        return name == EMPTY_COUNT or name in self._remains_of_creation()
+
     def _remove_remains(self) -> None:
-        for name in self._remains_of_creation():
+        for name in (EMPTY_COUNT, *self._remains_of_creation()):
             remove(self.path / name)
 
     def _release(self) -> None:
@@ -316,7 +345,7 @@ class Store(ABC):
         with self._mutex, os_errors(self.path):
             if self._process != os.getpid():
                 self._check_header()
-                held = self._attach()
+                held = self._attach(os.listdir(self.path))
                 if held < self._length:
                     raise CorruptStoreError(
                         f"{self.path}: holds {held} images where it held {self._length}; it was"
@@ -394,9 +423,28 @@ class Store(ABC):
                 batch = make_batch(self._length, images, labels)
                 self._append(batch)
                 self._length += len(batch.labels)
+                self._record_count(batch.first)
                 return range(batch.first, self._length)
             finally:
                 self._storing = False
+
+    def _record_count(self, before: int) -> None:
+        with suppress(OSError):  # what was stored is stored: the count may lag behind
+            try:
+                self._count_file(before).rename(self._count_file(self._length))
+            except FileNotFoundError:  # it does
+                for name in filter(COUNT.fullmatch, os.listdir(self.path)):
+                    (self.path / name).rename(self._count_file(self._length))
+
+    def _count_file(self, n: int) -> Path:
+        return self.path / f"count-{n:012d}"
+
+    def _check_count(self, names: Iterable[str], held: int) -> None:
+        """Raise `CorruptStoreError` where the store holds fewer images than it said it did."""
+        if held < (count := recorded_count(names)):
+            raise CorruptStoreError(
+                f"{self.path}: images {held} to {count - 1} are missing; restore them from a copy"
+            )
 
     @contextmanager
     def _naming_the_store(self) -> Iterator[None]:
@@ -547,8 +595,11 @@ class Store(ABC):
             )
 
     def _problems(self) -> list[str]:
-        foreign = self._foreign_files(self._own_files())
-        problems = [f"{name} does not belong to the store" for name in foreign]
+        others = self._others(self._is_own)
+        counts = [name for name in others if COUNT.fullmatch(name)]
+        problems = [f"{name} does not belong to the store" for name in others if name not in counts]
+        if len(counts) != 1:
+            problems.append(f"has {len(counts)} files named count-… where one belongs")
         try:
             problems += self._structure_problems()
             self._labels()

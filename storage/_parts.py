@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias, TypeVar
 
@@ -170,51 +170,47 @@ class PartStore(Store):
     def _create(self) -> None:
         pass  # a store without parts is an empty store
 
-    def _attach(self) -> int:
+    def _attach(self, names: list[str]) -> int:
         self._open_parts: OrderedDict[PartName, Part] = OrderedDict()
+        covered = self._scan(names)
         if self.mode != "r":
-            for file in os.listdir(self.path):
-                if file.startswith(TEMPORARY):
-                    remove(self.path / file)
-        for covered in self._scan():
-            if self.mode != "r":
-                remove(self.path / covered.file)
+            for file in (*covered, *(name for name in names if name.startswith(TEMPORARY))):
+                remove(self.path / file)
         return self._names[-1].stop if self._names else 0
 
     def _detach(self) -> None:
         self._open_parts.clear()
 
-    def _listed(self) -> list[PartName]:
-        """The parts in the directory, in any order."""
-        pattern = re.compile(r"(\d{12})-(\d{12})" + re.escape(self.suffix))
-        return [
-            PartName(file, int(match[1]), int(match[2]))
-            for file in os.listdir(self.path)
-            if (match := pattern.fullmatch(file))
-        ]
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(r"(\d{12})-(\d{12})" + re.escape(self.suffix))
 
-    def _scan(self) -> list[PartName]:
-        """List the directory anew; return the parts that a longer one has replaced."""
-        listed = self._listed()
+    def _is_own(self, name: str) -> bool:
+        return self._pattern.fullmatch(name) is not None
+
+    def _scan(self, listed: list[str]) -> list[str]:
+        """Find the parts in a listing, or in a new one; return those that others have replaced."""
         for _ in range(MAX_LISTINGS):
             try:
                 return self._chain(listed)
             except CorruptStoreError:
                 # While a writer is at work a long listing may have a later part and not an
                 # earlier one. What two listings lack is not there.
-                before, listed = listed, self._listed()
+                before, listed = listed, os.listdir(self.path)
                 if set(listed) == set(before):
                     raise
         return self._chain(listed)
 
-    def _chain(self, listed: list[PartName]) -> list[PartName]:
+    def _chain(self, listed: list[str]) -> list[str]:
         """Put the parts in order; return those that a longer one has replaced."""
+        found = filter(None, map(self._pattern.fullmatch, listed))
+        every = [PartName(match[0], int(match[1]), int(match[2])) for match in found]
         names: list[PartName] = []
         covered = []
-        for name in sorted(listed, key=lambda name: (name.first, -name.stop)):
+        for name in sorted(every, key=lambda name: (name.first, -name.stop)):
             expected = names[-1].stop if names else 0
             if name.stop <= expected:
-                covered.append(name)
+                covered.append(name.file)
             elif name.first != expected or name.stop <= name.first:
                 raise CorruptStoreError(
                     f"{self.path}: expected a part that begins with image {expected} but found"
@@ -222,6 +218,7 @@ class PartStore(Store):
                 )
             else:
                 names.append(name)
+        self._check_count(listed, names[-1].stop if names else 0)
         self._names = names
         return covered
 
@@ -279,7 +276,7 @@ class PartStore(Store):
             except FileNotFoundError as error:
                 with self._mutex:
                     self._open_parts.clear()
-                    self._scan()
+                    self._scan(os.listdir(self.path))
                 if self._names == names:
                     raise CorruptStoreError(f"{error.filename}: is missing; restore it") from error
 
@@ -368,9 +365,6 @@ class PartStore(Store):
                 yield from stacked(self._gather(ids)[0], nbytes)
 
         self._write_part(path, Batch(first, labels, common_shape(shapes) or shapes, groups))
-
-    def _own_files(self) -> list[str]:
-        return [name.file for name in self._listed()]
 
     def _structure_problems(self) -> list[str]:
         return self._while_compacted(

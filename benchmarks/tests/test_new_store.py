@@ -30,10 +30,10 @@ class MemoryStore(Store):
     def _create(self):
         STORES[self.path.resolve()] = []
 
-    def _own_files(self):
-        return ()
+    def _is_own(self, name):
+        return False
 
-    def _attach(self):
+    def _attach(self, names):
         return len(self._records)
 
     def _append(self, batch):

@@ -52,8 +52,9 @@ def records(images: list[Image], labels: list[int]) -> Records:
     ]
 
 
-def write_header(store: Path, name: str) -> None:
+def write_header(store: Path, name: str, count: int) -> None:
     (store / "store.json").write_text(json.dumps({"format": name, "version": 1}))
+    (store / f"count-{count:012d}").touch()
 
 
 def commits(source: Records, sizes: list[int]) -> list[tuple[int, Records]]:
@@ -91,7 +92,7 @@ def write_png(store: Path, source: Records, sizes: list[int]) -> None:
             line = f"{i:012d}.png,{record.label},{shape_text(record.image)},{record.checksum:016x}"
             lines.append(f"{line},{xxh3_64_intdigest(line.encode()):016x}")
         (folder / "metadata.csv").write_text("".join(f"{line}\n" for line in lines))
-    write_header(store, "png")
+    write_header(store, "png", len(source))
 
 
 # ---- lmdb --------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ def write_lmdb(store: Path, source: Records, sizes: list[int]) -> None:
                 table_sum = struct.pack("<Q", xxh3_64_intdigest(table, seed=first))
                 transaction.put(struct.pack(">Q", first), table_sum + table + pixels)
                 first += n
-    write_header(store, "lmdb")
+    write_header(store, "lmdb", len(source))
 
 
 # ---- hdf5 --------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def write_hdf5(store: Path, source: Records, sizes: list[int]) -> None:
             for name, table in tables.items():
                 file[name] = table
             file["table_checksum"] = np.array([table_sum([*tables.values()])], "<u8")
-    write_header(store, "hdf5")
+    write_header(store, "hdf5", len(source))
 
 
 READERS: dict[str, Callable[[Path], Records]] = {

@@ -1,6 +1,7 @@
 """Damage is found: what is read is what was stored, or an error that names it."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -392,19 +393,71 @@ def test_a_part_that_is_missing_before_others_is_refused(
             opened.read_many()
 
 
+@pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("store_class", [PngStore, Hdf5Store])
 def test_a_listing_torn_by_a_writer_is_made_again(
-    store_class: type[PngStore], path: Path, monkeypatch: pytest.MonkeyPatch
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch, place: int
 ) -> None:
-    """A long directory is listed in pieces: a later part may be seen and an earlier one not."""
+    """A long directory is listed in pieces: a later name may be seen and an earlier one not."""
     images, labels = make(store_class, path)
-    listed = store_class._listed
-    torn = iter([1])
-    monkeypatch.setattr(
-        store_class, "_listed", lambda store: sorted(listed(store))[next(torn, 0) :]
-    )
+    parts = sorted(name for name in os.listdir(path) if re.match(r"\d{12}-", name))
+    torn = [name for name in os.listdir(path) if name != parts[place]]
+    genuine = os.listdir
+    listings: list[list[str]] = []
+
+    def listdir(folder: Path) -> list[str]:
+        listings.append(genuine(folder) if listings else torn)
+        return listings[-1]
+
+    monkeypatch.setattr(os, "listdir", listdir)
     with store_class(path) as store:
         assert_records(store.read_many(), images, labels)
+    assert len(listings) == 2
+
+
+@pytest.mark.parametrize("store_class", STORES.values())
+def test_the_loss_of_what_was_stored_last_is_found(store_class: type[Store], path: Path) -> None:
+    make(store_class, path)
+    (count,) = path.glob("count-*")
+    held = int(count.name.removeprefix("count-"))
+    count.rename(path / f"count-{held + 2:012d}")  # as if two more had been there once
+    said = f"images {held} to {held + 1} are missing"
+    with pytest.raises(CorruptStoreError, match=said):
+        store_class(path)
+    with pytest.raises(CorruptStoreError, match=said):
+        store_class(path, "a")
+
+
+@pytest.mark.parametrize("store_class", STORES.values())
+def test_a_count_that_lags_behind_is_good_and_the_next_commit_mends_it(
+    store_class: type[Store], path: Path
+) -> None:
+    """So it does where a writer was killed between a commit and the renaming."""
+    images, labels = make(store_class, path)
+    (count,) = path.glob("count-*")
+    count.rename(path / "count-000000000001")
+    with store_class(path, "a") as store:
+        store.verify()
+        store.store_single(images[0], 7)
+        store.verify()
+    assert [file.name for file in path.glob("count-*")] == [f"count-{len(images) + 1:012d}"]
+    with store_class(path) as store:
+        assert_records(store.read_many(range(len(images))), images, labels)
+
+
+@pytest.mark.parametrize("store_class", STORES.values())
+def test_verify_finds_a_count_that_is_missing_or_there_twice(
+    store_class: type[Store], path: Path
+) -> None:
+    make(store_class, path)
+    (count,) = path.glob("count-*")
+    (path / "count-000000000001").touch()
+    with store_class(path) as store, pytest.raises(CorruptStoreError, match="has 2 files named"):
+        store.verify()
+    (path / "count-000000000001").unlink()
+    count.unlink()
+    with store_class(path) as store, pytest.raises(CorruptStoreError, match="has 0 files named"):
+        store.verify()
 
 
 @pytest.mark.parametrize("length", [0, 100, 4096, 8192, 12288])

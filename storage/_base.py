@@ -431,13 +431,14 @@ class Store(ABC):
     def _record_count(self, before: int) -> None:
         with suppress(OSError):  # what was stored is stored: the count may lag behind
             try:
-                self._count_file(before).rename(self._count_file(self._length))
+                # For every commit; to make two paths takes as long as to rename.
+                os.rename(self._count_file(before), self._count_file(self._length))  # noqa: PTH104
             except FileNotFoundError:  # it does
                 for name in filter(COUNT.fullmatch, os.listdir(self.path)):
                     (self.path / name).rename(self._count_file(self._length))
 
-    def _count_file(self, n: int) -> Path:
-        return self.path / f"count-{n:012d}"
+    def _count_file(self, n: int) -> str:
+        return f"{self.path}/count-{n:012d}"
 
     def _check_count(self, names: Iterable[str], held: int) -> None:
         """Raise `CorruptStoreError` where the store holds fewer images than it said it did."""

@@ -1,9 +1,10 @@
-"""Stores made of immutable parts: one file or folder for each commit.
+"""Stores made of parts that never change: one file or folder for each commit.
 
 A part is named `FIRST-STOP` plus the store's suffix: the id of its first image and the id after
 its last, twelve digits each. It is written under a temporary name, synced and renamed, so that it
 is there whole or not at all, and a listing of the directory tells the length of the store without
-opening anything. A part whose ids all lie within an earlier, longer one was rewritten into that
+opening anything. A format may put the next commit into the last part, behind what is there, and
+rename that: only what the name covers is of the store. A part whose ids all lie within an earlier, longer one was rewritten into that
 by `compact` and no longer counts.
 """
 
@@ -11,7 +12,7 @@ import errno
 import os
 import re
 from abc import ABC, abstractmethod
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -224,11 +225,7 @@ class PartStore(Store):
 
     def _append(self, batch: Batch) -> None:
         name = self._part_name(batch.first, batch.first + len(batch.labels))
-        try:
-            self._publish(name, lambda path: self._write_part(path, batch))
-        except BaseException:
-            remove(self.path / name.file)  # where it was renamed and only the last sync failed
-            raise
+        self._publish(name, partial(self._write_part, batch=batch))
 
     def _part_name(self, first: int, stop: int) -> PartName:
         return PartName(f"{first:012d}-{stop:012d}{self.suffix}", first, stop)
@@ -238,15 +235,24 @@ class PartStore(Store):
         temporary = self.path / (TEMPORARY + name.file)
         try:
             write(temporary)
-            temporary.rename(self.path / name.file)
+            self._rename(temporary, self.path / name.file)
         except BaseException:
             remove(temporary)
             raise
-        if self.durable:
-            sync(self.path)
-        before = [old for old in self._names if old.stop <= name.first]
-        after = [old for old in self._names if old.first >= name.stop]
-        self._names = [*before, name, *after]
+        names = self._names
+        before = bisect_left(names, name.first, key=lambda old: old.first)
+        after = bisect_left(names, name.stop, key=lambda old: old.first)
+        self._names = [*names[:before], name, *names[after:]]
+
+    def _rename(self, old: Path, new: Path) -> None:
+        """Give a part the name under which it counts, or undo that where it cannot be synced."""
+        old.rename(new)
+        try:
+            if self.durable:
+                sync(self.path)
+        except BaseException:
+            new.rename(old)
+            raise
 
     def _part(self, name: PartName) -> Part:
         """The open part of that name; the ones used last are kept open."""

@@ -137,18 +137,21 @@ def write_lmdb(store: Path, source: Records, sizes: list[int]) -> None:
 def read_hdf5(store: Path) -> Records:
     found: Records = []
     for path in sorted(store.glob("*.h5")):
+        first, stop = map(int, path.stem.split("-"))
+        n, row = stop - first, 0
         with h5py.File(path) as file:
             if "images" in file:
-                images, tables = [*file["images"]], ["labels", "checksums"]
+                images, tables = [*file["images"][:n]], ["labels", "checksums"]
+                row = n - 1 if len(file["table_checksum"]) > 1 else 0
             else:
                 images, tables = [], ["labels", "checksums", "offsets", "shapes"]
                 for i, (height, width, channels) in enumerate(file["shapes"]):
                     shape = (height, width, channels) if channels else (height, width)
                     start, stop = file["offsets"][i : i + 2]
                     images.append(file["pixels"][start:stop].reshape(shape))
-            assert file["table_checksum"][0] == table_sum([file[name][()] for name in tables])
-            sums = file["checksums"][()].tolist()
-            found += map(Record, images, file["labels"][()].tolist(), sums)
+            used = [file[name][: n + (name == "offsets")] for name in tables]
+            assert file["table_checksum"][row] == table_sum(used)
+            found += map(Record, images, used[0].tolist(), used[1].tolist())
     return found
 
 

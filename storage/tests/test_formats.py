@@ -1,6 +1,8 @@
 """What lies on disk is what each module says, seen and made by the plain libraries of `raw`."""
 
 import csv
+import errno
+import os
 import pickle
 import pickletools
 import re
@@ -11,7 +13,9 @@ import lmdb
 import numpy as np
 import pytest
 
-from .. import STORES, CorruptRecordError, Hdf5Store, LmdbStore, PngStore, Store
+from .. import STORES, CorruptRecordError, Hdf5Store, LmdbStore, PngStore, Store, StoreIOError
+from .._hdf5 import Hdf5Part, Room
+from .._records import make_batch
 from . import raw
 from .samples import (
     INT64_LIMITS,
@@ -196,6 +200,105 @@ def test_hdf5_data_sets_are_contiguous_and_of_the_documented_types(path: Path) -
                 assert data_set.chunks is None
                 assert data_set.compression is None
                 assert not data_set.external
+
+
+def parts(path: Path) -> list[str]:
+    return sorted(file.stem for file in path.glob("*.h5"))
+
+
+def test_hdf5_small_commits_share_files(path: Path) -> None:
+    images, labels = pictures(400), labels_for(400)
+    lengths = []
+    with Hdf5Store(path, "x", durable=False) as store:
+        for i in range(400):
+            store.store_single(images[i], int(labels[i]))
+            if i in (0, 1, 17, 80, 399):
+                with Hdf5Store(path) as reader:
+                    lengths.append(len(reader))
+                    assert_records(reader.read_many(), images[: i + 1], labels[: i + 1])
+    assert lengths == [1, 2, 18, 81, 400]
+    # Files of 1, 16, 64 and 256 rows, and the last, of which 63 rows are taken.
+    spans = [(0, 1), (1, 17), (17, 81), (81, 337), (337, 400)]
+    assert parts(path) == [f"{first:012d}-{stop:012d}" for first, stop in spans]
+    assert_same_records(raw.read_hdf5(path), raw.records([*images], labels.tolist()))
+    with Hdf5Store(path, "a") as store:  # reopened, it goes on in the same file
+        store.store_many(images[:2], [1, 2])
+        store.verify()
+    assert parts(path)[-1] == f"{337:012d}-{402:012d}"
+
+
+def test_hdf5_room_is_for_one_shape_and_for_what_fits(path: Path) -> None:
+    batches = [pictures(n, shape) for n, shape in ((1, (5, 4)), (1, (5, 4)), (15, (5, 4)))]
+    batches += [pictures(1, (4, 5)), pictures(60, (5, 4)), pictures(2, (5, 4)), pictures(1, (5, 4))]
+    with Hdf5Store(path, "x") as store:
+        for batch in batches:
+            store.store_many(batch, range(len(batch)))
+        images = [image for batch in batches for image in batch]
+        labels = [label for batch in batches for label in range(len(batch))]
+        assert_records(store.read_many(), images, labels)
+    assert [name.split("-")[0].lstrip("0") for name in parts(path)] == ["", "1", "17", "18", "78"]
+    assert_same_records(raw.read_hdf5(path), raw.records(images, labels))
+
+
+def test_hdf5_a_reader_keeps_what_it_saw_while_the_file_is_filled(path: Path) -> None:
+    images, labels = pictures(40), labels_for(40)
+    with Hdf5Store(path, "x") as store:
+        for i in range(3):
+            store.store_single(images[i], int(labels[i]))
+        with Hdf5Store(path) as early, Hdf5Store(path) as late:
+            assert_records(early.read_many(), images[:3], labels[:3])
+            for i in range(3, 40):
+                store.store_single(images[i], int(labels[i]))
+            for reader in (early, late):
+                assert len(reader) == 3
+                assert_records(reader.read_many(), images[:3], labels[:3])
+                assert reader.labels.tolist() == labels[:3].tolist()
+                reader.verify()
+
+
+def test_hdf5_rows_that_were_never_committed_are_not_seen(path: Path) -> None:
+    """A writer that is killed before it renames the file leaves them."""
+    images, labels = pictures(8), [*range(8)]
+    with Hdf5Store(path, "x") as store:
+        store.store_single(images[0], 0)
+        store.store_single(images[1], 1)
+        room = Room(Hdf5Part(path, store._names[-1]))
+        room.write(make_batch(2, images[5:8], [5, 6, 7]), durable=False)
+    with Hdf5Store(path) as store:
+        store.verify()
+        assert_records(store.read_many(), images[:2], labels[:2])
+    with Hdf5Store(path, "a") as store:
+        store.store_many(images[2:4], labels[2:4])
+        store.verify()
+        assert_records(store.read_many(), images[:4], labels[:4])
+
+
+@pytest.mark.parametrize("failing", [1, 2])  # the sync of the file, that of the folder
+def test_hdf5_a_commit_into_room_that_cannot_be_synced_is_undone(
+    path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    images, labels = pictures(6), [*range(6)]
+    genuine, calls = os.fsync, 0
+
+    def fsync(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise OSError(errno.EIO, "Input/output error")
+        genuine(descriptor)
+
+    with Hdf5Store(path, "x") as store:
+        store.store_single(images[0], 0)
+        store.store_single(images[1], 1)
+        before = parts(path)
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(StoreIOError):
+            store.store_many(images[4:], [8, 9])
+        assert parts(path) == before
+        assert len(store) == 2
+        store.store_many(images[2:5], labels[2:5])
+        store.verify()
+        assert_records(store.read_many(), images[:5], labels[:5])
 
 
 @pytest.mark.parametrize("how", ["compressed", "big-endian", "external", "one row short"])

@@ -23,6 +23,7 @@ from benchmarks.workers import Workers
 HERE = Path(__file__).parent
 BENCHMARKS = HERE / "benchmarks"
 TOOL_TESTS = BENCHMARKS / "tests"
+STORING = ("test_store.py", "test_commits.py")
 
 SUITE = pytest.StashKey[Suite]()
 OPTIONS = pytest.StashKey[options.Options]()
@@ -91,9 +92,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Benchmarks of storing come before those of reading, which read what they have stored."""
-    items.sort(
-        key=lambda item: item.path.parent == BENCHMARKS and item.path.name != "test_store.py"
-    )
+    items.sort(key=lambda item: item.path.parent == BENCHMARKS and item.path.name not in STORING)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

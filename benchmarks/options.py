@@ -13,6 +13,9 @@ from .rows import ROWS
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
 SMALL_CUTOFFS = (10, 100)
 """With `--benchmark-disable`, where every benchmark is only tried."""
+CIFAR_SIDE, LARGEST_SIDE = 32, 4096
+USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
+"""Of larger images, only so many of the usual cutoffs as have no more pixels than CIFAR-10's."""
 
 FILES_PER_SECOND = 20_000
 """No file system here stores PNG files faster."""
@@ -27,12 +30,21 @@ class Options:
     dataset: str
     offline: bool
     rows: tuple[str, ...]
-    cutoffs: tuple[int, ...] | None  # None: as many of CUTOFFS as the data set allows
+    image_size: int  # height and width in pixels
+    cutoffs: tuple[int, ...] | None  # None: as many of the usual ones as the data set allows
     store_dir: Path | None  # None: the system's directory for temporary files
     round_budget: float
     cold: bool
     durable: bool
     timed: bool
+
+    @property
+    def usual_cutoffs(self) -> tuple[int, ...]:
+        """The cutoffs where none are given."""
+        if not self.timed:
+            return SMALL_CUTOFFS
+        image_bytes = self.image_size**2 * 3
+        return tuple(n for n in CUTOFFS if n * image_bytes <= USUAL_BYTES) or CUTOFFS[:1]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -42,6 +54,12 @@ def add_options(parser: pytest.Parser) -> None:
         default="cifar10",
         metavar="NAME|PATH",
         help="cifar10 (default), standin, or the path of a directory or archive of CIFAR batches",
+    )
+    group.addoption(
+        "--image-size",
+        default=str(CIFAR_SIDE),
+        metavar="PIXELS",
+        help=f"height and width of the stand-in's images, with --dataset standin ({CIFAR_SIDE})",
     )
     group.addoption(
         "--offline",
@@ -94,6 +112,7 @@ def read_options(config: pytest.Config) -> Options:
     return Options(
         dataset=config.getoption("dataset"),
         offline=config.getoption("offline") or not timed,
+        image_size=_image_size(config.getoption("image_size")),
         rows=_rows(config.getoption("backend")),
         cutoffs=_cutoffs(config.getoption("cutoff")),
         store_dir=_store_dir(config.getoption("store_dir")),
@@ -102,6 +121,18 @@ def read_options(config: pytest.Config) -> Options:
         durable=config.getoption("durability") == "durable",
         timed=timed,
     )
+
+
+def _image_size(text: str) -> int:
+    if not _is_count(text) or int(text) > LARGEST_SIDE:
+        raise pytest.UsageError(
+            f"--image-size: {text!r}; give a whole number of pixels up to {LARGEST_SIDE}"
+        )
+    return int(text)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) > 0
 
 
 def _seconds(text: str) -> float:
@@ -128,7 +159,7 @@ def _cutoffs(text: str | None) -> tuple[int, ...] | None:
         return None
     cutoffs = set()
     for number in text.split(","):
-        if not number.isascii() or not number.isdigit() or int(number) < 1:
+        if not _is_count(number):
             raise pytest.UsageError(
                 f"--cutoff: {number!r} is not a number of images; give whole numbers from 1 on,"
                 " separated by commas"
@@ -151,8 +182,7 @@ def _store_dir(text: str | None) -> Path | None:
 def choose_cutoffs(options: Options, name: str, capacity: int) -> tuple[int, ...]:
     """The cutoffs for a data set; raises pytest.UsageError where it has not so many images."""
     if options.cutoffs is None:
-        usual = CUTOFFS if options.timed else SMALL_CUTOFFS
-        return tuple(n for n in usual if n <= capacity) or (capacity,)
+        return tuple(n for n in options.usual_cutoffs if n <= capacity) or (capacity,)
     if options.cutoffs[-1] > capacity:
         raise pytest.UsageError(
             f"--cutoff: {name} gives {capacity} images at most, each of its own twice, not"

@@ -16,7 +16,7 @@ from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .contenders import Contender
 from .datasets import Dataset, DatasetError, load_dataset
 from .machine import file_system
-from .options import SMALL_CUTOFFS, Options, check_space, choose_cutoffs
+from .options import Options, check_space, choose_cutoffs
 from .protocol import Benchmark, Work, measure, throughput
 from .workspace import Workspace
 
@@ -35,6 +35,7 @@ class Case:
     path: the store; a round of storing may make its own
     reads: whether it reads an existing store, so that its cache state matters
     variant: which of several ways of the operation, if there are
+    buffered: whether it does not wait for the disk, whatever --durability says
     """
 
     operation: str
@@ -44,6 +45,7 @@ class Case:
     path: Path
     reads: bool
     variant: str = ""
+    buffered: bool = False
 
 
 class Measure(Protocol):
@@ -77,12 +79,14 @@ class Suite:
 
     def _load(self) -> Dataset:
         options = self.options
-        limit = max(options.cutoffs) if options.cutoffs else None
-        if limit is None and not options.timed:
-            limit = max(SMALL_CUTOFFS)
+        side = options.image_size
         try:
             dataset = load_dataset(
-                options.dataset, limit=limit, offline=options.offline, progress=self._progress
+                options.dataset,
+                limit=max(options.cutoffs or options.usual_cutoffs),
+                offline=options.offline,
+                progress=self._progress,
+                image_size=(side, side),
             )
             self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
             self.images, self.labels = dataset.take(self.cutoffs[-1])
@@ -128,7 +132,7 @@ class Suite:
             "dataset": self.identity,
             "round_budget_seconds": self.options.round_budget,
             "cache": "cold" if self.options.cold else "warm",
-            "durability": case.contender.durability(self.options.durable),
+            "durability": case.contender.durability(self.options.durable and not case.buffered),
         }
         measured = Work(
             run=work.run,

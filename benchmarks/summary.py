@@ -11,6 +11,7 @@ LIMIT = "limit"
 TITLES = {
     "store_single": "store_single: open, store one image, close; µs per call",
     "store_many": "store_many: create, store n images, close; µs per image",
+    "commits": "commits: n calls of store_single on an open store, buffered, then read; µs per image",
     "read_single": "read_single: open, read one image, close; µs per call",
     "read_many": "read_many: open, read n images, close; µs per image",
     "read_batch": "read_batch: 256 random images of an open store; µs per image",

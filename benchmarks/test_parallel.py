@@ -10,7 +10,9 @@ from .test_batch import BATCH, SEED
 from .workers import Batches, Team, Workers
 
 BATCHES = 16
-"""Batches that each process reads in a round."""
+"""Batches that each process reads in a round, and keeps in the first to have them checked."""
+MOST_BYTES = 2**26
+"""Of larger images, only so many batches as have no more pixels than this, or one."""
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4], ids=lambda count: f"processes={count}")
@@ -25,6 +27,7 @@ def test_parallel_read(
     """The workers of a data loader, started beforehand: the throughput of all together."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
+    batches = max(1, min(BATCHES, MOST_BYTES // (BATCH * suite.images[0].nbytes)))
     work: list[Batches] = []
     seen_all = False
 
@@ -32,7 +35,7 @@ def test_parallel_read(
 
         def before() -> None:
             work[:] = (
-                [chance.integers(0, n, BATCH) for _ in range(BATCHES)] for _ in range(processes)
+                [chance.integers(0, n, BATCH) for _ in range(batches)] for _ in range(processes)
             )
             team.before(work, keep=not seen_all)  # all of the first round are checked
 
@@ -48,7 +51,7 @@ def test_parallel_read(
                 "parallel_read",
                 store,
                 n,
-                images=processes * BATCHES * BATCH,
+                images=processes * batches * BATCH,
                 path=path,
                 reads=True,
                 variant=f"{processes} process" + ("es" if processes > 1 else ""),

@@ -132,7 +132,7 @@ class Hdf5Store(PartStore):
         old = room.name
         room.name = self._part_name(old.first, batch.first + len(batch.labels))
         try:
-            self._rename(self.path / old.file, self.path / room.name.file)
+            self._rename(old.file, room.name.file)
         except BaseException:
             room.name = old
             raise

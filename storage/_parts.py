@@ -4,17 +4,17 @@ A part is named `FIRST-STOP` plus the store's suffix: the id of its first image 
 its last, twelve digits each. It is written under a temporary name, synced and renamed, so that it
 is there whole or not at all, and a listing of the directory tells the length of the store without
 opening anything. A format may put the next commit into the last part, behind what is there, and
-rename that: only what the name covers is of the store. A part whose ids all lie within an earlier, longer one was rewritten into that
-by `compact` and no longer counts.
+rename that: only what the name covers is of the store. A part whose ids all lie within an earlier,
+longer one was rewritten into that by `compact` and no longer counts.
 """
 
 import errno
 import os
 import re
 from abc import ABC, abstractmethod
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias, TypeVar
@@ -157,8 +157,8 @@ class PartStore(Store):
 
     suffix: ClassVar[str]
 
-    # In id order; replaced as a whole, never changed, because other threads may hold it.
-    _names: Sequence[PartName] = ()
+    # In id order; added to or replaced as a whole, because other threads may hold it.
+    _names: list[PartName]
 
     @abstractmethod
     def _write_part(self, path: Path, batch: Batch) -> None:
@@ -235,23 +235,28 @@ class PartStore(Store):
         temporary = self.path / (TEMPORARY + name.file)
         try:
             write(temporary)
-            self._rename(temporary, self.path / name.file)
+            self._rename(temporary.name, name.file)
         except BaseException:
             remove(temporary)
             raise
         names = self._names
-        before = bisect_left(names, name.first, key=lambda old: old.first)
-        after = bisect_left(names, name.stop, key=lambda old: old.first)
-        self._names = [*names[:before], name, *names[after:]]
+        if not names or names[-1].stop == name.first:
+            names.append(name)  # who holds the list finds what was there before at its place
+        else:
+            before = [old for old in names if old.stop <= name.first]
+            after = [old for old in names if old.first >= name.stop]
+            self._names = [*before, name, *after]
 
-    def _rename(self, old: Path, new: Path) -> None:
+    def _rename(self, old: str, new: str) -> None:
         """Give a part the name under which it counts, or undo that where it cannot be synced."""
-        old.rename(new)
+        # Once for every commit: to make two paths would take as long as to rename.
+        folder = os.fspath(self.path)
+        os.rename(f"{folder}/{old}", f"{folder}/{new}")  # noqa: PTH104
         try:
             if self.durable:
                 sync(self.path)
         except BaseException:
-            new.rename(old)
+            os.rename(f"{folder}/{new}", f"{folder}/{old}")  # noqa: PTH104
             raise
 
     def _part(self, name: PartName) -> Part:

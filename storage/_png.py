@@ -92,13 +92,12 @@ class PngStore(PartStore):
 
     def _write_part(self, path: Path, batch: Batch) -> None:
         path.mkdir()
-        with (path / TABLE).open("xb") as table:
+        with open(f"{path}/{TABLE}", "xb") as table:
             table.write(HEADING)
             for slab in batch.slabs():
                 n = max(1, THREAD_BYTES // slab.images[0].nbytes)
                 pieces = [slab.part(i, i + n) for i in range(0, len(slab.ids), n)]
-                for lines in in_threads(partial(write_images, path), pieces):
-                    table.write(lines)
+                table.writelines(in_threads(partial(write_images, path), pieces))
         self._sync_part(path, batch.first, len(batch.labels))
 
     def _sync_part(self, path: Path, first: int, n: int) -> None:

@@ -252,8 +252,10 @@ def stacked(images: Iterable[object], nbytes: int) -> Iterator[Image]:
     for shape, run in groupby(checked, key=lambda image: image.shape):
         length = slab_length(shape, nbytes)
         while group := list(islice(run, length)):
-            # `stack` keeps an order of axes that all images share, such as Fortran's.
-            yield np.ascontiguousarray(np.stack(group))
+            # `stack` keeps an order of axes that all images share, such as Fortran's; one image
+            # need not be copied.
+            images = group[0][np.newaxis] if len(group) == 1 else np.stack(group)
+            yield np.ascontiguousarray(images)
 
 
 def common_shape(shapes: Sequence[Shape]) -> Shape | None:

@@ -103,9 +103,10 @@ def test_a_new_store_goes_through_every_benchmark(repository: Path) -> None:
     ways = ("iterate[memory-n=10-single", "iterate[memory-n=10-slice")
     teams = [f"parallel_read[memory-n=10-processes={processes}" for processes in (1, 2, 4)]
     names = [f"{operation}[memory-n=10" for operation in operations]
-    for name in ("store_single[memory", *names, *ways, *teams):
+    commits = [f"commits_{what}" for what in ("store[memory", "open[memory", "read[memory-read")]
+    for name in ("store_single[memory", *names, *ways, *teams, *commits):
         assert f"::test_{name}] PASSED" in done.stdout
-    assert " 11 passed, " in done.stdout
+    assert " 15 passed, " in done.stdout
 
 
 def test_a_new_store_goes_through_every_contract_test(repository: Path) -> None:

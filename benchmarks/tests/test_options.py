@@ -59,6 +59,7 @@ def test_without_options_everything_is_measured_durably_with_a_warm_cache() -> N
     assert read() == Options(
         dataset="cifar10",
         offline=False,
+        image_size=32,
         rows=tuple(ROWS),
         cutoffs=None,
         store_dir=None,
@@ -72,12 +73,14 @@ def test_without_options_everything_is_measured_durably_with_a_warm_cache() -> N
 def test_every_option_is_read(tmp_path: Path) -> None:
     found = read(
         *("--dataset", "standin", "--offline", "--backend", "hdf5", "--cutoff", "7"),
+        *("--image-size", "64"),
         *("--store-dir", str(tmp_path), "--round-budget", "1.5"),
         *("--cache", "cold", "--durability", "buffered"),
     )
     assert found == Options(
         dataset="standin",
         offline=True,
+        image_size=64,
         rows=("hdf5",),
         cutoffs=(7,),
         store_dir=tmp_path.resolve(),
@@ -86,6 +89,18 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         durable=False,
         timed=True,
     )
+
+
+def test_of_larger_images_fewer_are_measured() -> None:
+    assert read("--image-size", "32").usual_cutoffs == CUTOFFS
+    assert read("--image-size", "33").usual_cutoffs == (10, 100, 1_000, 10_000)
+    assert read("--image-size", "224").usual_cutoffs == (10, 100, 1_000)
+    assert read("--image-size", "4096").usual_cutoffs == (10,)
+
+
+@pytest.mark.parametrize("text", ["0", "a", "3.5", "4097", ""])
+def test_a_size_of_images_is_a_number_of_pixels(text: str) -> None:
+    assert "a whole number of pixels" in refusal("--image-size", text)
 
 
 @pytest.mark.parametrize("names", ["png,limit,lmdb", "limit,lmdb,png", "lmdb,png,lmdb,limit,png"])

@@ -77,6 +77,8 @@ def test_every_row_is_saved_under_a_readable_name(whole: Saved) -> None:
     for name in STORE_ROWS:
         expected |= {f"test_iterate[{name}-n=10-{how}]" for how in ("single", "slice")}
         expected |= {f"test_parallel_read[{name}-n=10-processes={size}]" for size in (1, 2, 4)}
+        expected |= {f"test_commits_store[{name}]", f"test_commits_open[{name}]"}
+        expected |= {f"test_commits_read[{name}-{how}]" for how in ("read", "compacted")}
     names = names_in(whole.json)
     assert len(names) == len(expected)
     assert set(names) == expected
@@ -86,7 +88,7 @@ def test_every_row_is_saved_under_a_readable_name(whole: Saved) -> None:
 def test_one_group_holds_the_rows_of_one_operation_at_one_n(whole: Saved) -> None:
     for bench in whole.json["benchmarks"]:
         operation = bench["extra_info"]["operation"]
-        assert bench["name"].startswith(f"test_{operation}[")
+        assert re.match(rf"test_{operation}(_store|_open|_read)?\[", bench["name"])
         at_n = "" if operation == "store_single" else " n=10"
         assert bench["group"] == operation + at_n
 
@@ -100,6 +102,7 @@ def test_every_row_says_what_its_figure_depends_on(whole: Saved) -> None:
             "read_single": 1,
             "read_batch": 256,
             "parallel_read": 16 * 256 * bench["params"].get("processes", 0),
+            "commits": 1 if info["variant"] == "open" else 10,
         }.get(info["operation"], 10)
         assert info["images_per_second"] == pytest.approx(images / median)
         assert info["pixel_megabytes_per_second"] == pytest.approx(images * 0.003072 / median)
@@ -123,14 +126,17 @@ def test_every_row_says_its_cache_state_and_its_durability(whole: Saved) -> None
     for bench in whole.json["benchmarks"]:
         info = bench["extra_info"]
         assert info["cache"] == "warm"
-        assert info["durability"] == promises.get(info["backend"], "durable")
+        if (info["operation"], info["variant"]) == ("commits", "store"):
+            assert info["durability"] == "buffered"
+        else:
+            assert info["durability"] == promises.get(info["backend"], "durable")
 
 
 def test_rows_that_read_a_store_give_the_size_that_storing_it_gave(whole: Saved) -> None:
     sizes: dict[str, set[tuple[int, int]]] = {}
     for bench in whole.json["benchmarks"]:
         info = bench["extra_info"]
-        if info["operation"] != "store_single":
+        if info["operation"] not in ("store_single", "commits"):
             size = info["files"], info["apparent_bytes"]
             sizes.setdefault(info["backend"], set()).add(size)
     assert set(sizes) == set(ROWS)

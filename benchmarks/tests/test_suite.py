@@ -22,6 +22,7 @@ def make_suite(folder: Path, cold: bool = False, durable: bool = True) -> Suite:
     options = Options(
         dataset="standin",
         offline=True,
+        image_size=32,
         rows=("limit",),
         cutoffs=(4, N),
         store_dir=folder,

@@ -1,0 +1,104 @@
+"""Many small commits, as a camera makes them: what they cost, and what they leave to be read."""
+
+from pathlib import Path
+
+import pytest
+
+from .contenders import Image, Labels, StoreContender
+from .protocol import Work
+from .suite import Case, Measure, Suite
+
+MOST = 10_000
+"""Commits that are made, where there are so many images."""
+
+
+class SmallCommits(StoreContender):
+    """A store to which images come one by one while it is open."""
+
+    suffix = "-small-commits"
+
+    def __init__(self, store: StoreContender) -> None:
+        super().__init__(store.store_class)
+        self.name = store.name + self.suffix  # the workspace keeps it apart from the usual one
+
+    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        with self.store_class(path, "x", durable=durable) as store:
+            for image, label in zip(images, labels.tolist(), strict=True):
+                store.store_single(image, label)
+
+
+class Compacted(SmallCommits):
+    """And that is compacted afterwards."""
+
+    suffix = "-compacted"
+
+    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        super().store_many(path, images, labels, durable)
+        with self.store_class(path, "a", durable=durable) as store:
+            store.compact()
+
+
+def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) -> None:
+    """Each image a commit of its own, with one handle; buffered, or waiting would be all."""
+    small = SmallCommits(store)
+    n = min(suite.cutoffs[-1], MOST)
+    images, labels = suite.images[:n], suite.labels[:n]
+    path = suite.workspace.scratch()
+    case = Case("commits", store, n, n, path, reads=False, variant="store", buffered=True)
+    good = False
+
+    def before() -> None:
+        nonlocal good
+        case.path, good = suite.workspace.scratch(), False
+
+    def check(_: None) -> None:
+        nonlocal good
+        suite.assert_equal(*small.read_many(case.path, images.shape), slice(0, n))
+        good = True
+
+    def after() -> None:
+        if good:  # kept for the benchmarks that read
+            suite.workspace.keep(small, n, case.path)
+        else:
+            suite.workspace.remove(case.path)
+
+    measure(
+        case,
+        Work(
+            before=before,
+            run=lambda: small.store_many(case.path, images, labels, durable=False),
+            check=check,
+            after=after,
+        ),
+    )
+
+
+def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> None:
+    """Open and close: what finding so many commits costs."""
+    n = min(suite.cutoffs[-1], MOST)
+    path = suite.workspace.store(SmallCommits(store), n)
+
+    def run() -> int:
+        with store.store_class(path) as opened:
+            return len(opened)
+
+    def check(length: int) -> None:
+        assert length == n
+
+    measure(Case("commits", store, n, 1, path, reads=True, variant="open"), Work(run, check))
+
+
+@pytest.mark.parametrize("state", ["read", "compacted"])
+def test_commits_read(suite: Suite, measure: Measure, store: StoreContender, state: str) -> None:
+    """Open, read all, close: as they were committed, and after `compact`."""
+    n = min(suite.cutoffs[-1], MOST)
+    kind = SmallCommits if state == "read" else Compacted
+    path = suite.workspace.store(kind(store), n)
+    shape = (n, *suite.images.shape[1:])
+    measure(
+        Case("commits", store, n, images=n, path=path, reads=True, variant=state),
+        Work(
+            run=lambda: store.read_many(path, shape),
+            check=lambda result: suite.assert_equal(*result, slice(0, n)),
+        ),
+    )

@@ -277,12 +277,12 @@ def _spooled(batch: Batch, spool: Path) -> Batch:
             file.write(slab.images.data)
             shapes += [slab.images.shape[1:]] * len(slab.labels)
 
-    def groups(nbytes: int) -> Iterator[Image]:
+    def groups() -> Iterator[Image]:
         with spool.open("rb") as file:
             for shape, run in groupby(shapes):
                 left = len(list(run))
                 while left:
-                    n = min(left, slab_length(shape, nbytes))
+                    n = min(left, slab_length(shape))
                     yield np.fromfile(file, np.uint8, n * prod(shape)).reshape(n, *shape)
                     left -= n
 

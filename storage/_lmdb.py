@@ -72,8 +72,6 @@ BLOCK_BYTES = 2**17 - 16
 Measured: half the size reads a whole store a seventh slower, twice the size reads random images a
 tenth slower.
 """
-TRANSACTION_BYTES = 32 * 2**20
-"""Pixels per transaction: LMDB holds what is not committed in memory."""
 FEW_IDS = 8
 """Up to this many scattered images are looked up without a list of the blocks."""
 LOOKUPS = 4096
@@ -334,8 +332,9 @@ class LmdbStore(Store):
         self._starts = None
         self._drop_from(batch.first)  # what a call that failed could not remove
         try:
-            # Read outside the transactions: an iterable runs its owner's code.
-            for slab in batch.slabs(TRANSACTION_BYTES):
+            # A transaction for each slab, since LMDB holds in memory what is not committed. They are
+            # made outside the transactions: an iterable runs its owner's code.
+            for slab in batch.slabs():
                 self._write(partial(put_blocks, slab=slab, call=call))
         except BaseException:
             self._drop_from(batch.first)
@@ -367,7 +366,7 @@ class LmdbStore(Store):
         self._starts = None
         for first, stop, shape in self._loose_runs():
             length = block_length(shape)
-            step = max(1, slab_length(shape, TRANSACTION_BYTES) // length) * length
+            step = max(1, slab_length(shape) // length) * length
             for start in range(first, stop, step):
                 ids = np.arange(start, min(start + step, stop))
                 with self._environment.transaction() as transaction:

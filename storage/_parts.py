@@ -370,10 +370,10 @@ class PartStore(Store):
         first = run[0].first
         step = min(map(slab_length, set(shapes)))
 
-        def groups(nbytes: int) -> Iterator[Image]:
+        def groups() -> Iterator[Image]:
             for start in range(0, len(labels), step):
                 ids = np.arange(first + start, first + min(start + step, len(labels)))
-                yield from stacked(self._gather(ids)[0], nbytes)
+                yield from stacked(self._gather(ids)[0], step)
 
         self._write_part(path, Batch(first, labels, common_shape(shapes) or shapes, groups))
 

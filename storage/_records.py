@@ -94,15 +94,15 @@ class Batch:
     first: int
     labels: Labels
     shapes: Shape | list[Shape] | None
-    _groups: Callable[[int], Iterator[Image]]
+    _groups: Callable[[], Iterator[Image]]
 
-    def slabs(self, nbytes: int = SLAB_BYTES) -> Iterator[Slab]:
-        """The records in order, about `nbytes` of pixels at a time.
+    def slabs(self) -> Iterator[Slab]:
+        """The records in order.
 
         Raises what `check_image` does while an iterable is read, and `LengthError`.
         """
         done = 0
-        for images in self._groups(nbytes):
+        for images in self._groups():
             n = len(images)
             if done + n > len(self.labels):
                 raise _too_many(len(self.labels))
@@ -121,9 +121,9 @@ def _too_many(labels: int) -> LengthError:
     return LengthError(f"more images than the {labels} labels; give one label per image")
 
 
-def slab_length(shape: Shape, nbytes: int = SLAB_BYTES) -> int:
+def slab_length(shape: Shape) -> int:
     """How many images of `shape` make a slab."""
-    return max(1, nbytes // prod(shape))
+    return max(1, SLAB_BYTES // prod(shape))
 
 
 def check_image(image: object, position: int) -> Image:
@@ -210,7 +210,7 @@ def make_batch(first: int, images: object, labels: object) -> Batch:
         return _from_sequence(first, images, checked)
     if isinstance(images, Iterable) and not isinstance(images, str | bytes):
         stream = images
-        return Batch(first, checked, None, lambda nbytes: stacked(stream, nbytes))
+        return Batch(first, checked, None, lambda: stacked(stream, len(checked)))
     raise DTypeError(f"images are a {type(images).__name__}; give an array or a sequence of arrays")
 
 
@@ -231,8 +231,8 @@ def _from_array(first: int, images: NDArray[np.uint8], labels: Labels) -> Batch:
     shape = images.shape[1:]
     check_shape(shape, "each image")
 
-    def groups(nbytes: int) -> Iterator[Image]:
-        step = slab_length(shape, nbytes)
+    def groups() -> Iterator[Image]:
+        step = slab_length(shape)
         for start in range(0, len(images), step):
             yield np.ascontiguousarray(images[start : start + step])
 
@@ -243,19 +243,23 @@ def _from_sequence(first: int, images: Sequence[object], labels: Labels) -> Batc
     _same_length(len(images), len(labels))
     shapes = [check_image(image, i).shape for i, image in enumerate(images)]
     common = shapes[0] if len(set(shapes)) == 1 else shapes
-    return Batch(first, labels, common, lambda nbytes: stacked(images, nbytes))
+    return Batch(first, labels, common, lambda: stacked(images, len(images)))
 
 
-def stacked(images: Iterable[object], nbytes: int) -> Iterator[Image]:
-    """Runs of equal shape, at most about `nbytes` long, each as one array."""
+def stacked(images: Iterable[object], most: int) -> Iterator[Image]:
+    """Runs of equal shape, each as an array of at most a slab and at most `most` images."""
     checked = (check_image(image, i) for i, image in enumerate(images))
     for shape, run in groupby(checked, key=lambda image: image.shape):
-        length = slab_length(shape, nbytes)
-        while group := list(islice(run, length)):
-            # `stack` keeps an order of axes that all images share, such as Fortran's; one image
-            # need not be copied.
-            images = group[0][np.newaxis] if len(group) == 1 else np.stack(group)
-            yield np.ascontiguousarray(images)
+        length = min(slab_length(shape), most)
+        done = length
+        while done == length:
+            slab = np.empty((length, *shape), np.uint8)
+            done = 0
+            for done, image in enumerate(islice(run, length), 1):
+                slab[done - 1] = image  # at once, so that no other copy is kept
+            if done:
+                yield slab[:done]
+            del slab
 
 
 def common_shape(shapes: Sequence[Shape]) -> Shape | None:

@@ -41,6 +41,7 @@ class Work(Generic[Result]):
 class Statistics(Protocol):
     """Of the rounds' durations, in seconds."""
 
+    data: list[float]  # in the order they were measured
     median: float
 
 

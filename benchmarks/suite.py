@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from storage import disk_usage
 
+from . import rounds
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .contenders import Contender
 from .datasets import Dataset, DatasetError, load_dataset
@@ -146,9 +147,10 @@ class Suite:
             warm(case.path)
         measure(benchmark, measured, self.options.round_budget)
         if benchmark.enabled:
-            median = benchmark.stats.stats.median
+            stats = benchmark.stats.stats
             pixel_bytes = case.images * self.images[0].nbytes
-            benchmark.extra_info |= throughput(case.images, pixel_bytes, median)
+            benchmark.extra_info |= throughput(case.images, pixel_bytes, stats.median)
+            benchmark.extra_info[rounds.KEY] = rounds.pack(stats.data)
 
     def _before(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
         if not (case.reads and self.options.cold):

@@ -40,7 +40,7 @@ class FakeBenchmark:
     group: str = ""
     extra_info: dict[str, Any] = field(default_factory=dict)
     stats: Measured = field(
-        default_factory=lambda: SimpleNamespace(stats=SimpleNamespace(median=0))
+        default_factory=lambda: SimpleNamespace(stats=SimpleNamespace(data=[], median=0))
     )
     durations: list[float] = field(default_factory=list)
 

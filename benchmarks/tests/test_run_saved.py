@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks import rounds
 from benchmarks.cache import COLD
 from benchmarks.machine import LIBRARIES
 from benchmarks.rows import ROWS, STORE_ROWS
@@ -118,6 +120,14 @@ def test_every_row_says_what_its_figure_depends_on(whole: Saved) -> None:
         assert info["round_budget_seconds"] == 0.01
         assert bench["stats"]["rounds"] >= 3
         assert bench["stats"]["iterations"] == 1
+
+
+def test_every_row_holds_the_duration_of_each_round(whole: Saved) -> None:
+    for bench in whole.json["benchmarks"]:
+        found, stats = rounds.unpack(bench["extra_info"][rounds.KEY]), bench["stats"]
+        assert len(found) == stats["rounds"]
+        saved = [stats["min"], stats["median"], stats["max"]]
+        assert [found.min(), np.median(found), found.max()] == pytest.approx(saved, rel=1e-3)
 
 
 def test_every_row_says_its_cache_state_and_its_durability(whole: Saved) -> None:

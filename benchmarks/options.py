@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .protocol import MIN_ROUNDS
-from .rows import ROWS
+from .rows import FILE_PER_IMAGE, ROWS, STORE_ROWS
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
 SMALL_CUTOFFS = (10, 100)
@@ -21,6 +21,8 @@ FILES_PER_SECOND = 20_000
 """No file system here stores PNG files faster."""
 CLUSTER = 4096
 """What a file system gives to a file at least, in bytes."""
+MOST_COMMITS = 10_000
+"""Commits of one image that are made, where there are so many images."""
 
 
 @dataclass(frozen=True)
@@ -200,13 +202,17 @@ def check_space(
 ) -> None:
     """Raise pytest.UsageError where the stores of a run will not fit in `directory`.
 
-    Each row keeps one store per cutoff. Those of a file per image also keep, until the end, what
-    their rounds of storing have made: the fewest allowed and a warm-up, or as many as the budget
-    has time for.
+    Each row keeps one store per cutoff, and two of small commits. Those of a file per image also
+    keep, until the end, what their rounds of storing have made: the fewest allowed and a warm-up,
+    or as many as the budget has time for; a small commit is three clusters there.
     """
-    png_rows = sum("png" in row for row in rows)
-    stored = sum((MIN_ROUNDS + 1) * n + int(FILES_PER_SECOND * round_budget) for n in cutoffs)
+    png_rows = len(FILE_PER_IMAGE.intersection(rows))
+    at_least = MIN_ROUNDS + 1
+    stored = sum(at_least * n + int(FILES_PER_SECOND * round_budget) for n in cutoffs)
+    commits = min(cutoffs[-1], MOST_COMMITS)
     images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
+    images += 2 * commits * len(STORE_ROWS.keys() & rows)
+    images += 3 * commits * at_least * len(FILE_PER_IMAGE & STORE_ROWS.keys() & set(rows))
     per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
     needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)
     status = os.statvfs(directory)
@@ -216,7 +222,7 @@ def check_space(
             f"--store-dir: {directory} has {free / 1e6:,.0f} MB free, and the stores of this run"
             f" take up to {needed / 1e6:,.0f} MB; choose another directory or smaller --cutoff"
         )
-    files = png_rows * (sum(cutoffs) + stored)
+    files = png_rows * (sum(cutoffs) + stored) + 3 * commits * at_least * bool(png_rows)
     if status.f_files and status.f_favail < files:
         raise pytest.UsageError(
             f"--store-dir: {directory} has room for {status.f_favail:,} more files, and the PNG"

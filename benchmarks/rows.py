@@ -12,3 +12,6 @@ STORE_ROWS: dict[str, StoreContender] = {
 ROWS: dict[str, Contender] = {
     contender.name: contender for contender in (*STORE_ROWS.values(), Limit(), *ARTICLE)
 }
+
+FILE_PER_IMAGE = {"png", "article-png"}
+"""The rows whose stores have a file for each image."""

@@ -20,7 +20,8 @@ TITLES = {
     "parallel_read": "parallel_read: random batches, all processes together; µs per image",
 }
 """The operations, in the order of their tables."""
-ORDER = {name: place for place, name in enumerate((*TITLES, *ROWS))}
+ORDER = {name: place for place, name in enumerate(ROWS)}
+"""Of the rows in a table."""
 
 # Five columns, with a space between them, and the labels beside them fit in 100.
 LABEL_WIDTH = 16
@@ -109,7 +110,9 @@ def _multiple_cell(figure: Figure, limits: Mapping[int, float]) -> str:
 
 def _matrix(figures: Iterable[Figure], cells: Mapping[tuple[str, int], str]) -> list[str]:
     columns = sorted({figure.n for figure in figures})
-    labels = dict.fromkeys(f.label for f in sorted(figures, key=lambda f: ORDER.get(f.backend, 99)))
+    labels = dict.fromkeys(
+        f.label for f in sorted(figures, key=lambda f: ORDER.get(f.backend, len(ORDER)))
+    )
     heads = [f"n={n:,}" for n in columns]
     label_width = max(LABEL_WIDTH, *(len(label) + 1 for label in labels))
     width = max(map(len, (*cells.values(), *heads)))

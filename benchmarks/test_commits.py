@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 
 from .contenders import Image, Labels, StoreContender
+from .options import MOST_COMMITS
 from .protocol import Work
 from .suite import Case, Measure, Suite
-
-MOST = 10_000
-"""Commits that are made, where there are so many images."""
 
 
 class SmallCommits(StoreContender):
@@ -41,7 +39,7 @@ class Compacted(SmallCommits):
 def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) -> None:
     """Each image a commit of its own, with one handle; buffered, or waiting would be all."""
     small = SmallCommits(store)
-    n = min(suite.cutoffs[-1], MOST)
+    n = min(suite.cutoffs[-1], MOST_COMMITS)
     images, labels = suite.images[:n], suite.labels[:n]
     path = suite.workspace.scratch()
     case = Case("commits", store, n, n, path, reads=False, variant="store", buffered=True)
@@ -75,7 +73,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
 
 def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> None:
     """Open and close: what finding so many commits costs."""
-    n = min(suite.cutoffs[-1], MOST)
+    n = min(suite.cutoffs[-1], MOST_COMMITS)
     path = suite.workspace.store(SmallCommits(store), n)
 
     def run() -> int:
@@ -91,7 +89,7 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> 
 @pytest.mark.parametrize("state", ["read", "compacted"])
 def test_commits_read(suite: Suite, measure: Measure, store: StoreContender, state: str) -> None:
     """Open, read all, close: as they were committed, and after `compact`."""
-    n = min(suite.cutoffs[-1], MOST)
+    n = min(suite.cutoffs[-1], MOST_COMMITS)
     kind = SmallCommits if state == "read" else Compacted
     path = suite.workspace.store(kind(store), n)
     shape = (n, *suite.images.shape[1:])

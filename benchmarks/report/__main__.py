@@ -1,0 +1,59 @@
+"""The command line: reads one saved run, or two, and writes the folder."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import page
+from .changes import Changes
+from .errors import ReportError
+from .results import write_results
+from .run import load
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks.report",
+        description="Turn a saved run into a page with figures, and a table for other programs.",
+    )
+    made.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="a file, or a number as pytest-benchmark understands it; by default the newest run",
+    )
+    made.add_argument(
+        "--out",
+        type=Path,
+        default=Path("report"),
+        metavar="DIR",
+        help="where index.html, results.csv and the figures go; made if need be (report)",
+    )
+    made.add_argument(
+        "--against", metavar="RUN", help="an earlier run, to show what has changed since"
+    )
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report; returns the exit code, 2 where the user has to do something."""
+    options = parser().parse_args(arguments)
+    try:
+        run = load(options.run)
+        changes = Changes.between(load(options.against), run) if options.against else None
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+            written = page.write(options.out, run, changes)
+            write_results(options.out / "results.csv", run, changes)
+        except OSError as error:
+            raise ReportError(f"--out {options.out}: {error.strerror or error}") from error
+    except ReportError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
+        return 2
+    print(written)  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Which store is best at which job, by what factor, and how sure that is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.protocol import FEW_ROUNDS
+from benchmarks.rows import STORE_ROWS
+from benchmarks.summary import format_number
+
+from .interval import Interval, ratio_interval
+from .run import Row, Run
+
+NO_WINNER = "no clear winner"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something people do with lots of images, and the operation that shows what it costs.
+
+    disk: whether the space counts, not the time
+    """
+
+    name: str
+    how: str
+    operation: str
+    variant: str = ""
+    disk: bool = False
+
+    @property
+    def unit(self) -> str:
+        return "bytes per image" if self.disk else "µs per image"
+
+
+JOBS = (
+    Job("Write once", "a new store, in one call", "store_many"),
+    Job("Read everything", "into one array", "read_many"),
+    Job("Random batches for training", "256 images of an open store", "read_batch"),
+    Job("One image at a time", "in order, from an open store", "iterate", "single"),
+    Job("Least disk", "what the file system allocates", "store_many", disk=True),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One store at one job and n.
+
+    value: in the job's unit; less is better
+    interval: of the value; None where the run does not say
+    """
+
+    row: Row
+    value: float
+    interval: Interval | None
+
+    @property
+    def name(self) -> str:
+        return self.row.figure.backend
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the page says of one job.
+
+    verdict: the winner's name, or why there is none
+    won: whether there is one
+    n: images in the stores that were compared, or None if none were
+    reasons: sentences
+    values: each store's own figure, best first
+    """
+
+    job: Job
+    verdict: str
+    won: bool = False
+    n: int | None = None
+    reasons: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+def answers(run: Run) -> list[Answer]:
+    """One for each job, whether or not it was measured."""
+    return [_answer(job, run) for job in JOBS]
+
+
+def _answer(job: Job, run: Run) -> Answer:
+    by_n = _places_by_n(job, run)
+    if not by_n:
+        return Answer(job, "not measured")
+    # The largest n, but not one that lacks a store which another n has.
+    n = max(by_n, key=lambda n: (len(by_n[n]), n))
+    places = by_n[n]
+    verdict, won = _verdict(places)
+    others = {other: _verdict(by_n[other])[0] for other in sorted(by_n) if other != n}
+    reasons = (*_ahead(job, places, won), *_doubts(places, won), *_elsewhere(others, verdict))
+    return Answer(job, verdict, won, n, reasons, tuple(map(_value, places)))
+
+
+def _places_by_n(job: Job, run: Run) -> dict[int, list[Place]]:
+    """The stores at one job for each n, best first."""
+    by_n: dict[int, list[Place]] = {}
+    for row in run.of(job.operation, job.variant):
+        if row.figure.backend in STORE_ROWS:
+            by_n.setdefault(row.figure.n, []).append(_place(job, row))
+    return {n: sorted(places, key=lambda place: place.value) for n, places in by_n.items()}
+
+
+def _place(job: Job, row: Row) -> Place:
+    if job.disk:
+        size = row.allocated_bytes / row.images
+        return Place(row, size, Interval(size, size))  # counted, so it is what it is
+    return Place(row, row.figure.microseconds, row.interval)
+
+
+def _verdict(places: Sequence[Place]) -> tuple[str, bool]:
+    """In a word, and whether it names a winner: one whose interval overlaps no other's."""
+    first, *others = places
+    if not others:
+        return f"only {first.name} was measured", False
+    if any(place.interval is None for place in places):
+        return "not decided", False
+    if _level_with(first, others):
+        return NO_WINNER, False
+    return first.name, True
+
+
+def _level_with(first: Place, others: Sequence[Place]) -> list[Place]:
+    return [
+        other
+        for other in others
+        if first.interval and other.interval and first.interval.overlaps(other.interval)
+    ]
+
+
+def _ahead(job: Job, places: Sequence[Place], won: bool) -> list[str]:
+    """By what factor the first is ahead of each other; how sure that is, where it won."""
+    first, *others = places
+    if not others:
+        return []
+    lead = "" if won else f"{first.name} has the lowest figure: "
+    behind = [_behind(job, other, first) for other in others]
+    return [lead + "; ".join(behind) + "."]
+
+
+def _behind(job: Job, other: Place, first: Place) -> str:
+    times = format_number(other.value / first.value)
+    if job.disk:
+        return f"{other.name} takes {times} times as much"
+    sure = ratio_interval(other.row.rounds, first.row.rounds)
+    between = f" ({format_number(sure.low)} to {format_number(sure.high)})" if sure else ""
+    return f"{times}{between} times as fast as {other.name}"
+
+
+def _doubts(places: Sequence[Place], won: bool) -> list[str]:
+    """What stands against the verdict, or behind there being none."""
+    first, *others = places
+    doubts = []
+    if others and any(place.interval is None for place in places):
+        doubts.append("Without the durations of the rounds nobody can say how sure that is.")
+    level = _level_with(first, others)
+    if level:
+        names = " and ".join(place.name for place in level)
+        doubts.append(f"The intervals of {first.name} and {names} overlap.")
+    few = [place.name for place in places if place.row.figure.rounds < FEW_ROUNDS]
+    if won and few and first.interval and first.interval.low < first.interval.high:
+        doubts.append(f"Fewer than {FEW_ROUNDS} rounds: {', '.join(few)}.")
+    return doubts
+
+
+def _elsewhere(others: Mapping[int, str], verdict: str) -> list[str]:
+    """What is different at another n."""
+    at: dict[str, list[str]] = {}
+    for n, found in others.items():
+        at.setdefault(found, []).append(f"{n:,}")
+    told = [f"{found} at n = {_and(numbers)}" for found, numbers in at.items() if found != verdict]
+    if told:
+        return [f"Otherwise: {'; '.join(told)}."]
+    return ["The same at every n."] if others else []
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _value(place: Place) -> str:
+    few = "*" if place.row.figure.rounds < FEW_ROUNDS else ""
+    return f"{place.name} {format_number(place.value)}{few}"

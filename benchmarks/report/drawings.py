@@ -1,0 +1,137 @@
+"""What each kind of figure shows. A drawing is false where the run has nothing to show on it."""
+
+from collections.abc import Callable, Mapping
+from itertools import chain
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from benchmarks.rows import STORE_ROWS
+from benchmarks.summary import format_multiple
+
+from . import style
+from .interval import ratio_interval
+from .run import Row, Run
+from .series import Value, by_backend, draw_line, legend, log_axis, n_axis
+
+ARTICLE = "article-{}"
+"""What the tutorial's way of a store is called."""
+ARTICLE_OPERATIONS = ("store_single", "store_many", "read_single", "read_many")
+GROUP = 0.8
+"""The share of the room between two groups of bars that the bars take."""
+
+
+def over_n(
+    axes: Axes,
+    run: Run,
+    kinds: Mapping[str, tuple[str, str]],
+    value: Value,
+    log: bool,
+    finish_y: Callable[[Axes], None],
+) -> bool:
+    """A line for each back end and kind of operation; those of a second kind are broken.
+
+    kinds: operation and variant, by what the legend says after the back end's name
+    log: whether n is on a logarithmic axis
+    """
+    found = [run.of(*kind) for kind in kinds.values()]
+    for place, (ending, rows) in enumerate(zip(kinds, found, strict=True)):
+        for name, points in by_backend(rows).items():
+            if len(kinds) == 1 or name in STORE_ROWS:  # with two limits there are too many lines
+                ns = [row.figure.n for row in points]
+                draw_line(axes, name, ns, points, value, ending, dashed=place > 0)
+    n_axis(axes, chain(*found), log)
+    finish_y(axes)
+    return legend(axes, columns=4 if len(kinds) == 1 else 2)
+
+
+def over_processes(axes: Axes, run: Run) -> bool:
+    """Images per second of parallel readers of the largest store."""
+    rows = [row for row in run.rows.values() if row.figure.operation == "parallel_read"]
+    n = max((row.figure.n for row in rows), default=0)
+    sizes = {row.key: int(row.figure.variant.split()[0]) for row in rows}
+    for name, points in by_backend(row for row in rows if row.figure.n == n).items():
+        points.sort(key=lambda row: sizes[row.key])
+        processes = [sizes[row.key] for row in points]
+        draw_line(axes, name, processes, points, lambda microseconds, _: 1e6 / microseconds)
+    axes.set_xscale("log", base=2)  # where twice as many images by twice as many is a straight line
+    axes.set_xticks(sorted(set(sizes.values())))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
+    axes.set_xlabel(f"processes, reading a store of n = {n:,} images")
+    log_axis(axes, "images per second")
+    return legend(axes, columns=4)
+
+
+def disk(axes: Axes, run: Run) -> bool:
+    """Bytes per image, a group of bars for each n: allocated, and within it apparent."""
+    stored = by_backend(run.of("store_many"))
+    ns = sorted({row.figure.n for row in chain(*stored.values())})
+    width = GROUP / max(len(stored), 1)
+    for place, (name, rows) in enumerate(stored.items()):
+        x = [ns.index(row.figure.n) - GROUP / 2 + (place + 0.5) * width for row in rows]
+        allocated = [row.allocated_bytes / row.images for row in rows]
+        apparent = [row.apparent_bytes / row.images for row in rows]
+        colour = style.colour(name)
+        axes.bar(x, allocated, 0.9 * width, color=colour, alpha=0.35)
+        axes.bar(x, apparent, 0.5 * width, color=colour, label=name)
+    axes.set_xticks(range(len(ns)), [f"{n:,}" for n in ns])
+    axes.set_xlabel("n, images in the store")
+    axes.set_ylabel("bytes per image\n(wide: allocated, narrow: apparent)")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+    axes.grid(visible=False, axis="x")
+    return legend(axes, columns=4)
+
+
+def speed_up(axes: Axes, run: Run) -> bool:
+    """The tutorial's time over this project's, at the largest n, a group of bars per operation."""
+    ticks = []
+    for place, operation in enumerate(ARTICLE_OPERATIONS):
+        pairs = _pairs(run, operation)
+        height = GROUP / len(STORE_ROWS)
+        for at, (store, article) in enumerate(pairs):
+            y = place - GROUP / 2 + (at + 0.5) * height
+            _speed_up_bar(axes, y, 0.9 * height, store, article)
+        if pairs:
+            n = pairs[0][0].figure.n
+            ticks.append((place, operation + (f"\nn = {n:,}" if n > 1 else "")))
+    axes.axvline(1, color=style.INK, linewidth=1)
+    axes.set_yticks([place for place, _ in ticks], [text for _, text in ticks])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel("times as fast as the tutorial's way (log scale)")
+    axes.margins(x=0.16)  # for the numbers
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"×{x:,.10g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(visible=False, axis="y")
+    return legend(axes, columns=4)
+
+
+def _pairs(run: Run, operation: str) -> list[tuple[Row, Row]]:
+    """Each store's row at the largest n, with the row of the tutorial's way."""
+    rows = {row.key: row for row in run.of(operation)}
+    largest = max((row.figure.n for row in rows.values()), default=0)
+    stores = [(operation, "", name, largest) for name in STORE_ROWS]
+    articles = [(operation, "", ARTICLE.format(name), largest) for name in STORE_ROWS]
+    both = zip(stores, articles, strict=True)
+    return [(rows[store], rows[other]) for store, other in both if store in rows and other in rows]
+
+
+def _speed_up_bar(axes: Axes, y: float, height: float, store: Row, article: Row) -> None:
+    name = store.figure.backend
+    times = article.figure.microseconds / store.figure.microseconds
+    known = axes.get_legend_handles_labels()[1]
+    label = "_" + name if name in known else name  # a leading _ keeps it out of the legend
+    axes.barh(y, times - 1, height, left=1, color=style.colour(name), label=label)
+    sure = ratio_interval(article.rounds, store.rounds)
+    if sure:
+        axes.plot(sure, (y, y), color=style.INK, linewidth=1.2)
+    end = max(times, sure.high if sure else 0) if times > 1 else min(times, sure.low if sure else 1)
+    axes.annotate(
+        format_multiple(times),
+        (end, y),
+        xytext=(4 if times > 1 else -4, 0),
+        textcoords="offset points",
+        ha="left" if times > 1 else "right",
+        va="center_baseline",
+        fontsize=9,
+    )

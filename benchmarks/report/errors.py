@@ -1,0 +1,5 @@
+"""What the user can mend."""
+
+
+class ReportError(Exception):
+    """Why there is no report, in one line."""

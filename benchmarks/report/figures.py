@@ -1,0 +1,156 @@
+"""The figures of a page, those of the tutorial first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.axes import Axes
+
+from . import style
+from .drawings import disk, over_n, over_processes, speed_up
+from .run import Run
+from .series import log_axis, per_image, seconds, seconds_axis
+
+QUARTILES = "Marks are medians, the bars at them interquartile ranges."
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure that a run may have.
+
+    name: of its files
+    caption: what it shows, and what its marks mean
+    draw: on empty axes; false if the run has nothing to show
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Axes, Run], bool]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that has been drawn. `svg` is for a page; see `style.standalone`."""
+
+    plan: Plan
+    svg: str
+    png: bytes
+
+
+def _time(operation: str, log: bool) -> Callable[[Axes, Run], bool]:
+    y = partial(seconds_axis, log=log)
+    return partial(over_n, kinds={"": (operation, "")}, value=seconds, log=log, finish_y=y)
+
+
+def _per_image(
+    kinds: dict[str, tuple[str, str]], unit: str = "µs per image"
+) -> Callable[[Axes, Run], bool]:
+    y = partial(log_axis, label=unit)
+    return partial(over_n, kinds=kinds, value=per_image, log=True, finish_y=y)
+
+
+PLANS = (
+    Plan(
+        "store-time",
+        "Storing n images",
+        "The time of one call that creates a store and stores n images in it.",
+        _time("store_many", log=False),
+    ),
+    Plan(
+        "store-time-log",
+        "Storing n images, logarithmic",
+        f"The same on logarithmic axes, where small stores can be seen. {QUARTILES}",
+        _time("store_many", log=True),
+    ),
+    Plan(
+        "read-time",
+        "Reading n images",
+        "The time to open a store, read all of it into one array and close it.",
+        _time("read_many", log=False),
+    ),
+    Plan(
+        "read-time-log",
+        "Reading n images, logarithmic",
+        f"The same on logarithmic axes. {QUARTILES}",
+        _time("read_many", log=True),
+    ),
+    Plan(
+        "store-and-read-time-log",
+        "Storing and reading together",
+        f"Solid lines store n images, broken lines read them. {QUARTILES}",
+        partial(
+            over_n,
+            kinds={" storing": ("store_many", ""), " reading": ("read_many", "")},
+            value=seconds,
+            log=True,
+            finish_y=partial(seconds_axis, log=True),
+        ),
+    ),
+    Plan(
+        "disk",
+        "Space on disk",
+        "The wide, light bars are what the file system allocates, the narrow ones within them the"
+        " sizes of the files.",
+        disk,
+    ),
+    Plan(
+        "store-per-image",
+        "Storing, per image",
+        f"The dotted limit writes the raw pixels to one plain file. {QUARTILES}",
+        _per_image({"": ("store_many", "")}),
+    ),
+    Plan(
+        "read-per-image",
+        "Reading everything, per image",
+        f"The dotted limit reads the raw pixels from one plain file. {QUARTILES}",
+        _per_image({"": ("read_many", "")}),
+    ),
+    Plan(
+        "read-single",
+        "Opening a store for one image",
+        f"Open, read one image by its id, close. {QUARTILES}",
+        _per_image({"": ("read_single", "")}, "µs per call"),
+    ),
+    Plan(
+        "iterate",
+        "One by one, or as a slice",
+        "Up to 10,000 images of an open store in order: one at a time (solid), or all at once"
+        f" (broken). {QUARTILES}",
+        _per_image({" one by one": ("iterate", "single"), " slice": ("iterate", "slice")}),
+    ),
+    Plan(
+        "random-batches",
+        "Random batches",
+        "256 random images of an open store (solid), and a shuffled pass over all of it in such"
+        f" batches (broken). {QUARTILES}",
+        _per_image({" batch": ("read_batch", ""), " whole pass": ("epoch", "")}),
+    ),
+    Plan(
+        "parallel-read",
+        "Parallel readers",
+        "Processes that read random batches of one store at the same time: what they reach"
+        f" together. {QUARTILES}",
+        over_processes,
+    ),
+    Plan(
+        "speed-up",
+        "Beside the tutorial's way",
+        "How many times as fast as the tutorial's code each store is; left of ×1 it is slower. The"
+        " tutorial's PNG and HDF5 do not wait for the disk when storing. Thin lines are bootstrap"
+        " intervals over rounds.",
+        speed_up,
+    ),
+)
+
+
+def draw(run: Run) -> tuple[list[Picture], list[Plan]]:
+    """The figures that a run has something to show on, and those it has not."""
+    pictures, missing = [], []
+    for plan in PLANS:
+        with style.canvas(plan.name, plan.title) as (figure, axes):
+            if plan.draw(axes, run):
+                pictures.append(Picture(plan, style.svg(figure), style.png(figure)))
+            else:
+                missing.append(plan)
+    return pictures, missing

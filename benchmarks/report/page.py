@@ -1,0 +1,118 @@
+"""The page: what the template is filled with, and the files beside it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from benchmarks.protocol import MAX_ROUNDS, MIN_ROUNDS
+
+from . import style, tables
+from .answers import answers
+from .changes import Changes
+from .figures import Picture, draw
+from .interval import CONFIDENCE
+from .remarks import remarks
+from .run import Key, Run
+
+TEMPLATE = "page.html.jinja"
+COMMIT_SHOWN = 10
+"""Characters of a commit's name."""
+
+
+def write(folder: Path, run: Run, changes: Changes | None) -> Path:
+    """Write the page and its figures to `folder`; return the page's path. Raises OSError."""
+    pictures, missing = draw(run)
+    for picture in pictures:
+        (folder / f"{picture.plan.name}.png").write_bytes(picture.png)
+        (folder / f"{picture.plan.name}.svg").write_text(
+            style.standalone(picture.svg), encoding="utf-8"
+        )
+    target = folder / "index.html"
+    target.write_text(render(run, changes, pictures, remarks(run, missing)), encoding="utf-8")
+    return target
+
+
+def render(
+    run: Run, changes: Changes | None, pictures: Sequence[Picture], remarked: Sequence[str]
+) -> str:
+    """The page's HTML, which needs no other file."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        run=run,
+        answers=answers(run),
+        confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
+        circumstances=circumstances(run),
+        remarks=remarked,
+        pictures=[(picture.plan, Markup(picture.svg)) for picture in pictures],  # noqa: S704  # drawn here
+        tables=[*tables.of_times(run), *tables.of_disk(run)],
+        changes=changes and _changes(run, changes),
+        dark_rules=Markup(style.dark_rules()),  # noqa: S704  # constants
+    )
+
+
+def circumstances(run: Run) -> dict[str, str]:
+    """What the figures depend on, under the words to call it by."""
+    info = run.machine
+
+    def known(key: str) -> str:
+        return str(info.get(key, "not recorded"))
+
+    libraries = info.get("libraries")
+    versions = libraries if isinstance(libraries, Mapping) else {}
+    return {
+        "Machine": f"{known('cpu_model')}, {known('cores')} cores, {known('memory_gib')} GiB,"
+        f" {known('system')} {known('kernel')}",
+        "Disk": f"{known('file_system')}; {known('cache')} cache; storing is {known('durability')}",
+        "Data": f"{known('dataset_name')} ({known('dataset')})",
+        "Versions": ", ".join(
+            [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
+        ),
+        "Protocol": f"one warm-up round, then {MIN_ROUNDS} to {MAX_ROUNDS} rounds in about"
+        f" {run.round_budget:g} s; each has fresh state, made before the clock starts, and is"
+        " checked after it has stopped; the median counts",
+        "Run": f"{run.name}, {run.when[:16].replace('T', ' ')}{_commit(run.commit)}",
+    }
+
+
+def _commit(commit: Mapping[str, Any]) -> str:
+    name = str(commit.get("id", ""))[:COMMIT_SHOWN]
+    changed = " with changes" if commit.get("dirty") else ""
+    return f", commit {name}{changed}" if name else ""
+
+
+def _changes(run: Run, changes: Changes) -> dict[str, object]:
+    before = changes.before
+    beyond = [change for change in changes.rows.values() if change.beyond]
+    return {
+        "before": before.name,
+        "when": before.when[:16].replace("T", " "),
+        "commit": _commit(before.commit),
+        "rows": len(changes.rows),
+        "faster": sum(change.ratio < 1 for change in beyond),
+        "slower": sum(change.ratio > 1 for change in beyond),
+        "noise": tables.percent(changes.noise) if changes.noise > 1 else "",
+        "sure": run.has_rounds and before.has_rounds,
+        "versions": _other_versions(before, run),
+        "appeared": [_words(key) for key in changes.appeared],
+        "gone": [_words(key) for key in changes.gone],
+        "tables": tables.of_changes(run, changes),
+    }
+
+
+def _other_versions(before: Run, run: Run) -> list[str]:
+    then, now = circumstances(before)["Versions"], circumstances(run)["Versions"]
+    return [] if then == now else [then, now]
+
+
+def _words(key: Key) -> str:
+    operation, variant, backend, n = key
+    return f"{operation} {backend} {variant}".strip() + f" n = {n:,}"

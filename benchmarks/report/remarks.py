@@ -1,0 +1,84 @@
+"""What a reader has to know of a run before he believes its page: what is missing, what is odd."""
+
+from collections.abc import Sequence
+
+from benchmarks.protocol import FEW_ROUNDS
+from benchmarks.rows import STORE_ROWS
+from benchmarks.summary import TITLES
+
+from .figures import Plan
+from .run import Key, Run
+
+SHOWN = 5
+"""Names in a list before it is cut short."""
+
+
+def remarks(run: Run, missing: Sequence[Plan]) -> list[str]:
+    """Sentences; none if nothing is to be said.
+
+    missing: the figures that the run has nothing to show on
+    """
+    made = [
+        _if("Of the data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
+        _without_rounds(run),
+        _if("Left out, because this version has no such back end or operation: {}.", run.strangers),
+        _if("Left out, because they cannot be read: {}.", run.unreadable),
+        _if("Not measured in this run: {}.", _operations(run)),
+        _if("Without figures in this run: {}.", _stores(run)),
+        _if("Missing in this run: {}.", _holes(run)),
+        _if("Not drawn, because nothing on them was measured: {}.", [p.title for p in missing]),
+        _few_rounds(run),
+    ]
+    return [remark for remark in made if remark]
+
+
+def _if(sentence: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return sentence.format(", ".join(names[:SHOWN]) + more) if names else ""
+
+
+def _without_rounds(run: Run) -> str:
+    lacking = [row for row in run.rows.values() if row.rounds is None]
+    if not lacking:
+        return ""
+    which = "This run" if len(lacking) == len(run.rows) else f"{len(lacking)} rows of this run"
+    return (
+        f"{which} does not hold the durations of the rounds, as runs of earlier versions do not:"
+        " there are no intervals, and no winner is called. A new run has them."
+    )
+
+
+def _operations(run: Run) -> list[str]:
+    measured = {row.figure.operation for row in run.rows.values()}
+    return [operation for operation in TITLES if operation not in measured]
+
+
+def _stores(run: Run) -> list[str]:
+    measured = {row.figure.backend for row in run.rows.values()}
+    return [name for name in STORE_ROWS if name not in measured]
+
+
+def _holes(run: Run) -> list[str]:
+    """Rows of an operation that another back end has at some n."""
+    by_operation: dict[tuple[str, str], list[Key]] = {}
+    for key in run.rows:
+        by_operation.setdefault(key[:2], []).append(key)
+    backends = {key[2] for key in run.rows}
+    holes = []
+    for (operation, variant), keys in by_operation.items():
+        # Only stores have every operation.
+        expected = {key[2] for key in keys} | (backends & STORE_ROWS.keys())
+        for n in sorted({key[3] for key in keys}):
+            missing = sorted(expected - {key[2] for key in keys if key[3] == n})
+            holes += [f"{operation} {variant}".strip() + f" {name} n={n:,}" for name in missing]
+    return holes
+
+
+def _few_rounds(run: Run) -> str:
+    few = [row.figure.rounds for row in run.rows.values() if row.figure.rounds < FEW_ROUNDS]
+    if not few:
+        return ""
+    return (
+        f"* marks figures of too few rounds, {min(few)} to {FEW_ROUNDS - 1}: {len(few)} of"
+        f" {len(run.rows)}. Their medians may be off, and their intervals are too narrow."
+    )

@@ -1,0 +1,122 @@
+"""Lines over n, and the axes they are drawn on."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.ticker import (
+    EngFormatter,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+)
+
+from benchmarks.rows import STORE_ROWS
+from benchmarks.summary import LIMIT
+
+from . import style
+from .run import Row
+
+LOG = " (log scale)"
+Value = Callable[[float, Row], float]
+"""What a figure shows of a row's time, given as microseconds per image."""
+
+
+def seconds(microseconds: float, row: Row) -> float:
+    """Of a whole round."""
+    return microseconds * row.images / 1e6
+
+
+def per_image(microseconds: float, row: Row) -> float:
+    return microseconds
+
+
+def by_backend(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of the stores and of the limit, in the order of the tables, by rising n."""
+    found: dict[str, list[Row]] = {name: [] for name in (*STORE_ROWS, LIMIT)}
+    for row in rows:
+        if row.figure.backend in found:
+            found[row.figure.backend].append(row)
+    return {name: sorted(of, key=lambda row: row.figure.n) for name, of in found.items() if of}
+
+
+def draw_line(
+    axes: Axes,
+    name: str,
+    x: Sequence[float],
+    rows: Sequence[Row],
+    value: Value,
+    ending: str = "",
+    dashed: bool = False,
+) -> None:
+    """The medians of one back end, with the interquartile range at each.
+
+    ending: of the name in the legend
+    dashed: for the second of two kinds of lines; the limit is dotted anyway
+    """
+    medians = [value(row.figure.microseconds, row) for row in rows]
+    q1, q3 = [value(row.q1, row) for row in rows], [value(row.q3, row) for row in rows]
+    below = [max(m - q, 0.0) for m, q in zip(medians, q1, strict=True)]
+    above = [max(q - m, 0.0) for m, q in zip(medians, q3, strict=True)]
+    axes.errorbar(
+        x,
+        medians,
+        yerr=(below, above),
+        color=style.colour(name),
+        marker=style.marker(name),
+        markerfacecolor=style.SURFACE if dashed else style.colour(name),
+        linestyle=":" if name == LIMIT else "--" if dashed else "-",
+        elinewidth=1.2,
+        capsize=2.5,
+        label=name + ending,
+    )
+
+
+def legend(axes: Axes, columns: int) -> bool:
+    """Name what is drawn, above it, where that hides nothing; false if nothing is drawn."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return False
+    axes.legend(
+        # Lines without their error bars, over which the marks are lost.
+        [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles],
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        columnspacing=1.3,
+        handlelength=2.2,
+        borderaxespad=0.2,
+        borderpad=0.2,
+    )
+    return True
+
+
+def n_axis(axes: Axes, rows: Iterable[Row], log: bool) -> None:
+    """The number of images, written out, as in 1,000."""
+    axes.set_xlabel("n, images in the store" + (LOG if log else ""))
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sorted({row.figure.n for row in rows})))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+
+
+def seconds_axis(axes: Axes, log: bool) -> None:
+    axes.set_ylabel("time" + (LOG if log else ", seconds"))
+    if log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def log_axis(axes: Axes, label: str) -> None:
+    axes.set_ylabel(label + LOG)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

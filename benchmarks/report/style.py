@@ -1,0 +1,123 @@
+"""How figures look: one colour for a store everywhere, one drawing for a light and a dark page."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.rows import STORE_ROWS
+from benchmarks.summary import LIMIT
+
+INCHES = (5.2, 3.6)
+"""So small that the letters are legible on a telephone, where a figure is as wide as the page."""
+PNG_DOTS_PER_INCH = 200
+
+SURFACE, INK, MUTED, GRID = "#fdfdfc", "#1f2428", "#59626b", "#dfe3e7"
+STORE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#8a6d00", "#4b4ba8")
+"""In the order of the registry. The first three are Okabe and Ito's blue, vermilion and green
+(https://jfly.uni-koeln.de/color/), told apart with any kind of colour vision."""
+LIMIT_COLOUR = "#6f7780"
+DARK = dict(
+    zip(
+        (SURFACE, INK, MUTED, GRID, *STORE_COLOURS, LIMIT_COLOUR),
+        (
+            *("#15181c", "#e8eaed", "#a3acb5", "#31373e"),
+            *("#56b4e9", "#ff8a3d", "#2bd3a0", "#e58fc2", "#d9b93b", "#a2a2f5"),
+            "#9aa3ac",
+        ),
+        strict=True,
+    )
+)
+"""Each colour's counterpart on a dark page."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+"""For those who see no colours at all, or print the page."""
+
+RC: dict[Any, Any] = {  # matplotlib's type of its keys differs between versions
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # all wide: what has room here, fits
+    "font.size": 11,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": SURFACE,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.axisbelow": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.facecolor": SURFACE,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "savefig.facecolor": SURFACE,
+    "svg.fonttype": "none",  # letters stay letters: to be searched, copied and read aloud
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextmanager
+def canvas(name: str, title: str) -> Iterator[tuple[Figure, Axes]]:
+    """A figure without content; what is drawn and saved within has this style.
+
+    name: from which an SVG's names are made, so that the same figure is the same file, and two on a
+        page do not share a name
+    """
+    with mpl.rc_context(RC | {"svg.hashsalt": name}):
+        figure = Figure(figsize=INCHES)
+        figure.suptitle(title, x=0.015, horizontalalignment="left", weight="bold", size=12)
+        yield figure, figure.add_subplot()
+
+
+def colour(backend: str) -> str:
+    if backend == LIMIT:
+        return LIMIT_COLOUR
+    return STORE_COLOURS[[*STORE_ROWS].index(backend) % len(STORE_COLOURS)]
+
+
+def marker(backend: str) -> str:
+    return "" if backend == LIMIT else MARKERS[[*STORE_ROWS].index(backend) % len(MARKERS)]
+
+
+def dark_rules() -> str:
+    """CSS by which a figure's colours change with the page's."""
+    rules = [
+        f'svg [style*="{what}: {light}"]{{{what}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for what in ("fill", "stroke")
+    ]
+    return "@media (prefers-color-scheme: dark){" + "".join(rules) + "}"
+
+
+def png(figure: Figure) -> bytes:
+    """Light: whoever shows it elsewhere may not say which page it is for."""
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
+    return target.getvalue()
+
+
+def svg(figure: Figure) -> str:
+    """Light and dark, by whoever looks at it; the figure stands alone or within a page."""
+    target = io.StringIO()
+    figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
+    drawn = target.getvalue()
+    # Nothing refers to names with a number, which would be there once for each figure of a page.
+    return re.sub(r' id="[\w.]+_\d+"', "", drawn[drawn.index("<svg") :])
+
+
+def standalone(drawn: str) -> str:
+    """The SVG of a file, which brings its own rules for dark pages."""
+    end = drawn.index(">") + 1
+    style = f"\n <style>{dark_rules()}</style>"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{drawn[:end]}{style}{drawn[end:]}'

@@ -1,0 +1,155 @@
+"""The full tables of a page: back ends by n, one for each operation, the best store in bold."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.protocol import FEW_ROUNDS
+from benchmarks.rows import STORE_ROWS
+from benchmarks.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
+
+from .changes import Change, Changes
+from .run import Key, Row, Run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of a table.
+
+    note: smaller, below the text
+    mark: `best`, `faster` or `slower`, if it is to be seen at once
+    """
+
+    text: str
+    note: str = ""
+    mark: str = ""
+
+
+NOT_MEASURED = Cell("-")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One back end, or one variant of it; one cell for each column.
+
+    begins: whether another variant begins here
+    reference: whether it is not one of this project's stores
+    """
+
+    label: str
+    cells: tuple[Cell, ...]
+    begins: bool
+    reference: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """title: the operation's name; unit: what is timed, and in what the figures are."""
+
+    title: str
+    unit: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def of_times(run: Run) -> list[Table]:
+    """One per operation: medians, with their multiple of the limit below."""
+    return [
+        _table(operation, TITLES[operation].removeprefix(f"{operation}: "), rows, _time_cells(rows))
+        for operation, rows in _by_operation(run.rows.values())
+    ]
+
+
+def of_disk(run: Run) -> list[Table]:
+    """Bytes per image that storing took, allocated, with the apparent ones below; one or none."""
+    rows = run.of("store_many")
+    allocated = {row.key: row.allocated_bytes / row.images for row in rows}
+    best = _best(rows, allocated)
+    cells = {
+        row.key: Cell(
+            f"{allocated[row.key]:,.0f}",
+            f"{row.apparent_bytes / row.images:,.0f}",
+            "best" if row.key in best else "",
+        )
+        for row in rows
+    }
+    unit = "allocated bytes per image after store_many, apparent ones below"
+    return [_table("disk", unit, rows, cells)] if rows else []
+
+
+def of_changes(run: Run, changes: Changes) -> list[Table]:
+    """How much longer or shorter each row takes than before, with the interval below."""
+    both = [row for row in run.rows.values() if row.key in changes.rows]
+    cells = {row.key: _change_cell(changes.rows[row.key]) for row in both}
+    return [
+        _table(operation, "change of the median", rows, cells)
+        for operation, rows in _by_operation(both)
+    ]
+
+
+def percent(ratio: float) -> str:
+    """A ratio as the change that it is."""
+    return f"{(ratio - 1) * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def _by_operation(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    found: dict[str, list[Row]] = {operation: [] for operation in TITLES}
+    for row in rows:
+        if row.figure.operation in found:
+            found[row.figure.operation].append(row)
+    return [(operation, of) for operation, of in found.items() if of]
+
+
+def _time_cells(rows: Sequence[Row]) -> dict[Key, Cell]:
+    medians = {row.key: row.figure.microseconds for row in rows}
+    limits = {row.figure.n: row.figure.microseconds for row in rows if row.figure.backend == LIMIT}
+    best = _best(rows, medians)
+    cells = {}
+    for row in rows:
+        few = "*" if row.figure.rounds < FEW_ROUNDS else ""
+        limit = limits.get(row.figure.n)
+        multiple = limit is not None and row.figure.backend != LIMIT
+        cells[row.key] = Cell(
+            format_number(medians[row.key]) + few,
+            format_multiple(medians[row.key] / limit) if limit and multiple else "",
+            "best" if row.key in best else "",
+        )
+    return cells
+
+
+def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
+    """The store with the least value of each variant and n, where there are stores to compare."""
+    rivals: dict[tuple[str, int], list[Key]] = {}
+    for row in rows:
+        if row.figure.backend in STORE_ROWS:
+            rivals.setdefault((row.figure.variant, row.figure.n), []).append(row.key)
+    return {min(keys, key=values.__getitem__) for keys in rivals.values() if len(keys) > 1}
+
+
+def _change_cell(change: Change) -> Cell:
+    between = change.interval
+    note = f"{percent(between.low)} … {percent(between.high)}" if between else ""
+    if not change.beyond:
+        return Cell(percent(change.ratio), note)
+    faster = change.ratio < 1
+    return Cell(
+        ("▼ " if faster else "▲ ") + percent(change.ratio), note, "faster" if faster else "slower"
+    )
+
+
+def _table(title: str, unit: str, rows: Sequence[Row], cells: Mapping[Key, Cell]) -> Table:
+    ns = sorted({row.figure.n for row in rows})
+    variants = list(dict.fromkeys(row.figure.variant for row in rows))
+    labels = sorted(
+        {row.key[:3] for row in rows},
+        key=lambda label: (variants.index(label[1]), ORDER.get(label[2], len(ORDER))),
+    )
+    lines = [
+        Line(
+            label=f"{backend} {variant}".strip(),
+            cells=tuple(cells.get((op, variant, backend, n), NOT_MEASURED) for n in ns),
+            begins=place > 0 and labels[place - 1][1] != variant,
+            reference=backend not in STORE_ROWS,
+        )
+        for place, (op, variant, backend) in enumerate(labels)
+    ]
+    return Table(title, unit, tuple(f"n = {n:,}" for n in ns), tuple(lines))

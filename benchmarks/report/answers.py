@@ -90,8 +90,8 @@ def _answer(job: Job, run: Run) -> Answer:
     places = by_n[n]
     verdict, won = _verdict(places)
     others = {other: _verdict(by_n[other])[0] for other in sorted(by_n) if other != n}
-    reasons = (*_ahead(job, places, won), *_doubts(places, won), *_elsewhere(others, verdict))
-    return Answer(job, verdict, won, n, reasons, tuple(map(_value, places)))
+    reasons = (*_ahead(job, places, won), *_doubts(places), *_elsewhere(others, verdict))
+    return Answer(job, verdict, won, n, reasons, tuple(_value(job, place) for place in places))
 
 
 def _places_by_n(job: Job, run: Run) -> dict[int, list[Place]]:
@@ -149,8 +149,8 @@ def _behind(job: Job, other: Place, first: Place) -> str:
     return f"{times}{between} times as fast as {other.name}"
 
 
-def _doubts(places: Sequence[Place], won: bool) -> list[str]:
-    """What stands against the verdict, or behind there being none."""
+def _doubts(places: Sequence[Place]) -> list[str]:
+    """Why there is no winner, if there is none."""
     first, *others = places
     doubts = []
     if others and any(place.interval is None for place in places):
@@ -159,9 +159,6 @@ def _doubts(places: Sequence[Place], won: bool) -> list[str]:
     if level:
         names = " and ".join(place.name for place in level)
         doubts.append(f"The intervals of {first.name} and {names} overlap.")
-    few = [place.name for place in places if place.row.figure.rounds < FEW_ROUNDS]
-    if won and few and first.interval and first.interval.low < first.interval.high:
-        doubts.append(f"Fewer than {FEW_ROUNDS} rounds: {', '.join(few)}.")
     return doubts
 
 
@@ -172,7 +169,7 @@ def _elsewhere(others: Mapping[int, str], verdict: str) -> list[str]:
         at.setdefault(found, []).append(f"{n:,}")
     told = [f"{found} at n = {_and(numbers)}" for found, numbers in at.items() if found != verdict]
     if told:
-        return [f"Otherwise: {'; '.join(told)}."]
+        return [f"But {'; '.join(told)}."]
     return ["The same at every n."] if others else []
 
 
@@ -180,6 +177,6 @@ def _and(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _value(place: Place) -> str:
-    few = "*" if place.row.figure.rounds < FEW_ROUNDS else ""
+def _value(job: Job, place: Place) -> str:
+    few = "*" if place.row.figure.rounds < FEW_ROUNDS and not job.disk else ""
     return f"{place.name} {format_number(place.value)}{few}"

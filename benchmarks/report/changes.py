@@ -26,7 +26,8 @@ class Change:
 
     ratio: its median over what it was: less than 1 is faster
     interval: of the ratio, or None where a run does not hold its rounds
-    beyond: whether the whole interval lies outside the noise
+    beyond: whether the whole interval lies outside the noise; never so for reference rows, which
+        tell what noise is
     """
 
     ratio: float
@@ -63,7 +64,12 @@ class Changes:
         )
         return cls(
             before=before,
-            rows={key: _change(before.rows[key], now.rows[key], noise) for key in both},
+            rows={
+                key: _change(
+                    before.rows[key], now.rows[key], noise if key[2] in STORE_ROWS else math.inf
+                )
+                for key in both
+            },
             noise=noise,
             appeared=tuple(key for key in now.rows if key not in before.rows),
             gone=tuple(key for key in before.rows if key not in now.rows),

@@ -90,7 +90,7 @@ PLANS = (
     Plan(
         "disk",
         "Space on disk",
-        "The wide, light bars are what the file system allocates, the narrow ones within them the"
+        "The wide, faint bars are what the file system allocates, the narrow ones within them the"
         " sizes of the files.",
         disk,
     ),

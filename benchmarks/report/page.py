@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from benchmarks.protocol import MAX_ROUNDS, MIN_ROUNDS
+from benchmarks.rows import STORE_ROWS
+from benchmarks.summary import format_multiple
 
 from . import style, tables
 from .answers import answers
@@ -48,6 +49,7 @@ def render(
     )
     return environment.get_template(TEMPLATE).render(
         run=run,
+        identity=identity(run),
         answers=answers(run),
         confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
         circumstances=circumstances(run),
@@ -79,27 +81,27 @@ def circumstances(run: Run) -> dict[str, str]:
         "Protocol": f"one warm-up round, then {MIN_ROUNDS} to {MAX_ROUNDS} rounds in about"
         f" {run.round_budget:g} s; each has fresh state, made before the clock starts, and is"
         " checked after it has stopped; the median counts",
-        "Run": f"{run.name}, {run.when[:16].replace('T', ' ')}{_commit(run.commit)}",
     }
 
 
-def _commit(commit: Mapping[str, Any]) -> str:
-    name = str(commit.get("id", ""))[:COMMIT_SHOWN]
-    changed = " with changes" if commit.get("dirty") else ""
-    return f", commit {name}{changed}" if name else ""
+def identity(run: Run) -> str:
+    """Which run it is, of when and of which code."""
+    commit = str(run.commit.get("id", ""))[:COMMIT_SHOWN]
+    changed = " with changes" if run.commit.get("dirty") else ""
+    when = run.when[:16].replace("T", " ")
+    return ", ".join(filter(None, [run.name, when, commit and f"commit {commit}{changed}"]))
 
 
 def _changes(run: Run, changes: Changes) -> dict[str, object]:
     before = changes.before
-    beyond = [change for change in changes.rows.values() if change.beyond]
+    beyond = {key: change.ratio for key, change in changes.rows.items() if change.beyond}
     return {
         "before": before.name,
-        "when": before.when[:16].replace("T", " "),
-        "commit": _commit(before.commit),
-        "rows": len(changes.rows),
-        "faster": sum(change.ratio < 1 for change in beyond),
-        "slower": sum(change.ratio > 1 for change in beyond),
-        "noise": tables.percent(changes.noise) if changes.noise > 1 else "",
+        "identity": identity(before),
+        "rows": sum(key[2] in STORE_ROWS for key in changes.rows),
+        "faster": [f"{_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r < 1],
+        "slower": [f"{_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r > 1],
+        "noise": format_multiple(changes.noise) if changes.noise > 1 else "",
         "sure": run.has_rounds and before.has_rounds,
         "versions": _other_versions(before, run),
         "appeared": [_words(key) for key in changes.appeared],
@@ -110,9 +112,9 @@ def _changes(run: Run, changes: Changes) -> dict[str, object]:
 
 def _other_versions(before: Run, run: Run) -> list[str]:
     then, now = circumstances(before)["Versions"], circumstances(run)["Versions"]
-    return [] if then == now else [then, now]
+    return [] if then == now else [then]
 
 
 def _words(key: Key) -> str:
     operation, variant, backend, n = key
-    return f"{operation} {backend} {variant}".strip() + f" n = {n:,}"
+    return f"{operation} {backend} {variant}".strip() + f" n={n:,}"

@@ -19,7 +19,7 @@ def remarks(run: Run, missing: Sequence[Plan]) -> list[str]:
     missing: the figures that the run has nothing to show on
     """
     made = [
-        _if("Of the data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
+        _if("The data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
         _without_rounds(run),
         _if("Left out, because this version has no such back end or operation: {}.", run.strangers),
         _if("Left out, because they cannot be read: {}.", run.unreadable),

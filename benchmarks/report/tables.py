@@ -43,7 +43,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """title: the operation's name; unit: what is timed, and in what the figures are."""
+    """One operation.
+
+    unit: what is timed, and in what the figures are
+    columns: the n of each
+    """
 
     title: str
     unit: str
@@ -127,7 +131,9 @@ def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
 
 def _change_cell(change: Change) -> Cell:
     between = change.interval
-    note = f"{percent(between.low)} … {percent(between.high)}" if between else ""
+    note = (
+        f"{percent(between.low)} … {percent(between.high)}".replace(" % …", " …") if between else ""
+    )
     if not change.beyond:
         return Cell(percent(change.ratio), note)
     faster = change.ratio < 1
@@ -152,4 +158,4 @@ def _table(title: str, unit: str, rows: Sequence[Row], cells: Mapping[Key, Cell]
         )
         for place, (op, variant, backend) in enumerate(labels)
     ]
-    return Table(title, unit, tuple(f"n = {n:,}" for n in ns), tuple(lines))
+    return Table(title, unit, tuple(f"{n:,}" for n in ns), tuple(lines))

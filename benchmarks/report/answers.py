@@ -89,8 +89,8 @@ def _answer(job: Job, run: Run) -> Answer:
     n = max(by_n, key=lambda n: (len(by_n[n]), n))
     places = by_n[n]
     verdict, won = _verdict(places)
-    others = {other: _verdict(by_n[other])[0] for other in sorted(by_n) if other != n}
-    reasons = (*_ahead(job, places, won), *_doubts(places), *_elsewhere(others, verdict))
+    like = {k: _verdict(of)[0] for k, of in by_n.items() if len(of) == len(places) > 1}
+    reasons = (*_ahead(job, places, won), *_doubts(places), *_elsewhere(like, verdict, len(by_n)))
     return Answer(job, verdict, won, n, reasons, tuple(_value(job, place) for place in places))
 
 
@@ -162,15 +162,21 @@ def _doubts(places: Sequence[Place]) -> list[str]:
     return doubts
 
 
-def _elsewhere(others: Mapping[int, str], verdict: str) -> list[str]:
-    """What is different at another n."""
+def _elsewhere(verdicts: Mapping[int, str], verdict: str, count: int) -> list[str]:
+    """At which n it is the same, or different.
+
+    verdicts: by n, without those n at which fewer stores were measured
+    count: of all n
+    """
     at: dict[str, list[str]] = {}
-    for n, found in others.items():
-        at.setdefault(found, []).append(f"{n:,}")
-    told = [f"{found} at n = {_and(numbers)}" for found, numbers in at.items() if found != verdict]
-    if told:
-        return [f"But {'; '.join(told)}."]
-    return ["The same at every n."] if others else []
+    for n in sorted(verdicts):
+        at.setdefault(verdicts[n], []).append(f"{n:,}")
+    others = [f"{found} at n = {_and(ns)}" for found, ns in at.items() if found != verdict]
+    if others:
+        return [f"But {'; '.join(others)}."]
+    if len(verdicts) == count > 1:
+        return ["The same at every n."]
+    return [f"The same at n = {_and(ns)}." for ns in at.values() if len(ns) > 1]
 
 
 def _and(words: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """What each kind of figure shows. A drawing is false where the run has nothing to show on it."""
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 
@@ -16,7 +17,8 @@ from .series import Value, by_backend, draw_line, legend, log_axis, n_axis
 
 ARTICLE = "article-{}"
 """What the tutorial's way of a store is called."""
-ARTICLE_OPERATIONS = ("store_single", "store_many", "read_single", "read_many")
+COMMON = ("store_single", "store_many", "read_single", "read_many")
+"""The operations that the tutorial has too."""
 GROUP = 0.8
 """The share of the room between two groups of bars that the bars take."""
 
@@ -47,9 +49,13 @@ def over_n(
 
 def over_processes(axes: Axes, run: Run) -> bool:
     """Images per second of parallel readers of the largest store."""
-    rows = [row for row in run.rows.values() if row.figure.operation == "parallel_read"]
+    sizes = {
+        key: int(count[0])
+        for key in run.rows
+        if key[0] == "parallel_read" and (count := re.match(r"\d+(?= process)", key[1]))
+    }
+    rows = [run.rows[key] for key in sizes]
     n = max((row.figure.n for row in rows), default=0)
-    sizes = {row.key: int(row.figure.variant.split()[0]) for row in rows}
     for name, points in by_backend(row for row in rows if row.figure.n == n).items():
         points.sort(key=lambda row: sizes[row.key])
         processes = [sizes[row.key] for row in points]
@@ -84,18 +90,15 @@ def disk(axes: Axes, run: Run) -> bool:
 
 def speed_up(axes: Axes, run: Run) -> bool:
     """The tutorial's time over this project's, at the largest n, a group of bars per operation."""
-    ticks = []
-    for place, operation in enumerate(ARTICLE_OPERATIONS):
-        pairs = _pairs(run, operation)
-        height = GROUP / len(STORE_ROWS)
-        for at, (store, article) in enumerate(pairs):
-            y = place - GROUP / 2 + (at + 0.5) * height
-            _speed_up_bar(axes, y, 0.9 * height, store, article)
-        if pairs:
-            n = pairs[0][0].figure.n
-            ticks.append((place, operation + (f"\nn = {n:,}" if n > 1 else "")))
+    groups = {operation: pairs for operation in COMMON if (pairs := _pairs(run, operation))}
+    height = GROUP / len(STORE_ROWS)
+    for at, name in enumerate(STORE_ROWS):
+        for place, pairs in enumerate(groups.values()):
+            if name in pairs:
+                y = place - GROUP / 2 + (at + 0.5) * height
+                _speed_up_bar(axes, y, 0.9 * height, *pairs[name])
     axes.axvline(1, color=style.INK, linewidth=1)
-    axes.set_yticks([place for place, _ in ticks], [text for _, text in ticks])
+    axes.set_yticks(range(len(groups)), [_group_name(*group) for group in groups.items()])
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("times as fast as the tutorial's way (log scale)")
@@ -106,14 +109,22 @@ def speed_up(axes: Axes, run: Run) -> bool:
     return legend(axes, columns=4)
 
 
-def _pairs(run: Run, operation: str) -> list[tuple[Row, Row]]:
-    """Each store's row at the largest n, with the row of the tutorial's way."""
+def _pairs(run: Run, operation: str) -> dict[str, tuple[Row, Row]]:
+    """Each store's row at the largest n, and that of the tutorial's way."""
     rows = {row.key: row for row in run.of(operation)}
     largest = max((row.figure.n for row in rows.values()), default=0)
-    stores = [(operation, "", name, largest) for name in STORE_ROWS]
-    articles = [(operation, "", ARTICLE.format(name), largest) for name in STORE_ROWS]
-    both = zip(stores, articles, strict=True)
-    return [(rows[store], rows[other]) for store, other in both if store in rows and other in rows]
+    found = {}
+    for name in STORE_ROWS:
+        store = rows.get((operation, "", name, largest))
+        article = rows.get((operation, "", ARTICLE.format(name), largest))
+        if store and article:
+            found[name] = store, article
+    return found
+
+
+def _group_name(operation: str, pairs: Mapping[str, tuple[Row, Row]]) -> str:
+    n = next(store.figure.n for store, _ in pairs.values())
+    return operation if n == 1 else f"{operation}\nn = {n:,}"
 
 
 def _speed_up_bar(axes: Axes, y: float, height: float, store: Row, article: Row) -> None:

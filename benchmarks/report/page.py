@@ -31,6 +31,9 @@ def write(folder: Path, run: Run, changes: Changes | None) -> Path:
         (folder / f"{picture.plan.name}.svg").write_text(
             style.standalone(picture.svg), encoding="utf-8"
         )
+    for plan in missing:  # of an earlier run, which would be taken for this one's
+        for ending in (".png", ".svg"):
+            (folder / f"{plan.name}{ending}").unlink(missing_ok=True)
     target = folder / "index.html"
     target.write_text(render(run, changes, pictures, remarks(run, missing)), encoding="utf-8")
     return target

@@ -1,7 +1,6 @@
 """A saved run: found where pytest-benchmark finds it, and read."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,16 +53,21 @@ class Row:
     @classmethod
     def of(cls, info: Mapping[str, Any], stats: Mapping[str, Any]) -> Self:
         """From a saved benchmark; raises KeyError, TypeError or ValueError for a damaged one."""
-        figure = Figure.of(info, stats)
-        images = int(info["images_per_round"])
-        if not (math.isfinite(figure.microseconds) and figure.microseconds > 0):
-            raise ValueError(f"a median of {figure.microseconds} µs")
+        names = info["operation"], info["variant"], info["backend"]
+        counts = info["n"], info["images_per_round"], stats["rounds"]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"names {names}")
+        if not all(isinstance(count, int) and count > 0 for count in counts):
+            raise ValueError(f"counts {counts}")
+        seconds = _durations(np.array([stats["median"], stats["q1"], stats["q3"]], np.float64))
         packed = info.get(rounds.KEY)
+        each = None if packed is None else _durations(rounds.unpack(packed))
+        images = info["images_per_round"]
         return cls(
-            figure=figure,
-            rounds=None if packed is None else rounds.unpack(packed) * 1e6 / images,
-            q1=float(stats["q1"]) / images * 1e6,
-            q3=float(stats["q3"]) / images * 1e6,
+            figure=Figure.of(info, stats),
+            rounds=None if each is None else each * 1e6 / images,
+            q1=float(seconds[1]) / images * 1e6,
+            q3=float(seconds[2]) / images * 1e6,
             images=images,
             pixel_megabytes_per_second=float(info["pixel_megabytes_per_second"]),
             files=int(info["files"]),
@@ -85,6 +89,13 @@ class Row:
     @property
     def images_per_second(self) -> float:
         return 1e6 / self.figure.microseconds
+
+
+def _durations(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What was given, if it is times that something can take; else raises ValueError."""
+    if not ((seconds > 0) & np.isfinite(seconds)).all():
+        raise ValueError(f"durations {seconds}")
+    return seconds
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
     LogLocator,
+    MaxNLocator,
     NullFormatter,
     NullLocator,
 )
@@ -86,8 +87,8 @@ def legend(axes: Axes, columns: int) -> bool:
         loc="lower left",
         bbox_to_anchor=(0, 1),
         ncols=columns,
-        columnspacing=1.3,
-        handlelength=2.2,
+        columnspacing=1.1,
+        handlelength=1.9,
         borderaxespad=0.2,
         borderpad=0.2,
     )
@@ -97,10 +98,13 @@ def legend(axes: Axes, columns: int) -> bool:
 def n_axis(axes: Axes, rows: Iterable[Row], log: bool) -> None:
     """The number of images, written out, as in 1,000."""
     axes.set_xlabel("n, images in the store" + (LOG if log else ""))
+    ns = sorted({row.figure.n for row in rows})
     if log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(sorted({row.figure.n for row in rows})))
         axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(
+        FixedLocator(ns) if log or len(ns) == 1 else MaxNLocator(5, integer=True)
+    )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 

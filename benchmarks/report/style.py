@@ -87,7 +87,9 @@ def colour(backend: str) -> str:
 
 
 def marker(backend: str) -> str:
-    return "" if backend == LIMIT else MARKERS[[*STORE_ROWS].index(backend) % len(MARKERS)]
+    if backend == LIMIT:
+        return "."
+    return MARKERS[[*STORE_ROWS].index(backend) % len(MARKERS)]
 
 
 def dark_rules() -> str:

@@ -16,8 +16,8 @@ from .run import Key, Row, Run
 
 MIN_REFERENCES = 10
 """Fewer reference rows than this say nothing of the noise between two runs."""
-NOISY_SHARE = 0.9
-"""The reference rows that moved least, by which the noise is told; the rest are outliers."""
+CALM_SHARE = 0.95
+"""The share of the reference rows that moved least, by which the noise is told; the rest stalled."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _noise(references: list[float]) -> float:
     if len(references) < MIN_REFERENCES:
         return 1.0
     moved = [abs(math.log(ratio)) for ratio in references]
-    return math.exp(float(np.quantile(moved, NOISY_SHARE)))
+    return math.exp(float(np.quantile(moved, CALM_SHARE)))
 
 
 def _change(before: Row, now: Row, noise: float) -> Change:

@@ -11,6 +11,7 @@ from .interval import Interval, ratio_interval
 from .run import Row, Run
 
 NO_WINNER = "no clear winner"
+NOT_DECIDED = "not decided"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _verdict(places: Sequence[Place]) -> tuple[str, bool]:
     if not others:
         return f"only {first.name} was measured", False
     if any(place.interval is None for place in places):
-        return "not decided", False
+        return NOT_DECIDED, False
     if _level_with(first, others):
         return NO_WINNER, False
     return first.name, True
@@ -174,6 +175,8 @@ def _elsewhere(verdicts: Mapping[int, str], verdict: str, count: int) -> list[st
     others = [f"{found} at n = {_and(ns)}" for found, ns in at.items() if found != verdict]
     if others:
         return [f"But {'; '.join(others)}."]
+    if verdict == NOT_DECIDED:
+        return []
     if len(verdicts) == count > 1:
         return ["The same at every n."]
     return [f"The same at n = {_and(ns)}." for ns in at.values() if len(ns) > 1]

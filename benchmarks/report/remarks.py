@@ -44,7 +44,7 @@ def _without_rounds(run: Run) -> str:
     which = "This run" if len(lacking) == len(run.rows) else f"{len(lacking)} rows of this run"
     return (
         f"{which} does not hold the durations of the rounds, as runs of earlier versions do not:"
-        " there are no intervals, and no winner is called. A new run has them."
+        " there are no intervals, and no winner is called but for the disk. A new run has them."
     )
 
 

@@ -49,7 +49,7 @@ def bench(
     spread: Sequence[float] = SPREAD,
 ) -> Saved:
     """One benchmark whose rounds lie around `microseconds` per image."""
-    single = operation.endswith("single")
+    single = operation.endswith("single") or variant == "open"
     images = 1 if single else BATCH if operation == "read_batch" else n
     seconds = [microseconds * factor * images / 1e6 for factor in spread]
     q1, median, q3 = (float(value) for value in np.quantile(seconds, (0.25, 0.5, 0.75)))
@@ -83,6 +83,8 @@ def speed(backend: str) -> float:
 def whole_run() -> Saved:
     """Every operation, of every row that has it, at every n of NS."""
     benches = [bench("store_single", name, 1, 100 * speed(name)) for name in ROWS]
+    for variant in ("store", "open", "read", "compacted"):
+        benches += [bench("commits", name, NS[-1], speed(name), variant) for name in STORE_ROWS]
     for n in NS:
         for operation in ("store_many", "read_single", "read_many"):
             benches += [bench(operation, name, n, speed(name) * (1 + 10 / n)) for name in ROWS]

@@ -126,6 +126,7 @@ def test_without_rounds_no_winner_is_called_but_for_the_disk(tmp_path: Path) -> 
         assert (answer.verdict, answer.won) == ("not decided", False)
         assert "2.00 times as fast as lmdb" in answer.reasons[0]
         assert "(" not in answer.reasons[0]
+        assert len(answer.reasons) == 2
 
 
 def test_values_of_few_rounds_are_starred(tmp_path: Path) -> None:

@@ -21,14 +21,14 @@ SURFACE, INK, MUTED, GRID = "#fdfdfc", "#1f2428", "#59626b", "#dfe3e7"
 STORE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#8a6d00", "#4b4ba8")
 """In the order of the registry. The first three are Okabe and Ito's blue, vermilion and green
 (https://jfly.uni-koeln.de/color/), told apart with any kind of colour vision."""
-LIMIT_COLOUR = "#6f7780"
+LIMIT_COLOUR = "#565e66"
 DARK = dict(
     zip(
         (SURFACE, INK, MUTED, GRID, *STORE_COLOURS, LIMIT_COLOUR),
         (
             *("#15181c", "#e8eaed", "#a3acb5", "#31373e"),
             *("#56b4e9", "#ff8a3d", "#2bd3a0", "#e58fc2", "#d9b93b", "#a2a2f5"),
-            "#9aa3ac",
+            "#7b848d",
         ),
         strict=True,
     )

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.contenders import StoreContender
+from benchmarks.report import style
 from benchmarks.report.__main__ import main
 from benchmarks.report.figures import PLANS
 from benchmarks.rounds import KEY
@@ -204,7 +205,7 @@ def test_every_figure_is_a_png_an_svg_and_in_the_page(whole: Page, folder: Path)
 def test_a_store_has_one_colour_and_a_mark_at_every_n(whole: Page, folder: Path) -> None:
     for name in ("store-time", "store-time-log", "read-per-image", "read-single"):
         svg = (folder / "out" / f"{name}.svg").read_text(encoding="utf-8")
-        for colour in ("#0072b2", "#d55e00", "#009e73", "#6f7780"):
+        for colour in map(style.colour, (*STORE_ROWS, "limit")):
             assert points(svg, colour) >= len(NS) + 1, (name, colour)  # and in the legend
 
 
@@ -231,7 +232,7 @@ def test_a_store_that_is_added_is_in_every_figure_and_table(
     for plan in PLANS:
         if plan.name != "speed-up":  # the tutorial has no such way
             svg = (tmp_path / "out" / f"{plan.name}.svg").read_text(encoding="utf-8")
-            assert "#b0508a" in svg.split("</style>")[-1], plan.name
+            assert style.colour("zarr") in svg.split("</style>")[-1], plan.name
     assert {title for title, label, _ in page.cells if label.startswith("zarr")} == {
         title for title, _, _ in page.cells
     }

@@ -1,6 +1,6 @@
 """Which store is best at which job, by what factor, and how sure that is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.protocol import FEW_ROUNDS
@@ -89,10 +89,15 @@ def _answer(job: Job, run: Run) -> Answer:
     # The largest n, but not one that lacks a store which another n has.
     n = max(by_n, key=lambda n: (len(by_n[n]), n))
     places = by_n[n]
+    if len(places) == 1:
+        only = f"only {places[0].name} was measured"
+        return Answer(job, only, n=n, values=(_value(job, places[0]),))
     verdict, won = _verdict(places)
-    like = {k: _verdict(of)[0] for k, of in by_n.items() if len(of) == len(places) > 1}
-    reasons = (*_ahead(job, places, won), *_doubts(places), *_elsewhere(like, verdict, len(by_n)))
-    return Answer(job, verdict, won, n, reasons, tuple(_value(job, place) for place in places))
+    like = {k: _verdict(of)[0] for k, of in by_n.items() if _names(of) == _names(places)}
+    reasons = [*_ahead(job, places, won), *_doubts(places), *_elsewhere(like, verdict, len(by_n))]
+    return Answer(
+        job, verdict, won, n, tuple(reasons), tuple(_value(job, place) for place in places)
+    )
 
 
 def _places_by_n(job: Job, run: Run) -> dict[int, list[Place]]:
@@ -104,6 +109,10 @@ def _places_by_n(job: Job, run: Run) -> dict[int, list[Place]]:
     return {n: sorted(places, key=lambda place: place.value) for n, places in by_n.items()}
 
 
+def _names(places: Iterable[Place]) -> set[str]:
+    return {place.name for place in places}
+
+
 def _place(job: Job, row: Row) -> Place:
     if job.disk:
         size = row.allocated_bytes / row.images
@@ -112,10 +121,8 @@ def _place(job: Job, row: Row) -> Place:
 
 
 def _verdict(places: Sequence[Place]) -> tuple[str, bool]:
-    """In a word, and whether it names a winner: one whose interval overlaps no other's."""
+    """Of two stores or more, and whether it names a winner: its interval overlaps no other's."""
     first, *others = places
-    if not others:
-        return f"only {first.name} was measured", False
     if any(place.interval is None for place in places):
         return NOT_DECIDED, False
     if _level_with(first, others):
@@ -134,8 +141,6 @@ def _level_with(first: Place, others: Sequence[Place]) -> list[Place]:
 def _ahead(job: Job, places: Sequence[Place], won: bool) -> list[str]:
     """By what factor the first is ahead of each other; how sure that is, where it won."""
     first, *others = places
-    if not others:
-        return []
     lead = "" if won else f"{first.name} has the lowest figure: "
     behind = [_behind(job, other, first) for other in others]
     return [lead + "; ".join(behind) + "."]
@@ -154,7 +159,7 @@ def _doubts(places: Sequence[Place]) -> list[str]:
     """Why there is no winner, if there is none."""
     first, *others = places
     doubts = []
-    if others and any(place.interval is None for place in places):
+    if any(place.interval is None for place in places):
         doubts.append("Without the durations of the rounds nobody can say how sure that is.")
     level = _level_with(first, others)
     if level:
@@ -166,7 +171,7 @@ def _doubts(places: Sequence[Place]) -> list[str]:
 def _elsewhere(verdicts: Mapping[int, str], verdict: str, count: int) -> list[str]:
     """At which n it is the same, or different.
 
-    verdicts: by n, without those n at which fewer stores were measured
+    verdicts: by n, without those n at which other stores were measured
     count: of all n
     """
     at: dict[str, list[str]] = {}

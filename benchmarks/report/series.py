@@ -58,9 +58,10 @@ def draw_line(
     dashed: for the second of two kinds of lines; the limit is dotted anyway
     """
     medians = [value(row.figure.microseconds, row) for row in rows]
-    q1, q3 = [value(row.q1, row) for row in rows], [value(row.q3, row) for row in rows]
-    below = [max(m - q, 0.0) for m, q in zip(medians, q1, strict=True)]
-    above = [max(q - m, 0.0) for m, q in zip(medians, q3, strict=True)]
+    # Sorted, because of values that rise where times fall.
+    quartiles = [sorted((value(row.q1, row), value(row.q3, row))) for row in rows]
+    below = [max(m - low, 0.0) for m, (low, _) in zip(medians, quartiles, strict=True)]
+    above = [max(high - m, 0.0) for m, (_, high) in zip(medians, quartiles, strict=True)]
     axes.errorbar(
         x,
         medians,

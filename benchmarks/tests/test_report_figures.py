@@ -79,6 +79,10 @@ def test_parallel_readers_are_shown_for_the_largest_store(tmp_path: Path) -> Non
     axes = drawn("parallel-read", whole_run(), tmp_path)
     assert lines(axes)["hdf5"] == pytest.approx({1: 1e6 / speed("hdf5"), 2: 2e6 / speed("hdf5")})
     assert f"{max(NS):,}" in axes.get_xlabel()
+    for container in axes.containers:  # the quartiles lie on both sides, though a rate is inverse
+        assert isinstance(container, ErrorbarContainer)
+        ((_, low), (_, high)), *_ = container[2][0].get_segments()
+        assert low < container[0].get_ydata()[0] < high
 
 
 def test_bars_of_disk_space_are_allocated_and_apparent_bytes(tmp_path: Path) -> None:

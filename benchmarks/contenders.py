@@ -72,6 +72,11 @@ class StoreContender(Contender):
         with self.store_class(path, "x", durable=durable) as store:
             store.store_many(images, labels)
 
+    def append(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        """Store `images` in the store at `path`, behind what it holds."""
+        with self.store_class(path, "a", durable=durable) as store:
+            store.store_many(images, labels)
+
     def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
         with self.store_class(path) as store:
             return store.read_single(image_id)

@@ -202,7 +202,7 @@ def check_space(
 ) -> None:
     """Raise pytest.UsageError where the stores of a run will not fit in `directory`.
 
-    Each row keeps one store per cutoff, and two of small commits. Those of a file per image also
+    Each row keeps two stores per cutoff, and two of small commits. Those of a file per image also
     keep, until the end, what their rounds of storing have made: the fewest allowed and a warm-up,
     or as many as the budget has time for; a small commit is three clusters there.
     """
@@ -211,7 +211,7 @@ def check_space(
     stored = sum(at_least * n + int(FILES_PER_SECOND * round_budget) for n in cutoffs)
     commits = min(cutoffs[-1], MOST_COMMITS)
     images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
-    images += 2 * commits * len(STORE_ROWS.keys() & rows)
+    images += (sum(cutoffs) + 2 * commits) * len(STORE_ROWS.keys() & rows)
     images += 3 * commits * at_least * len(FILE_PER_IMAGE & STORE_ROWS.keys() & set(rows))
     per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
     needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)

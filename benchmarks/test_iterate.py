@@ -10,7 +10,7 @@ from .suite import Case, Measure, Suite
 
 Read = tuple[object, Labels]
 
-MOST = 10_000
+MOST = 2_000
 """Images of a larger store that are iterated over: by then an image costs the same as the last."""
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from .contenders import Contender
+from .contenders import Contender, StoreContender
 from .protocol import Work
 from .suite import Case, Measure, Suite
 
+BATCH = 256
 ALWAYS_CHECKED = 10_000
 """Of more images than this, what the first round stored is read back, which takes its time."""
 
@@ -35,19 +36,20 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
     durable = suite.options.durable
     images, labels = suite.images[:n], suite.labels[:n]
     case = Case("store_many", contender, n, images=n, path=suite.workspace.scratch(), reads=False)
-    known_good = 0
+    rounds, good = 0, False
 
     def before() -> None:
-        case.path = suite.workspace.scratch()
+        nonlocal good
+        case.path, good = suite.workspace.scratch(), False
 
     def check(_: None) -> None:
-        nonlocal known_good
-        if not known_good or n <= ALWAYS_CHECKED:
+        nonlocal rounds, good
+        if not rounds or n <= ALWAYS_CHECKED:
             suite.assert_equal(*contender.read_many(case.path, images.shape), slice(0, n))
-        known_good += 1
+        rounds, good = rounds + 1, True
 
     def after() -> None:
-        if known_good == 1:  # kept for the benchmarks that read
+        if good:  # for the benchmarks that read, and the one that appends
             suite.workspace.keep(contender, n, case.path)
         else:
             suite.workspace.remove(case.path)
@@ -61,3 +63,23 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
             after=after,
         ),
     )
+
+
+def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
+    """Open a store of n images, store a batch in it, close: what it costs to add to a data set."""
+    path, durable = suite.workspace.spare(store, n), suite.options.durable
+    ids = np.arange(BATCH) % len(suite.images)
+    images, labels = suite.images[ids], suite.labels[ids]
+    length = n
+
+    def check(_: None) -> None:
+        nonlocal length
+        with store.store_class(path) as opened:
+            suite.assert_equal(*opened.read_many(range(length, length + BATCH)), ids)
+        length += BATCH
+
+    measure(
+        Case("append", store, n, images=BATCH, path=path, reads=False),
+        Work(run=lambda: store.append(path, images, labels, durable), check=check),
+    )
+    suite.workspace.remove(path)

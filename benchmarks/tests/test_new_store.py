@@ -99,14 +99,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_new_store_goes_through_every_benchmark(repository: Path) -> None:
     done = run("--benchmark-disable", "-v", "-k", "memory", repository=repository)
     assert done.returncode == 0, done.stdout
-    operations = ("store_many", "read_single", "read_many", "read_batch", "epoch")
+    operations = ("store_many", "append", "read_single", "read_many", "read_batch", "epoch")
     ways = ("iterate[memory-n=10-single", "iterate[memory-n=10-slice")
     teams = [f"parallel_read[memory-n=10-processes={processes}" for processes in (1, 2, 4)]
     names = [f"{operation}[memory-n=10" for operation in operations]
     commits = [f"commits_{what}" for what in ("store[memory", "open[memory", "read[memory-read")]
     for name in ("store_single[memory", *names, *ways, *teams, *commits):
         assert f"::test_{name}] PASSED" in done.stdout
-    assert " 15 passed, " in done.stdout
+    assert " 16 passed, " in done.stdout
 
 
 def test_a_new_store_goes_through_every_contract_test(repository: Path) -> None:

@@ -244,12 +244,12 @@ def test_a_full_disk_is_refused_with_what_is_free_and_what_is_needed(
     assert str(tmp_path) in str(caught.value)
 
 
-# A row has a store that is kept and one that is being written, and a store's two of small commits;
-# the rows of PNG files also have those of three rounds and a warm-up, which are removed at the end,
-# and where small commits are made, the same with three clusters for each.
+# A row has a store that is kept and one that is being written, a store also one that is added to and
+# two of small commits; the rows of PNG files also have those of three rounds and a warm-up, which are
+# removed at the end, and where small commits are made, the same with three clusters for each.
 @pytest.mark.parametrize(
     ("row", "stores"),
-    [("limit", 2), ("hdf5", 2 + 2), ("png", 2 + 2 + 4 + 12), ("article-png", 2 + 4)],
+    [("limit", 2), ("hdf5", 3 + 2), ("png", 3 + 2 + 4 + 12), ("article-png", 2 + 4)],
 )
 def test_the_space_asked_for_holds_all_stores_of_a_row_in_whole_clusters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, stores: int
@@ -266,7 +266,7 @@ def test_the_space_asked_for_holds_what_each_cutoff_of_png_files_sets_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = (2 + 4 * 3) * 1_000
-    least = ((1 + 4) * (500 + 1_000) + 1_000 + commits) * 4096
+    least = ((2 + 4) * (500 + 1_000) + 1_000 + commits) * 4096
     pretend(monkeypatch, free_bytes=least)
     with pytest.raises(pytest.UsageError):
         check_space(tmp_path, ("png",), (500, 1_000), CIFAR_BYTES, BRIEF)

@@ -148,7 +148,7 @@ def test_with_benchmarks_disabled_everything_is_tried_and_nothing_is_said_of_tim
         "--deselect=benchmarks/test_parallel.py",
     )
     assert done.returncode == 0, done.stdout
-    each_of_two, each_store = 4, 4 + 1 + 1 + 2
+    each_of_two, each_store = 4, 1 + 4 + 1 + 1 + 2
     assert f" {2 * each_of_two + each_store} passed, 3 deselected" in done.stdout
     assert " image storage benchmark " not in done.stdout
     assert "Median" not in done.stdout

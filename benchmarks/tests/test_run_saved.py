@@ -74,7 +74,7 @@ def test_every_row_is_saved_under_a_readable_name(whole: Saved) -> None:
     expected = {f"test_store_single[{name}]" for name in ROWS}
     for operation in ("store_many", "read_single", "read_many"):
         expected |= {f"test_{operation}[{name}-n=10]" for name in ROWS}
-    for operation in ("read_batch", "epoch"):
+    for operation in ("append", "read_batch", "epoch"):
         expected |= {f"test_{operation}[{name}-n=10]" for name in STORE_ROWS}
     for name in STORE_ROWS:
         expected |= {f"test_iterate[{name}-n=10-{how}]" for how in ("single", "slice")}
@@ -102,6 +102,7 @@ def test_every_row_says_what_its_figure_depends_on(whole: Saved) -> None:
         assert images == {
             "store_single": 1,
             "read_single": 1,
+            "append": 256,
             "read_batch": 256,
             "parallel_read": 16 * 256 * bench["params"].get("processes", 0),
             "commits": 1 if info["variant"] == "open" else 10,
@@ -146,7 +147,7 @@ def test_rows_that_read_a_store_give_the_size_that_storing_it_gave(whole: Saved)
     sizes: dict[str, set[tuple[int, int]]] = {}
     for bench in whole.json["benchmarks"]:
         info = bench["extra_info"]
-        if info["operation"] not in ("store_single", "commits"):
+        if info["operation"] not in ("store_single", "append", "commits"):
             size = info["files"], info["apparent_bytes"]
             sizes.setdefault(info["backend"], set()).add(size)
     assert set(sizes) == set(ROWS)

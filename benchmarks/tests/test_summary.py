@@ -108,7 +108,7 @@ def test_each_way_of_an_operation_is_a_row() -> None:
         for variant in variants
     ]
     assert tables(found) == [
-        "iterate: up to 10,000 images in order, one by one or as a slice; µs per image",
+        "iterate: up to 2,000 images in order, one by one or as a slice; µs per image",
         "                    n=10",
         "png single         1.00",
         "png slice          1.00",

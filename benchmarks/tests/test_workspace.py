@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.contenders import Image, Labels
 from benchmarks.limit import Limit
+from benchmarks.rows import STORE_ROWS
 from benchmarks.workspace import Workspace, ids_read_singly
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 4, 5, 3), np.uint8)
@@ -109,3 +110,15 @@ def test_closing_removes_everything_from_the_chosen_directory(tmp_path: Path) ->
 )
 def test_single_images_are_read_from_all_over_the_store(n: int, ids: list[int]) -> None:
     assert ids_read_singly(n) == ids
+
+
+def test_a_store_that_may_be_changed_is_not_the_one_that_is_read(workspace: Workspace) -> None:
+    hdf5 = STORE_ROWS["hdf5"]
+    kept = workspace.store(hdf5, 10)
+    first, second = workspace.scratch(), workspace.spare(hdf5, 10)
+    hdf5.store_many(first, IMAGES[:10], LABELS[:10], durable=False)
+    workspace.keep(hdf5, 10, first)
+    assert workspace.spare(hdf5, 10) == first
+    assert len({kept, first, second}) == 3
+    for path in (kept, first, second):
+        np.testing.assert_array_equal(hdf5.read_many(path, (10, *IMAGES.shape[1:]))[0], IMAGES[:10])

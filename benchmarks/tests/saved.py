@@ -50,7 +50,7 @@ def bench(
 ) -> Saved:
     """One benchmark whose rounds lie around `microseconds` per image."""
     single = operation.endswith("single") or variant == "open"
-    images = 1 if single else BATCH if operation == "read_batch" else n
+    images = 1 if single else BATCH if operation in ("append", "read_batch") else n
     seconds = [microseconds * factor * images / 1e6 for factor in spread]
     q1, median, q3 = (float(value) for value in np.quantile(seconds, (0.25, 0.5, 0.75)))
     return {
@@ -89,7 +89,7 @@ def whole_run() -> Saved:
         for operation in ("store_many", "read_single", "read_many"):
             benches += [bench(operation, name, n, speed(name) * (1 + 10 / n)) for name in ROWS]
         for name in STORE_ROWS:
-            benches += [bench(op, name, n, speed(name)) for op in ("read_batch", "epoch")]
+            benches += [bench(op, name, n, speed(name)) for op in ("append", "read_batch", "epoch")]
             benches += [
                 bench("iterate", name, n, speed(name), "single"),
                 bench("iterate", name, n, speed(name) / 2, "slice"),

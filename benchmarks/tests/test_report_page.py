@@ -296,7 +296,7 @@ def test_missing_rows_are_named_and_nothing_empty_is_drawn(tmp_path: Path) -> No
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "disk.png").write_text("of an earlier run")
     page = written(saved, tmp_path)
-    assert "Not measured in this run: store_single, store_many, commits" in page.text
+    assert "Not measured in this run: store_single, store_many, append, commits" in page.text
     assert "Without figures in this run: lmdb." in page.text
     assert "Missing in this run: read_batch png n=1,000, epoch png n=1,000, iterate" in page.text
     assert "because nothing on them was measured: Storing n images, " in page.text

@@ -1,6 +1,7 @@
 """What pytest and pytest-benchmark call: options, fixtures, saved-run metadata, the summary.
 
-Each hook only hands on to the module of `benchmarks` that its name says. The command line's
+Each hook only hands on to the module of `benchmarks` that its name says; the option of the tests
+of faults is here because pytest learns options nowhere else. The command line's
 `pytest-benchmark compare` imports this file too, without pytest's configuration.
 """
 
@@ -19,6 +20,7 @@ from benchmarks.protocol import Benchmark
 from benchmarks.rows import ROWS, STORE_ROWS
 from benchmarks.suite import Measure, Suite
 from benchmarks.workers import Workers
+from storage.tests import trials
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE / "benchmarks"
@@ -40,6 +42,7 @@ hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
+    trials.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:

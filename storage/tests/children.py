@@ -24,13 +24,14 @@ def in_child(task: Callable[[], Answer]) -> Answer:
     where the process died.
     """
     reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        # Python 3.12 warns of threads, of which NumPy's linear algebra has some.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if not pid:
+
+    def child() -> None:
         os.close(reading)
-        _answer(task, writing)
+        outcome = pickle.dumps(outcome_of(task))
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(outcome)
+
+    pid = fork(child)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         sent = pipe.read()
@@ -42,21 +43,32 @@ def in_child(task: Callable[[], Answer]) -> Answer:
     return answer  # type: ignore[no-any-return]  # `task` made it
 
 
-def _answer(task: Callable[[], object], writing: int) -> None:
-    """Send the outcome of `task` and end the process, without pytest's own way out."""
+def fork(run: Callable[[], object]) -> int:
+    """Fork a process that does nothing but `run`, and return its id.
+
+    It ends without pytest's own way out, with status 0 where `run` returned.
+    """
+    with warnings.catch_warnings():
+        # Python 3.12 warns of threads, of which NumPy's linear algebra has some.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return pid
     signal.alarm(CHILD_SECONDS)
     status = 1
     try:
-        outcome: tuple[object, str | None]
-        try:
-            outcome = task(), None
-        except BaseException:  # pytest's own failures are no Exceptions
-            outcome = None, traceback.format_exc()
-        with os.fdopen(writing, "wb") as pipe:
-            pickle.dump(outcome, pipe)
+        run()
         status = 0
     finally:
         os._exit(status)
+
+
+def outcome_of(task: Callable[[], Answer]) -> tuple[Answer | None, str | None]:
+    """What `task` returned, or the traceback of what it raised."""
+    try:
+        return task(), None
+    except BaseException:  # pytest's own failures are no Exceptions
+        return None, traceback.format_exc()
 
 
 def read_all(store: Store) -> tuple[Image | list[Image], Labels]:

@@ -81,3 +81,8 @@ def contents(folder: Path) -> dict[str, str]:
         else "folder"
         for path in folder.rglob("*")
     }
+
+
+def tree(folder: Path) -> list[str]:
+    """The names of everything below `folder`."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

@@ -41,7 +41,7 @@ from .. import (
     StoreNotFoundError,
 )
 from .children import in_child
-from .samples import Image, assert_records, contents, each_store, labels_for, make, pictures
+from .samples import Image, assert_records, contents, each_store, labels_for, make, pictures, tree
 
 IMAGE = pictures(1)[0]
 TWO = pictures(2)
@@ -365,10 +365,6 @@ def test_a_reader_says_so_before_it_looks_at_the_images(
 
 
 # ---- the operating system ----------------------------------------------------------------------
-
-
-def tree(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @each_store

@@ -5,7 +5,8 @@ A file of N images of one shape holds the contiguous, little-endian data sets
     images          (N, H, W) or (N, H, W, C) uint8
     labels          (N,) int64
     checksums       (N,) uint64, of each record: see `_records.py`
-    table_checksum  (1,) uint64, xxh3_64 over all of the above that is not pixels, in this order
+    table_checksum  (1,) uint64, xxh3_64, seeded with the first id, over all of the above that is
+                    not pixels, in this order
 
 and where shapes differ, instead of `images`,
 
@@ -213,7 +214,7 @@ def write_rows(
         file.write(slab.images.data)
         tables["checksums"][stop : stop + len(slab.ids)] = slab.checksums
         stop += len(slab.ids)
-    digest = xxh3_64()
+    digest = xxh3_64(seed=batch.first - start)
     for name, table in tables.items():
         digest.update(table.data)
         file.seek(tables_at[name] + start * table.strides[0])
@@ -467,7 +468,7 @@ class Hdf5Part(Part):
         n = self.name.stop - self.name.first
         labels = self._fetch("labels", 0, n)
         if check:
-            digest = xxh3_64(labels.data)
+            digest = xxh3_64(labels.data, seed=self.name.first)
             digest.update(self._fetch("checksums", 0, n).data)
             if self.shape is None:
                 digest.update(self._fetch("offsets", 0, n + 1).data)

@@ -2,10 +2,8 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import lmdb
@@ -26,20 +24,16 @@ from . import raw
 from .children import in_child
 from .samples import (
     Image,
-    assert_image,
     assert_records,
     each_store,
     labels_for,
     make,
-    mixed_pictures,
     pictures,
 )
 
-each_format = pytest.mark.parametrize("name", raw.WRITERS)
+each_format = pytest.mark.parametrize("name", raw.PUTTERS)
 
 SCATTERED = [5, 0, 3, 2, 1, 4, 2, 0, 3, 5, 1, 4]
-TRIALS = 120
-"""For each store; the faults by the thousand are another suite's."""
 
 
 @pytest.fixture
@@ -97,7 +91,7 @@ def test_a_record_that_changed_is_found(name: str, path: Path, change: str, imag
     records = raw.records(images, labels)
     records[image_id] = CHANGES[change](records[image_id])
     path.mkdir()
-    raw.WRITERS[name](path, records, [4, 2])
+    raw.write(name, path, records, [4, 2])
     with STORES[name](path) as store:
         assert_found(store, image_id, images)
     with STORES[name](path, verify=False) as unchecked:
@@ -113,7 +107,7 @@ def test_a_plane_that_became_one_channel_is_found(name: str, path: Path) -> None
     records = raw.records(images, labels)
     records[3] = records[3]._replace(image=images[3][..., np.newaxis])
     path.mkdir()
-    raw.WRITERS[name](path, records, [4, 2])
+    raw.write(name, path, records, [4, 2])
     with STORES[name](path) as store:
         assert_found(store, 3, images)
 
@@ -129,7 +123,7 @@ def test_records_that_changed_places_are_found(
     one, other = pair
     records[one], records[other] = records[other], records[one]
     path.mkdir()
-    raw.WRITERS[name](path, records, [3, 3])
+    raw.write(name, path, records, [3, 3])
     with STORES[name](path) as store:
         for image_id in pair:
             with pytest.raises(CorruptRecordError, match=f"image {image_id} "):
@@ -169,98 +163,12 @@ def test_compacting_makes_no_damage_right(name: str, path: Path) -> None:
     records = raw.records([*pictures(6)], labels_for(6).tolist())
     records[2] = records[2]._replace(label=77)
     path.mkdir()
-    raw.WRITERS[name](path, records, [3, 3])
+    raw.write(name, path, records, [3, 3])
     with STORES[name](path, "a") as store:
         with suppress(CorruptStoreError):  # or the checksum is kept as it is, and still wrong
             store.compact()
         with pytest.raises(CorruptRecordError):
             store.read_single(2)
-
-
-# ---- bytes of the files, wherever they are -----------------------------------------------------
-
-
-def flip_bit(data: bytearray, random: np.random.Generator) -> None:
-    data[random.integers(len(data))] ^= 1 << random.integers(8)
-
-
-def zero_a_page(data: bytearray, random: np.random.Generator) -> None:
-    start = int(random.integers(len(data)))
-    data[start : start + 4096] = bytes(len(data[start : start + 4096]))
-
-
-def truncate(data: bytearray, random: np.random.Generator) -> None:
-    del data[random.integers(len(data)) :]
-
-
-def overwrite(data: bytearray, random: np.random.Generator) -> None:
-    """Eight bytes, as of a length or an offset, with ones."""
-    start = int(random.integers(len(data)))
-    data[start : start + 8] = b"\xff" * len(data[start : start + 8])
-
-
-FAULTS = [flip_bit, zero_a_page, truncate, overwrite]
-
-
-def outcome(
-    store_class: type[Store], path: Path, images: list[Image], labels: list[int]
-) -> Counter[str]:
-    """Read in every way; each gives what was stored or a typed error."""
-    order = np.random.default_rng(5).integers(0, len(images), 30)
-    picked = [images[i] for i in order], [labels[i] for i in order]
-    errors: list[str | None] = []
-
-    def attempt(read: Callable[[Store], None]) -> None:
-        error = None
-        try:
-            with store_class(path) as store:
-                assert len(store) == len(images)
-                read(store)
-        except StorageError as caught:
-            error = str(caught)
-        errors.append(error)
-
-    def check_one(store: Store, image_id: int) -> None:
-        image, label = store.read_single(image_id)
-        assert_image(image, images[image_id])
-        assert label == labels[image_id]
-
-    attempt(lambda store: assert_records(store.read_many(), images, labels))
-    attempt(lambda store: assert_records(store.read_many(order), *picked))
-    attempt(lambda store: np.testing.assert_array_equal(store.labels, labels))
-    for i in range(len(images)):
-        attempt(partial(check_one, image_id=i))
-    attempt(Store.verify)
-    for error in filter(None, errors):
-        assert "\n" not in error
-        assert str(path) in error
-    return Counter("refused" if error else "right" for error in errors)
-
-
-@each_store
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_anywhere_in_a_file_gives_nothing_wrong(
-    store_class: type[Store], path: Path, fault: Callable[[bytearray, np.random.Generator], None]
-) -> None:
-    images, labels = [*pictures(4), *mixed_pictures(3)], [*range(-6, 6)]
-    with store_class(path, "x", durable=False) as store:
-        store.store_many(images[:4], labels[:4])
-        store.store_many(images[4:], labels[4:])
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.stat().st_size]
-    random = np.random.default_rng(6)
-    seen: Counter[str] = Counter()
-    for _ in range(TRIALS // len(FAULTS)):
-        file = files[random.integers(len(files))]
-        whole = file.read_bytes()
-        data = bytearray(whole)
-        fault(data, random)
-        file.write_bytes(data)
-        seen += in_child(lambda: outcome(store_class, path, images, labels))
-        file.write_bytes(whole)
-    assert seen["refused"] > TRIALS // len(FAULTS)
-    with store_class(path) as store:
-        assert_records(store.read_many(), images, labels)
-        store.verify()
 
 
 # ---- files -------------------------------------------------------------------------------------

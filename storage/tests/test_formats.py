@@ -73,7 +73,7 @@ def test_the_plain_library_reads_what_the_store_wrote(
 def test_the_store_reads_what_the_plain_library_wrote(name: str, path: Path) -> None:
     images, labels, sizes = content()
     path.mkdir()
-    raw.WRITERS[name](path, raw.records(images, labels), sizes)
+    raw.write(name, path, raw.records(images, labels), sizes)
     order = np.random.default_rng(4).integers(0, len(images), 50)
     with STORES[name](path) as store:
         assert_records(store.read_many(), images, labels)
@@ -100,7 +100,7 @@ def test_a_record_with_the_checksum_of_another_id_is_refused(name: str, path: Pa
         record._replace(checksum=raw.checksum(other, record.label, record.image))
         for record, other in zip(records[1:3], (2, 1), strict=True)
     ]
-    raw.WRITERS[name](path, records, sizes)
+    raw.write(name, path, records, sizes)
     with STORES[name](path) as store:
         for image_id in (1, 2):
             with pytest.raises(CorruptRecordError, match=f"image {image_id} "):
@@ -305,7 +305,7 @@ def test_hdf5_a_commit_into_room_that_cannot_be_synced_is_undone(
 def test_hdf5_refuses_data_sets_of_another_kind(path: Path, how: str) -> None:
     images, labels = [*pictures(4)], [1, 2, 3, 4]
     path.mkdir()
-    raw.write_hdf5(path, raw.records(images, labels), [4])
+    raw.write("hdf5", path, raw.records(images, labels), [4])
     (file_path,) = path.glob("*.h5")
     with h5py.File(file_path, "a") as file:
         data = file["images"][()]

@@ -1,0 +1,216 @@
+"""Damage of every kind to the files of a store, and what reading them then gives.
+
+Each kind changes a store on disk, as its generator says, and returns what it has done in words.
+"""
+
+import resource
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from .. import StorageError, Store
+from . import raw
+from .children import in_child
+from .histories import Step, some, stream
+from .model import append, image_of, is_right, readings
+from .trials import BAD, GOOD
+
+Random: TypeAlias = np.random.Generator
+
+STEPS: list[Step] = [some(20), some(1), some(1), stream(14), some(3), some(9), some(1)]
+"""The calls that make the store: images of one shape, of several, and alone."""
+COMMITS = raw.commit_ids([step.adds for step in STEPS])
+LENGTH = COMMITS[-1].stop
+
+SPARE_MEMORY = 2**30
+"""Bytes that reading a damaged store of some kilobytes may take: who needs more believes a lie."""
+
+
+# ---- kinds of damage ---------------------------------------------------------------------------
+
+
+def change_a_file(
+    path: Path, random: Random, change: Callable[[bytearray], str], among: str = "*"
+) -> str:
+    """Change the bytes of a file, one that is as likely as all others or likely by its size."""
+    files = [file for file in sorted(path.rglob(among)) if file.is_file() and file.stat().st_size]
+    sizes = np.array([file.stat().st_size for file in files])
+    file = files[random.choice(len(files), p=(sizes / sizes.sum() + 1 / len(files)) / 2)]
+    data = bytearray(file.read_bytes())
+    what = change(data)
+    file.write_bytes(data)
+    return f"{file.relative_to(path)} of {file.stat().st_size} bytes: {what}"
+
+
+def flip_a_bit(_name: str, path: Path, random: Random) -> str:
+    def change(data: bytearray) -> str:
+        at, bit = int(random.integers(len(data))), int(random.integers(8))
+        data[at] ^= 1 << bit
+        return f"bit {bit} of byte {at} flipped"
+
+    return change_a_file(path, random, change)
+
+
+def zero_4_kib(_name: str, path: Path, random: Random) -> str:
+    """On a boundary of 4 KiB, as disks lose them, or anywhere."""
+
+    def change(data: bytearray) -> str:
+        at = int(random.integers(len(data)))
+        at -= at % 4096 if random.random() < 0.5 else 0
+        data[at : at + 4096] = bytes(len(data[at : at + 4096]))
+        return f"zeros from byte {at} on"
+
+    return change_a_file(path, random, change)
+
+
+def truncate(_name: str, path: Path, random: Random) -> str:
+    def change(data: bytearray) -> str:
+        del data[random.integers(len(data)) :]
+        return "cut off there"
+
+    return change_a_file(path, random, change)
+
+
+def change_structure(_name: str, path: Path, random: Random) -> str:
+    """One byte to any other value, or a field of 4 or 8 to all ones, outside the pixels."""
+
+    def change(data: bytearray) -> str:
+        at = int(random.choice(structure(data)))
+        width = int(random.choice([1, 1, 4, 8]))
+        new = b"\xff" * width if width > 1 else bytes([data[at] ^ int(random.integers(1, 256))])
+        data[at : at + width] = new[: len(data) - at]
+        return f"byte {at} and on: {new.hex()}"
+
+    return change_a_file(path, random, change)
+
+
+def structure(data: bytearray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Where the bytes are that are no pixels, neither plain nor compressed in a PNG."""
+    is_structure = np.ones(len(data), bool)
+    chunk = data.find(b"IDAT")
+    if data.startswith(b"\x89PNG") and chunk >= 0:
+        length = int.from_bytes(data[chunk - 4 : chunk], "big")
+        is_structure[chunk + 4 : chunk + 4 + length] = False
+    for pixels in (image_of(i).tobytes() for i in range(LENGTH)):
+        at = data.find(pixels) if len(pixels) >= 8 else -1
+        if at >= 0:
+            is_structure[at : at + len(pixels)] = False
+    return np.flatnonzero(is_structure)
+
+
+def swap_records(name: str, path: Path, random: Random) -> str:
+    """Whole, or only their images, labels or checksums."""
+    one, other = random.choice(LENGTH, 2, replace=False).tolist()
+    fields = [*raw.Record._fields]
+    if random.random() < 0.75:
+        fields = [fields[random.integers(len(fields))]]
+    before = raw.READERS[name](path)
+    after = [*before]
+    first, second = before[one], before[other]
+    after[one] = first._replace(**{field: getattr(second, field) for field in fields})
+    after[other] = second._replace(**{field: getattr(first, field) for field in fields})
+    for ids in COMMITS:
+        if one in ids or other in ids:
+            part = slice(ids.start, ids.stop)
+            raw.PUTTERS[name](path, ids, after[part], before[part])
+    return f"{', '.join(fields)} of {one} and {other} swapped"
+
+
+def swap_commits(name: str, path: Path, random: Random) -> str:
+    """Two of one image each: files, or blocks of LMDB, in each other's place."""
+    single = [ids for ids in COMMITS if len(ids) == 1]
+    one, other = random.choice(len(single), 2, replace=False)
+    raw.exchange(name, path, single[one], single[other])
+    return f"the commits of {single[one].start} and {single[other].start} swapped"
+
+
+def lose_a_commit(name: str, path: Path, random: Random) -> str:
+    """Any one of them, or all from one on."""
+    first = int(random.integers(len(COMMITS)))
+    lost = COMMITS[first:] if random.random() < 0.5 else COMMITS[first : first + 1]
+    for ids in lost:
+        raw.drop(name, path, ids)
+    return f"the commits from {lost[0].start} to {lost[-1].stop - 1} are gone"
+
+
+KINDS: dict[str, Callable[[str, Path, Random], str]] = {
+    "bit flip": flip_a_bit,
+    "4 KiB zeroed": zero_4_kib,
+    "truncation": truncate,
+    "structure changed": change_structure,
+    "records swapped": swap_records,
+    "commits swapped": swap_commits,
+    "commits lost": lose_a_commit,
+}
+
+
+# ---- what reading then gives -------------------------------------------------------------------
+
+Finding: TypeAlias = tuple[str, str]
+"""An outcome of `trials`, and a detail."""
+
+
+def outcome(store_class: type[Store], path: Path) -> Finding:
+    """The worst of what using the store gives, found out in a forked process."""
+
+    def worst() -> Finding:
+        limit_memory()
+        findings = [attempt(path, task) for task in uses(store_class, path)]
+        *reading, verifying, _ = [result for result, _ in findings]
+        if "refused" in reading and verifying == "right":
+            findings.append(("missed", "verify() finds nothing, and reading does"))
+        return max(findings, key=lambda finding: (*GOOD, *BAD).index(finding[0]))
+
+    try:
+        return in_child(worst)
+    except ChildProcessError as error:
+        return "died", str(error)
+
+
+def limit_memory() -> None:
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_MEMORY, resource.RLIM_INFINITY))
+
+
+def attempt(path: Path, use: Callable[[], Finding]) -> Finding:
+    try:
+        return use()
+    except StorageError as error:
+        text = str(error)
+        return ("refused" if str(path) in text and "\n" not in text else "untyped"), text
+    except Exception:  # what the stores promise not to raise
+        return "untyped", traceback.format_exc()
+
+
+def uses(store_class: type[Store], path: Path) -> Iterator[Callable[[], Finding]]:
+    """Every way to read, each with the store opened anew; then to verify, and to store."""
+
+    def read(n: int) -> Finding:
+        with store_class(path) as store:
+            if len(store) != LENGTH:
+                return "lost", f"{len(store)} images, not {LENGTH}"
+            right = next(islice(readings(store), n, None))()
+            return ("right" if right else "wrong"), f"way {n} of reading"
+
+    def verify() -> Finding:
+        with store_class(path) as store:
+            store.verify()
+        return "right", ""
+
+    def append_two() -> Finding:
+        with store_class(path, "a", durable=False) as store:
+            append(store, 2)
+            if len(store) != LENGTH + 2:
+                return "lost", f"{len(store)} images after 2 were added to {LENGTH}"
+            return ("right" if is_right(store) else "wrong"), "after storing"
+
+    for n in range(3 + LENGTH):
+        yield partial(read, n)
+    yield verify
+    yield append_two

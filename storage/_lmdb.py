@@ -164,6 +164,10 @@ class Block(NamedTuple):
         return bool(digest == int.from_bytes(self.value[:8], "little"))
 
     @property
+    def is_within_its_call(self) -> bool:
+        return self.call.start <= self.first and self.stop <= self.call.stop
+
+    @property
     def is_loose(self) -> bool:
         """Whether more images would fit in."""
         return self.stop - self.first < block_length(self.shape)
@@ -553,9 +557,16 @@ class LmdbStore(Store):
         return np.concatenate(labels)[: self._length]
 
     def _structure_problems(self) -> list[str]:
+        problems = []
         with self._environment.transaction() as transaction:
-            return [
-                f"the table of the block of image {block.first} has changed"
-                for block in self._blocks(transaction.cursor())
-                if not block.is_sound
-            ]
+            try:
+                for block in self._blocks(transaction.cursor()):
+                    if not block.is_sound:
+                        problems.append(
+                            f"the table of the block of image {block.first} has changed"
+                        )
+                    if not block.is_within_its_call:
+                        problems.append(f"the block of image {block.first} is of another call")
+            except CorruptStoreError as error:
+                problems += error.problems
+        return problems

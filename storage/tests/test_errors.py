@@ -41,7 +41,7 @@ from .. import (
     StoreNotFoundError,
 )
 from .children import in_child
-from .samples import Image, assert_records, contents, each_store, labels_for, make, pictures, tree
+from .samples import Image, assert_records, contents, each_store, make, pictures, tree
 
 IMAGE = pictures(1)[0]
 TWO = pictures(2)
@@ -531,21 +531,6 @@ def test_a_sync_that_fails_is_an_error_and_the_call_is_undone(
             store.verify()
     with store_class(path) as store:
         assert_records(store.read_many(), [*images, *images], [*labels, *labels])
-
-
-@each_store
-def test_without_durable_nothing_is_synced(
-    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unexpected(_descriptor: int) -> None:
-        raise AssertionError("synced")
-
-    monkeypatch.setattr(os, "fsync", unexpected)
-    with store_class(path, "x", durable=False) as store:
-        store.store_many(pictures(20), labels_for(20))
-        store.store_single(IMAGE, 1)
-        store.compact()
-        store.verify()
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""What a durable call changes is on the disk when it returns; another call syncs nothing."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from .. import Store
+from .histories import COMPACT, some, stream
+from .samples import each_store
+from .traced import CHANGES, Call, listing, require_strace, traced
+
+pytestmark = each_store
+
+STEPS = [some(1), some(3), some(30), stream(30), COMPACT, some(1)]
+"""Few files, and so many that a store of one file each syncs them in another way; all shapes."""
+RETURNED = "a call has returned"
+"""The name of a folder that is not there, and that a process tries to remove to say so."""
+SYNCED = ("fsync", "fdatasync", "syncfs", "sync", "msync")
+WRITTEN = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "ftruncate", "fallocate")
+NEED_NOT_LAST = re.compile(r"store\.lock|count-\d+")
+"""A lock means nothing once its holder is gone, and the count may lag behind."""
+
+
+def use(store_class: type[Store], path: Path, durable: bool) -> None:
+    with store_class(path, "x", durable=durable) as store:
+        say_that_it_has_returned()
+        for step in STEPS:
+            step.call(store)
+            say_that_it_has_returned()
+
+
+def say_that_it_has_returned() -> None:
+    with suppress(FileNotFoundError):
+        Path(RETURNED).rmdir()
+
+
+def calls_of(store_class: type[Store], path: Path, durable: bool) -> list[Call]:
+    require_strace()
+    names = listing(*CHANGES, "open", "openat")
+    return traced(lambda: use(store_class, path, durable), "-e", f"trace={names}").calls
+
+
+class Disk:
+    """What has been changed, by its path, and not yet synced."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written_through: set[str] = set()  # descriptors whose writes wait for the disk
+        self._there: set[Path] = set()
+        self.unsynced: set[Path] = set()
+
+    def follow(self, call: Call) -> None:
+        """Note what a system call has changed or synced."""
+        paths = [Path(path) for path in re.findall(r'"([^"]*)"', call.text) if path]
+        on = re.match(r"\((\d+)<([^>]*)>", call.text)
+        if call.name in ("syncfs", "sync"):
+            self.unsynced.clear()
+        elif call.name in SYNCED:
+            assert on
+            self.unsynced.discard(Path(on[2]))
+        elif call.name in WRITTEN:
+            assert on
+            if on[1] not in self._written_through:
+                self._change(Path(on[2]))
+        elif call.name in ("open", "openat"):
+            self._open(call.text, paths[0])
+        elif call.name.startswith(("rename", "link", "mkdir", "symlink")):
+            if call.name.startswith("rename"):
+                assert not self._below(paths[0]), "renamed before it was synced"
+                self._there.discard(paths[0])
+            self._appear(paths[-1])
+        elif call.name.startswith(("unlink", "rmdir")):
+            self.unsynced -= self._below(paths[0])
+            self._there.discard(paths[0])
+
+    def _open(self, text: str, path: Path) -> None:
+        if descriptor := re.search(r" = (\d+)<", text):
+            self._written_through.discard(descriptor[1])
+            if "SYNC" in text:
+                self._written_through.add(descriptor[1])
+        if "O_CREAT" in text and path not in self._there:
+            self._appear(path)
+
+    def _appear(self, path: Path) -> None:
+        self._there.add(path)
+        if not NEED_NOT_LAST.fullmatch(path.name):
+            self._change(path.parent)
+
+    def _change(self, path: Path) -> None:
+        if path.is_relative_to(self._folder):
+            self.unsynced.add(path)
+
+    def _below(self, path: Path) -> set[Path]:
+        return {one for one in self.unsynced if one.is_relative_to(path)}
+
+
+def test_a_durable_call_syncs_every_file_and_folder_that_it_changes(
+    store_class: type[Store], tmp_path: Path
+) -> None:
+    disk = Disk(tmp_path)
+    returned = changed = 0
+    for call in calls_of(store_class, tmp_path / "folder" / "store", durable=True):
+        if RETURNED in call.text:
+            assert not disk.unsynced
+            returned += 1
+        else:
+            before = len(disk.unsynced)
+            disk.follow(call)
+            changed += len(disk.unsynced) > before
+    assert returned == len(STEPS) + 1
+    assert changed > returned
+
+
+def test_another_call_syncs_nothing(store_class: type[Store], tmp_path: Path) -> None:
+    calls = calls_of(store_class, tmp_path / "folder" / "store", durable=False)
+    assert calls
+    assert not [call for call in calls if call.name in SYNCED]

@@ -22,10 +22,12 @@ from .trials import BAD, GOOD
 
 Random: TypeAlias = np.random.Generator
 
-STEPS: list[Step] = [some(20), some(1), some(1), stream(14), some(3), some(9), some(1)]
-"""The calls that make the store: images of one shape, of several, and alone."""
-COMMITS = raw.commit_ids([step.adds for step in STEPS])
-LENGTH = COMMITS[-1].stop
+STEPS: list[Step] = [
+    *(some(12), some(1), some(1), stream(10), some(1), some(1)),
+    *(some(9), some(3), some(1), some(1)),
+]
+"""The calls that make the store: images of one shape, of several, and alone, in either."""
+LENGTH = sum(step.adds for step in STEPS)
 
 SPARE_MEMORY = 2**30
 """Bytes that reading a damaged store of some kilobytes may take: who needs more believes a lie."""
@@ -114,28 +116,29 @@ def swap_records(name: str, path: Path, random: Random) -> str:
     first, second = before[one], before[other]
     after[one] = first._replace(**{field: getattr(second, field) for field in fields})
     after[other] = second._replace(**{field: getattr(first, field) for field in fields})
-    for ids in COMMITS:
+    for ids in raw.places(name, path):
         if one in ids or other in ids:
             part = slice(ids.start, ids.stop)
             raw.PUTTERS[name](path, ids, after[part], before[part])
     return f"{', '.join(fields)} of {one} and {other} swapped"
 
 
-def swap_commits(name: str, path: Path, random: Random) -> str:
-    """Two of one image each: files, or blocks of LMDB, in each other's place."""
-    single = [ids for ids in COMMITS if len(ids) == 1]
+def swap_places(name: str, path: Path, random: Random) -> str:
+    """Two files, or blocks of LMDB, of one image each, as they are."""
+    single = [ids for ids in raw.places(name, path) if len(ids) == 1]
     one, other = random.choice(len(single), 2, replace=False)
     raw.exchange(name, path, single[one], single[other])
-    return f"the commits of {single[one].start} and {single[other].start} swapped"
+    return f"those of {single[one].start} and {single[other].start} swapped"
 
 
-def lose_a_commit(name: str, path: Path, random: Random) -> str:
-    """Any one of them, or all from one on."""
-    first = int(random.integers(len(COMMITS)))
-    lost = COMMITS[first:] if random.random() < 0.5 else COMMITS[first : first + 1]
+def lose_places(name: str, path: Path, random: Random) -> str:
+    """Any one file, or one call's blocks of LMDB, or all from there on."""
+    places = raw.places(name, path)
+    first = int(random.integers(len(places)))
+    lost = places[first:] if random.random() < 0.5 else places[first : first + 1]
     for ids in lost:
         raw.drop(name, path, ids)
-    return f"the commits from {lost[0].start} to {lost[-1].stop - 1} are gone"
+    return f"{lost[0].start} to {lost[-1].stop - 1} are gone"
 
 
 KINDS: dict[str, Callable[[str, Path, Random], str]] = {
@@ -144,8 +147,8 @@ KINDS: dict[str, Callable[[str, Path, Random], str]] = {
     "truncation": truncate,
     "structure changed": change_structure,
     "records swapped": swap_records,
-    "commits swapped": swap_commits,
-    "commits lost": lose_a_commit,
+    "files swapped": swap_places,
+    "files lost": lose_places,
 }
 
 

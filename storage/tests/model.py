@@ -12,7 +12,7 @@ import numpy as np
 from .. import Store
 from .samples import SHAPES, Image, Labels, pictures
 
-PERIOD = 32
+PERIOD = 16
 """So many images of one shape, then as many of shapes that differ, and so on."""
 
 

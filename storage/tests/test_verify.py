@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import CorruptStoreError, Store
 from . import raw
-from .damage import COMMITS, LENGTH, STEPS, Random
+from .damage import LENGTH, STEPS, Random
 from .histories import History, run_in_child
 from .model import image_of, label_of
 from .samples import each_store
@@ -27,15 +27,15 @@ Editor: TypeAlias = Callable[[str, Path, Random], Edit]
 
 
 def rewrite(name: str, path: Path, ids: range, change: Callable[[raw.Records], object]) -> None:
-    """Write a commit anew with all its tables' checksums, by the plain library."""
+    """Write a file or a call anew with all its tables' checksums, by the plain library."""
     part = raw.READERS[name](path)[ids.start : ids.stop]
     change(part)
     raw.PUTTERS[name](path, ids, part, None)
 
 
-def commit_of(image_id: int) -> range:
-    (commit,) = (ids for ids in COMMITS if image_id in ids)
-    return commit
+def place_of(name: str, path: Path, image_id: int) -> range:
+    (place,) = (ids for ids in raw.places(name, path) if image_id in ids)
+    return place
 
 
 def flip_a_pixel(record: raw.Record, random: Random) -> raw.Record:
@@ -67,7 +67,7 @@ ALTERATIONS = [flip_a_pixel, transpose, relabel, recalculate]
 def alter(name: str, path: Path, random: Random) -> Edit:
     image_id = int(random.integers(LENGTH))
     alteration = ALTERATIONS[random.integers(len(ALTERATIONS))]
-    ids = commit_of(image_id)
+    ids = place_of(name, path, image_id)
     at = image_id - ids.start
 
     def change(part: raw.Records) -> None:
@@ -86,7 +86,7 @@ def swap(name: str, path: Path, random: Random) -> Edit:
     pair = records[one], records[other]
     records[one] = pair[0]._replace(**{field: getattr(pair[1], field) for field in fields})
     records[other] = pair[1]._replace(**{field: getattr(pair[0], field) for field in fields})
-    for ids in {commit_of(one), commit_of(other)}:
+    for ids in {place_of(name, path, one), place_of(name, path, other)}:
         raw.PUTTERS[name](path, ids, records[ids.start : ids.stop], None)
     return Edit(f"swap {', '.join(fields)} of {one} and {other}", [one, other])
 
@@ -95,7 +95,7 @@ def repeat(name: str, path: Path, random: Random) -> Edit:
     """One record in the place of another."""
     one, other = random.choice(LENGTH, 2, replace=False).tolist()
     record = raw.READERS[name](path)[other]
-    ids = commit_of(one)
+    ids = place_of(name, path, one)
 
     def change(part: raw.Records) -> None:
         part[one - ids.start] = record
@@ -106,7 +106,7 @@ def repeat(name: str, path: Path, random: Random) -> Edit:
 
 def take_away(name: str, path: Path, random: Random) -> Edit:
     image_id = int(random.integers(LENGTH))
-    ids = commit_of(image_id)
+    ids = place_of(name, path, image_id)
     if len(ids) == 1:
         raw.drop(name, path, ids)
     else:
@@ -115,8 +115,9 @@ def take_away(name: str, path: Path, random: Random) -> Edit:
 
 
 def add(name: str, path: Path, random: Random) -> Edit:
-    """One more, its checksum made for where it stands; those behind it no longer fit theirs."""
-    ids = COMMITS[random.integers(len(COMMITS))]
+    """One more, its checksum made for where it stands; those behind no longer fit theirs."""
+    places = raw.places(name, path)
+    ids = places[random.integers(len(places))]
     at = int(random.integers(len(ids) + 1))
 
     def change(part: raw.Records) -> None:
@@ -130,13 +131,13 @@ def add(name: str, path: Path, random: Random) -> Edit:
 EDITORS: list[Editor] = [alter, swap, repeat, take_away, add]
 
 
-def is_named(problems: Sequence[str], ids: range) -> bool:
+def is_named(problems: Sequence[str], ids: range, places: list[range]) -> bool:
     """Whether a problem is about one of the records, or a file or block where they belong."""
-    places = [commit for commit in COMMITS if commit.start <= ids.start < commit.stop]
+    own = [place for place in places if place.start <= ids.start < place.stop]
     return any(
         any(f"image {i} " in problem or f"images {i} to" in problem for i in ids)
-        or any(f"{place.start:012d}-{place.stop:012d}" in problem for place in places)
-        or any(f"block of image {place.start} " in problem for place in places)
+        or any(f"{place.start:012d}-{place.stop:012d}" in problem for place in own)
+        or any(f"block of image {place.start} " in problem for place in own)
         for problem in problems
     )
 
@@ -146,6 +147,7 @@ def test_verify_names_every_edit(store_class: type[Store], tmp_path: Path, trial
     """Opening may already refuse the store; then what it says is what counts."""
     original = tmp_path / "original"
     assert run_in_child(History(store_class, original, "x", STEPS).run) == 0
+    places = raw.places(store_class.format, original)
     with trials.of("edits that verify names", store_class.format) as tally:
         for trial in trials.numbers():
             random = np.random.default_rng(trial)
@@ -159,7 +161,7 @@ def test_verify_names_every_edit(store_class: type[Store], tmp_path: Path, trial
             except CorruptStoreError as error:
                 problems = error.problems
             found = all(
-                is_named(problems, ids if isinstance(ids, range) else range(ids, ids + 1))
+                is_named(problems, ids if isinstance(ids, range) else range(ids, ids + 1), places)
                 for ids in edit.ids
             )
             tally.add(trial, "refused" if found else "missed", f"{edit.what}: {problems}")

@@ -215,13 +215,9 @@ class Store(ABC):
         with os_errors(self.path):
             if mode == "r":
                 self._check_header()
+                self._length = self._attach(os.listdir(self.path))
             else:
                 self._open_for_writing()
-            try:
-                self._length = self._attach(os.listdir(self.path))
-            except BaseException:
-                self._release()
-                raise
         self._closed = False
 
     def _check_header(self) -> None:
@@ -238,7 +234,9 @@ class Store(ABC):
         new_folders = [] if self._exists() else self._make_folders()
         try:
             self._lock = WriterLock(self.path / LOCK)
-            if not self._exists():  # asked again now that nobody else can create it
+            if self._exists():  # asked again now that nobody else can create it
+                self._length = self._attach(os.listdir(self.path))
+            else:
                 self._create_all(new_folders)
         except BaseException:
             self._release()
@@ -287,8 +285,9 @@ class Store(ABC):
             # The header comes last: what has none is not a store yet.
             header = header_of(self.format, self.version)
             write_atomically(self.path / HEADER, header, self.durable)
+            self._length = self._attach(os.listdir(self.path))
         except BaseException:
-            remove(self.path / HEADER)  # where only the last sync failed
+            remove(self.path / HEADER)  # where only the last sync failed, or to open it
             self._remove_remains()
             if new_folders:
                 remove(self.path / LOCK)

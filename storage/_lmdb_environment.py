@@ -144,7 +144,9 @@ class Environment:
         with self._idle:
             try:
                 transaction = self._opened().begin(write=write, buffers=True)
-            except lmdb.MapResizedError:  # by a writer in another process
+            except (lmdb.MapResizedError, lmdb.PanicError):
+                # By a writer in another process; or a meta page could not be written, and until
+                # the file is opened again LMDB refuses everything.
                 self.reset()
                 transaction = self._opened().begin(write=write, buffers=True)
             except lmdb.ReadersFullError:  # perhaps by processes that no longer live

@@ -273,7 +273,7 @@ class Room:
 def _spooled(batch: Batch, spool: Path) -> Batch:
     """Write the pixels of `batch` to the file `spool`; return one that reads them from there."""
     shapes: list[Shape] = []
-    with spool.open("xb") as file:
+    with spool.open("wb") as file:  # it may be left from a call that could not remove it
         for slab in batch.slabs():
             file.write(slab.images.data)
             shapes += [slab.images.shape[1:]] * len(slab.labels)

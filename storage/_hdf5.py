@@ -31,6 +31,7 @@ many microseconds an image.
 
 import mmap
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -390,11 +391,11 @@ class Hdf5Part(Part):
         except CorruptStoreError:
             raise
         except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno:
-                # From the operating system: too many open files, for one. h5py's text has lines.
-                raise OSError(
-                    error.errno, os.strerror(error.errno), os.fspath(self.path)
-                ) from error
+            # From the operating system: too many open files, for one. h5py's text has lines.
+            told = re.search(r"errno = (\d+)", str(error))
+            code = int(told[1]) if told else getattr(error, "errno", None)
+            if code:
+                raise OSError(code, os.strerror(code), os.fspath(self.path)) from error
             self.path.lstat()  # raises FileNotFoundError where `compact` has just removed it
             raise self._broken(f"libhdf5 says: {' '.join(str(error).split())}") from error
 

@@ -7,8 +7,6 @@ import errno
 import os
 import pickle
 import resource
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -422,78 +420,6 @@ def test_more_commits_than_files_may_be_open_can_be_read_and_compacted(
                 store.compact()
 
     in_child(use_few_files)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
-    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if subprocess.run([mount, *options], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets root mount nothing, as in a container")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Take all the space there is."""
-    ballast = disk / "ballast"
-    size = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-    ballast.write_bytes(bytes(size))
-    assert not os.statvfs(disk).f_bavail
-    return ballast
-
-
-@each_store
-def test_a_call_that_fills_the_disk_stores_nothing(
-    store_class: type[Store], small_disk: Path
-) -> None:
-    path = small_disk / "store"
-
-    def overfill() -> None:
-        images, labels = make(store_class, path)
-        with store_class(path, "a") as store:
-            before = tree(path)
-            for shape, n in (((64, 64, 3), 150), ((600, 900, 4), 5)):
-                with pytest.raises(DiskFullError) as caught:
-                    store.store_many(pictures(n, shape), range(n))
-                check_message(caught.value, path, "disk full")
-                assert tree(path) == before
-                assert_records(store.read_many(), images, labels)
-            assert store.store_single(IMAGE, 5) == 6
-            store.verify()
-        with store_class(path) as store:
-            assert_records(store.read_many(), [*images, IMAGE], [*labels, 5])
-
-    in_child(overfill)  # a full disk has been seen to kill a process: of its own
-
-
-@each_store
-def test_a_full_disk_can_be_read_and_no_store_created_on_it(
-    store_class: type[Store], small_disk: Path
-) -> None:
-    path = small_disk / "store"
-
-    def use_full_disk() -> None:
-        images, labels = make(store_class, path)
-        ballast = fill(small_disk)
-        with store_class(path) as store:
-            assert_records(store.read_many(), images, labels)
-            store.verify()
-        with pytest.raises(DiskFullError) as caught:
-            store_class(small_disk / "another", "x")
-        check_message(caught.value, small_disk / "another")
-        assert not (small_disk / "another").exists()
-        ballast.unlink()
-        store_class(small_disk / "another", "x").close()
-
-    in_child(use_full_disk)
 
 
 def sync_that_fails(at: int) -> Callable[[int], None]:

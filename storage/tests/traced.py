@@ -9,6 +9,7 @@ import mmap
 import os
 import pickle
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -65,7 +66,7 @@ def traced(task: Callable[[], object], *options: str) -> Traced:
         # Linux may allow only a parent to trace; strace is the child's sister.
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY_PROCESS, 0, 0, 0)
         os.close(go_writing)
-        os.read(go_reading, 1)
+        select.select([go_reading], [], [])  # a read would be one more call to be counted
         shared.write(pickle.dumps(outcome_of(task)))
 
     pid = fork(child)
@@ -112,14 +113,18 @@ class Point(NamedTuple):
         return f"inject={self.name}:{what}:when={self.number}{on}"
 
 
-def points(calls: Sequence[Call], names: Sequence[str]) -> list[Point]:
-    """Every moment at which one of the calls `names` can be met; strace counts in each thread."""
-    made = Counter((call.thread, call.name) for call in calls)
-    most = {
-        name: max((n for (_, made_name), n in made.items() if made_name == name), default=0)
-        for name in names
-    }
-    return [Point(name, number) for name in names for number in range(1, most[name] + 1)]
+def points(calls: Sequence[Call], names: Sequence[str], about: str = "") -> list[Point]:
+    """Every moment before one of the calls `names` whose text has `about` in it.
+
+    strace counts in each thread for itself, so that one number may be met in several.
+    """
+    made: Counter[tuple[int, str]] = Counter()
+    found: dict[Point, None] = {}
+    for call in calls:
+        made[call.thread, call.name] += 1
+        if call.name in names and about in call.text:
+            found[Point(call.name, made[call.thread, call.name])] = None
+    return list(found)
 
 
 @cache

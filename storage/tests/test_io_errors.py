@@ -1,0 +1,216 @@
+"""A system call that fails gives a typed error, and every earlier commit stays as it was."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from .. import DiskFullError, ReadOnlyError, StorageError, Store, StoreIOError
+from .._base import Mode
+from .histories import COMPACT, History, Seen, Step, go_on, names, run_in_child, some, stream
+from .model import is_right
+from .samples import each_store
+from .traced import CHANGES, Point, Traced, listing, points, require_strace, traced
+from .trials import Trials
+
+pytestmark = each_store
+
+FAILURES: dict[str, type[StorageError]] = {
+    "EIO": StoreIOError,
+    "ENOSPC": DiskFullError,
+    "EDQUOT": DiskFullError,
+    "EROFS": ReadOnlyError,
+    "EMFILE": StoreIOError,
+}
+READ_FAILURES: dict[str, type[StorageError]] = {
+    "EIO": StoreIOError,
+    "EMFILE": StoreIOError,
+    "ENOMEM": StoreIOError,
+}
+"""What each is raised as. Not every call can fail in every way; the stores need not know."""
+OPENING = ["open", "openat"]
+READING = ["read", "pread64", "preadv", "readv", "getdents64", "mmap", *OPENING]
+REMOVING = ("unlink", "unlinkat", "rmdir")
+PER = 2
+"""Of the thousand trials of the full run, 500: more than any of these makes."""
+PER_MOMENT = 8
+ATTEMPTS = 3
+
+
+class Scenario(NamedTuple):
+    """The mode in which a store is opened, and what is done then."""
+
+    mode: Mode
+    steps: list[Step]
+
+
+HELD = [some(1)] * 4
+WRITING = {
+    "create": Scenario("x", [some(3)]),
+    "append": Scenario("a", [some(1), some(9), stream(3)]),
+    "compact": Scenario("a", [COMPACT]),
+}
+
+
+@pytest.fixture(autouse=True)
+def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a few small images are a large call, which LMDB stores in several transactions."""
+    monkeypatch.setattr("storage._lmdb.TRANSACTION_BYTES", 1000)
+
+
+class Report(NamedTuple):
+    """What a process that met failures tells of it."""
+
+    errors: list[tuple[str, str]]  # the type's name, and the text
+    length: int  # how many images it holds the store to have; -1 where it has not got it open
+    right: bool  # whether all of them are right, to the process itself
+
+
+def use(store_class: type[Store], path: Path, scenario: Scenario) -> Report:
+    """Open and make each call, and where it fails again, as a caller may who has read the error."""
+    errors: list[tuple[str, str]] = []
+
+    def persist(call: Callable[[], object]) -> object:
+        for _ in range(ATTEMPTS):
+            try:
+                return call()
+            except StorageError as error:
+                errors.append((type(error).__name__, str(error)))
+        return None
+
+    store = persist(lambda: store_class(path, scenario.mode))
+    if not isinstance(store, Store):
+        return Report(errors, -1, True)
+    for step in scenario.steps:
+        persist(lambda step=step: step.call(store))  # type: ignore[misc]  # mypy cannot infer it
+    right = persist(lambda: is_right(store))
+    length = len(store)
+    store.close()
+    return Report(errors, length, right is True)
+
+
+def prepare(store_class: type[Store], path: Path, scenario: Scenario) -> None:
+    """Put the store in place anew that the scenario begins with, or nothing."""
+    base = path.with_name("base")
+    shutil.rmtree(path, ignore_errors=True)
+    if scenario.mode == "x":
+        return
+    if not base.exists():
+        assert run_in_child(History(store_class, base, "x", HELD).run) == 0
+    shutil.copytree(base, path)
+
+
+def failing(
+    store_class: type[Store], path: Path, scenario: Scenario, point: Point, what: str
+) -> Traced:
+    def task() -> Report:
+        return use(store_class, path, scenario)
+
+    prepare(store_class, path, scenario)
+    return traced(task, "-e", f"trace={point.name}", "-e", point.inject(what))
+
+
+def moments(
+    store_class: type[Store], path: Path, scenario: Scenario, names: Sequence[str]
+) -> list[Point]:
+    """The system calls of a run without failures that are about the store's files."""
+    prepare(store_class, path, scenario)
+    whole = traced(lambda: use(store_class, path, scenario), "-e", f"trace={listing(*names)}")
+    assert whole.answer.right
+    return points(whole.calls, names, about=str(path))
+
+
+def judge(
+    store_class: type[Store], path: Path, scenario: Scenario, point: Point, kind: str, ended: Traced
+) -> tuple[str, str]:
+    """An outcome of `trials` and a detail, of one failure after which all works again."""
+    if ended.status:
+        return "died", f"status {ended.status}"
+    report: Report = ended.answer
+    for name, text in report.errors:
+        if (
+            name != (FAILURES | READ_FAILURES)[kind].__name__
+            or "\n" in text
+            or str(path) not in text
+        ):
+            return "untyped", f"{name}: {text}"
+    if report.length < 0 or not report.right:
+        return "lost", f"the process could not go on: {report}"
+    if point.name not in REMOVING and any(".tmp-" in name for name in names(path)):
+        return "missed", f"left behind: {names(path)}"
+    seen = go_on(History(store_class, path, "a", [], report.length))
+    if seen.outcome != "right":
+        return seen.outcome, seen.detail
+    return ("refused" if report.errors else "right"), ""
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_call_that_fails_once_stores_nothing_and_can_be_made_again(
+    store_class: type[Store], tmp_path: Path, trials: Trials, name: str
+) -> None:
+    require_strace()
+    scenario, path = WRITING[name], tmp_path / "store"
+    items = [
+        (point, kind)
+        for point in moments(store_class, path, scenario, [*CHANGES, *OPENING])
+        for kind in FAILURES
+    ]
+    with trials.of(f"failure: {name}", store_class.format) as tally:
+        for i, (point, kind) in trials.chosen(items, PER):
+            ended = failing(store_class, path, scenario, point, f"error={kind}")
+            outcome, detail = judge(store_class, path, scenario, point, kind, ended)
+            tally.add(i, outcome, f"{kind} at {point.name} {point.number}: {detail}")
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
+    store_class: type[Store], tmp_path: Path, trials: Trials, name: str
+) -> None:
+    """From one moment on every call of that name fails, those that should undo things too."""
+    require_strace()
+    scenario, path = WRITING[name], tmp_path / "store"
+    moments_of_writing = moments(store_class, path, scenario, CHANGES)
+    held = len(HELD) if scenario.mode == "a" else 0
+    with trials.of(f"failing for good: {name}", store_class.format) as tally:
+        for i, point in trials.chosen(moments_of_writing, PER_MOMENT):
+            kind = [*FAILURES][i % len(FAILURES)]
+            prepare(store_class, path, scenario)
+            history = History(store_class, path, scenario.mode, scenario.steps, held)
+            what = point.inject(f"error={kind}", on="+")
+            ended = traced(
+                partial(run_until_it_fails, history), "-e", f"trace={point.name}", "-e", what
+            )
+            seen = Seen("died", f"status {ended.status}") if ended.status else go_on(history)
+            if ended.answer and seen.outcome == "right":
+                seen = Seen("refused", ended.answer)
+            tally.add(i, seen.outcome, f"{kind} from {point.name} {point.number} on: {seen.detail}")
+
+
+def run_until_it_fails(history: History) -> str:
+    """The error that ended it, which has to be one of the package's."""
+    try:
+        history.run()
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def test_a_read_that_fails_gives_an_error_and_can_be_made_again(
+    store_class: type[Store], tmp_path: Path, trials: Trials
+) -> None:
+    require_strace()
+    path = tmp_path / "store"
+    scenario = Scenario("r", [])
+    items = [
+        (point, kind)
+        for point in moments(store_class, path, scenario, READING)
+        for kind in READ_FAILURES
+    ]
+    with trials.of("failure: read", store_class.format) as tally:
+        for i, (point, kind) in trials.chosen(items, PER):
+            ended = failing(store_class, path, scenario, point, f"error={kind}")
+            outcome, detail = judge(store_class, path, scenario, point, kind, ended)
+            tally.add(i, outcome, f"{kind} at {point.name} {point.number}: {detail}")

@@ -8,7 +8,11 @@ import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+
 from .. import Store
+from .._base import Record
+from .model import are_right
 from .samples import Image, Labels
 
 Answer = TypeVar("Answer")
@@ -74,3 +78,22 @@ def outcome_of(task: Callable[[], Answer]) -> tuple[Answer | None, str | None]:
 def read_all(store: Store) -> tuple[Image | list[Image], Labels]:
     """What a spawned process, which cannot be sent a lambda, is asked to do."""
     return store.read_many()
+
+
+def wrong_reads(store: Store, reads: int, seed: int) -> int:
+    """How many reads of random images, alone and together, do not give what `model` says."""
+    random = np.random.default_rng(seed)
+    wrong = 0
+    for number in range(reads):
+        ids = random.integers(0, len(store), 5).tolist()
+        if number % 2:
+            wrong += not are_right(store.read_many(ids), ids)
+        else:
+            image, label = store.read_single(ids[0])
+            wrong += not are_right(([image], [label]), ids[:1])
+    return wrong
+
+
+def as_is(records: list[Record]) -> list[Record]:
+    """What a data loader is to make of a batch whose images have several shapes."""
+    return records

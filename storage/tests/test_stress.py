@@ -1,0 +1,190 @@
+"""Many at once: a writer beside readers, workers of a data loader, readers that are killed."""
+
+import mmap
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .. import Store
+from .children import as_is, fork, in_child, wrong_reads
+from .histories import History, run_in_child, some
+from .model import append, are_right, image_of, is_right
+from .samples import each_store
+from .trials import Trials
+
+pytestmark = each_store
+
+BATCHES = [1, 3, 2, 5] * 50
+READING_PROCESSES, READING_THREADS = 4, 8
+FEWEST_LOOKS = 3
+WORKERS, READS = 4, 1_500
+HELD = 40
+KILLED, AT_ONCE = 300, 25
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def made(store_class: type[Store], path: Path) -> Path:
+    """A store of several calls and shapes."""
+    steps = [some(HELD - 8), *[some(1)] * 8]
+    assert run_in_child(History(store_class, path, "x", steps).run) == 0
+    return path
+
+
+def test_readers_beside_a_writer_see_whole_commits(
+    store_class: type[Store], path: Path, trials: Trials
+) -> None:
+    """In processes and in threads; each opens the store again and again until the writer ends."""
+    lengths = [*accumulate(BATCHES, initial=0)]
+    for i in range(lengths[-1]):
+        image_of(i)  # made once, and not in each process
+    store_class(path, "x").close()
+    ended = mmap.mmap(-1, 1)  # shared with the processes that are forked
+
+    def write() -> None:
+        try:
+            with store_class(path, "a", durable=False) as writer:
+                for number, n in enumerate(BATCHES):
+                    append(writer, n)
+                    if number % 40 == 39:
+                        writer.compact()
+        finally:
+            ended[0] = 1
+
+    def look(seed: int) -> list[str]:
+        """What each look was, an outcome of `trials`."""
+        random = np.random.default_rng(seed)
+        outcomes: list[str] = []
+        before = 0
+        while not ended[0] or len(outcomes) < FEWEST_LOOKS:
+            with store_class(path) as reader:
+                n = len(reader)
+                ids = random.integers(0, n, 12).tolist() if n else []
+                right = len(reader.labels) == n and are_right(reader.read_many(ids), ids)
+            whole = n in lengths and n >= before
+            outcomes.append("lost" if not whole else "right" if right else "wrong")
+            before = n
+        return outcomes
+
+    with (
+        trials.of("readers beside a writer", store_class.format) as tally,
+        ThreadPoolExecutor(1 + READING_PROCESSES + READING_THREADS) as pool,
+    ):
+        writer = pool.submit(in_child, write)
+        tasks = [pool.submit(in_child, partial(look, i)) for i in range(READING_PROCESSES)]
+        tasks += [pool.submit(look, READING_PROCESSES + i) for i in range(READING_THREADS)]
+        for i, task in enumerate(tasks):
+            for outcome in task.result():
+                tally.add(i, outcome)
+        writer.result()
+    with store_class(path) as reader:
+        assert len(reader) == lengths[-1]
+        assert is_right(reader)
+        reader.verify()
+
+
+def test_killed_readers_are_in_nobodys_way(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch, trials: Trials
+) -> None:
+    """In the middle of reading, so many that LMDB's table of readers is full several times."""
+    monkeypatch.setattr("storage._lmdb.LOCK_BYTES", 64 * (2 * AT_ONCE + 2))
+    for module in ("_lmdb", "_lmdb_environment"):
+        monkeypatch.setattr(f"storage.{module}.MAX_READERS", 2 * AT_ONCE)
+    assert run_in_child(History(store_class, path, "x", [some(HELD)]).run) == 0
+    ready, reading = os.pipe()
+
+    def read_for_ever() -> None:
+        with store_class(path) as store:
+            store.read_many()
+            os.write(reading, b"r")
+            while True:
+                store.read_many()
+
+    with trials.of("killed readers", store_class.format) as tally, store_class(path) as alive:
+        for start in range(0, KILLED, AT_ONCE):
+            killed = [fork(read_for_ever) for _ in range(AT_ONCE)]
+            for _ in killed:
+                os.read(ready, 1)
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+                assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+            with store_class(path) as reader, store_class(path, "a") as writer:
+                outcome = "right" if is_right(reader) else "wrong"
+                append(writer, 1)
+            for i in range(AT_ONCE):
+                tally.add(start + i, outcome)
+            assert is_right(alive)
+            assert len(alive) == HELD
+    os.close(ready)
+    os.close(reading)
+
+
+# ---- workers -----------------------------------------------------------------------------------
+
+
+def count_wrong(trials: Trials, promise: str, store_class: type[Store], wrong: list[int]) -> None:
+    with trials.of(promise, store_class.format) as tally:
+        for worker, n in enumerate(wrong):
+            for outcome, times in (("wrong", n), ("right", READS - n)):
+                for _ in range(times):
+                    tally.add(worker, outcome)
+
+
+def test_workers_that_are_forked_with_an_open_store(
+    store_class: type[Store], made: Path, trials: Trials
+) -> None:
+    with store_class(made) as store, ThreadPoolExecutor(WORKERS) as pool:
+        assert wrong_reads(store, READS, WORKERS) == 0
+        tasks = [
+            pool.submit(in_child, partial(wrong_reads, store, READS, worker))
+            for worker in range(WORKERS)
+        ]
+        wrong = [task.result() for task in tasks]
+    count_wrong(trials, "forked workers", store_class, wrong)
+
+
+def test_workers_that_are_spawned_and_sent_the_store(
+    store_class: type[Store], made: Path, trials: Trials
+) -> None:
+    with (
+        store_class(made) as store,
+        ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool,
+    ):
+        store.read_many()
+        tasks = [pool.submit(wrong_reads, store, READS, worker) for worker in range(WORKERS)]
+        wrong = [task.result() for task in tasks]
+    count_wrong(trials, "spawned workers", store_class, wrong)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_pytorch(
+    store_class: type[Store], made: Path, trials: Trials, method: str
+) -> None:
+    data = pytest.importorskip("torch.utils.data")
+    with store_class(made) as store:
+        store.read_many()
+        order = np.random.default_rng(0).integers(0, HELD, WORKERS * READS).tolist()
+        loader = data.DataLoader(
+            store,
+            batch_size=20,
+            sampler=order,
+            num_workers=WORKERS,
+            multiprocessing_context=method,
+            collate_fn=as_is,
+        )
+        found = [record for batch in loader for record in batch]
+    assert len(found) == len(order)
+    with trials.of(f"PyTorch, {method}", store_class.format) as tally:
+        for number, ((image, label), i) in enumerate(zip(found, order, strict=True)):
+            tally.add(number, "right" if are_right(([image], [label]), [i]) else "wrong")

@@ -188,9 +188,16 @@ class Environment:
             raise
 
     def _checked(self, environment: lmdb.Environment) -> lmdb.Environment:
-        """Refuse a file that ends before its last page: reading that would kill the process."""
+        """Refuse a file that ends before its last page: reading that would kill the process.
+
+        Also clears the slots of readers that no longer live.
+        """
         try:
-            pages = environment.info()["last_pgno"] + 1
+            info = environment.info()
+            if 2 * info["num_readers"] > MAX_READERS:
+                # Before the slots of killed readers are all there are: to open takes one too.
+                environment.reader_check()
+            pages = info["last_pgno"] + 1
             needed = pages * environment.stat()["psize"]
             held = os.stat(f"{self._path}/{DATA}").st_size
             if held < needed:

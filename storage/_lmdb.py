@@ -28,6 +28,7 @@ image of 3 KiB would take 4, and be a lookup of its own.
 """
 
 import mmap
+import os
 import struct
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -287,7 +288,10 @@ class LmdbStore(Store):
         block = self._block(cursor)
         if not block.is_sound:
             raise self._broken(f"the block of image {block.first}, the last, is damaged")
-        return block.stop if block.stop == block.call.stop else block.call.start
+        length = block.stop if block.stop == block.call.stop else block.call.start
+        if length * ROW_BYTES > os.stat(f"{self.path}/{DATA}").st_size:
+            raise self._broken(f"a block says that {length} images are there, too many for {DATA}")
+        return length
 
     def _layout(self, first: int | memoryview, value: memoryview) -> tuple[int, Dimensions]:
         """Images in the block of id or key `first`, and their dimensions; refuses other lengths."""

@@ -46,6 +46,8 @@ READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """How files are opened: no symbolic link is followed, and no pipe in a file's place waited for."""
 MAX_OPEN_PARTS = 64
 MAX_LISTINGS = 100
+LARGE_PART = 1_000_000
+"""Of more images than this a name is not believed without a look at the part."""
 SMALL_PART = 10_000
 """Parts of fewer images than this are worth merging with their neighbours."""
 
@@ -166,7 +168,9 @@ class PartStore(Store):
 
     @abstractmethod
     def _open_part(self, name: PartName) -> Part:
-        """Open a part; raises `CorruptStoreError`, FileNotFoundError."""
+        """Open a part; raises FileNotFoundError, and `CorruptStoreError` where it cannot hold as
+        many images as its name says.
+        """
 
     def _create(self) -> None:
         pass  # a store without parts is an empty store
@@ -174,6 +178,9 @@ class PartStore(Store):
     def _attach(self, names: list[str]) -> int:
         self._open_parts: OrderedDict[PartName, Part] = OrderedDict()
         covered = self._scan(names)
+        for name in self._names:
+            if name.stop - name.first > LARGE_PART:
+                self._open_part(name)  # which refuses a name that claims more than there can be
         if self.mode != "r":
             for file in (*covered, *(name for name in names if name.startswith(TEMPORARY))):
                 remove(self.path / file)

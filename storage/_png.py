@@ -34,7 +34,7 @@ from xxhash import xxh3_64_hexdigest
 
 from ._errors import ShapeError
 from ._files import sync_tree
-from ._parts import READING, Part, PartName, PartStore, Rows
+from ._parts import LARGE_PART, READING, Part, PartName, PartStore, Rows
 from ._records import (
     Batch,
     Checksums,
@@ -239,11 +239,22 @@ class PngPart(Part):
         super().__init__(folder, name)
         self._descriptor = -1
         self._descriptor = self._open_descriptor(os.O_DIRECTORY)
+        if name.stop - name.first > LARGE_PART:
+            self._refuse_impossible_table()
         self._last_line = -1, Table(np.empty(0, np.int64), [], np.empty(0, np.uint64))
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
+
+    def _refuse_impossible_table(self) -> None:
+        descriptor = self._open(TABLE)
+        try:
+            size = os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+        if size < (self.name.stop - self.name.first) * FIXED_LENGTH:
+            raise self._broken(f"{TABLE} is too short for as many images as the name says")
 
     def _open(self, file: str) -> int:
         try:

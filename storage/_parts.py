@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias, TypeVar
 
@@ -189,7 +189,7 @@ class PartStore(Store):
     def _detach(self) -> None:
         self._open_parts.clear()
 
-    @cached_property
+    @property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(r"(\d{12})-(\d{12})" + re.escape(self.suffix))
 

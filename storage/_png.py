@@ -23,7 +23,7 @@ import struct
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -241,6 +241,7 @@ class PngPart(Part):
         self._descriptor = self._open_descriptor(os.O_DIRECTORY)
         if name.stop - name.first > LARGE_PART:
             self._refuse_impossible_table()
+        self._known: tuple[Table, Shape | None] | None = None
         self._last_line = -1, Table(np.empty(0, np.int64), [], np.empty(0, np.uint64))
 
     def __del__(self) -> None:
@@ -267,19 +268,27 @@ class PngPart(Part):
 
     # ---- the table ---------------------------------------------------------------------------
 
-    @cached_property
-    def _table(self) -> Table:
-        return self._parse(self._read_file(TABLE), self.name.first, self.name.stop, check=False)
+    # Not `cached_property`: until Python 3.12 all its instances share a lock, which a process that is
+    # forked while another thread reads would wait for in vain.
 
-    @cached_property
+    def _whole(self) -> tuple[Table, Shape | None]:
+        """The table, and the shape of all images if they have one; read once."""
+        if self._known is None:
+            table = self._parse(
+                self._read_file(TABLE), self.name.first, self.name.stop, check=False
+            )
+            self._known = table, common_shape(table.shapes)
+        return self._known
+
+    @property
     def shape(self) -> Shape | None:  # type: ignore[override]  # found out when first asked for
-        return common_shape(self._table.shapes)
+        return self._whole()[1]
 
     def _rows(self, rows: Rows) -> Table:
         """The lines of the table for `rows`."""
-        if len(rows) == 1 and "_table" not in self.__dict__:
+        if len(rows) == 1 and self._known is None:
             return self._line(int(rows[0]))
-        table = self._table
+        table, _ = self._whole()
         shapes = table.shapes
         return Table(table.labels[rows], [shapes[i] for i in rows.tolist()], table.checksums[rows])
 

@@ -1,5 +1,6 @@
 """Other processes for the tests: forked ones that answer, and what a spawned one is asked."""
 
+import faulthandler
 import os
 import pickle
 import signal
@@ -58,6 +59,7 @@ def fork(run: Callable[[], object]) -> int:
         pid = os.fork()
     if pid:
         return pid
+    faulthandler.register(signal.SIGALRM, file=2, chain=True)  # say where it has locked up
     signal.alarm(CHILD_SECONDS)
     status = 1
     try:

@@ -34,7 +34,7 @@ SECONDS = 0.08
 @pytest.fixture(autouse=True)
 def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few small images are a large call, which LMDB stores in several transactions."""
-    monkeypatch.setattr("storage._lmdb.TRANSACTION_BYTES", 2000)
+    monkeypatch.setattr("storage._records.SLAB_BYTES", 4000)
 
 
 def die_in_a_call(store: Store) -> None:

@@ -58,7 +58,7 @@ WRITING = {
 @pytest.fixture(autouse=True)
 def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few small images are a large call, which LMDB stores in several transactions."""
-    monkeypatch.setattr("storage._lmdb.TRANSACTION_BYTES", 1000)
+    monkeypatch.setattr("storage._records.SLAB_BYTES", 1000)
 
 
 class Report(NamedTuple):

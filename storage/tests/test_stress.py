@@ -46,10 +46,12 @@ def test_readers_beside_a_writer_see_whole_commits(
     store_class: type[Store], path: Path, trials: Trials
 ) -> None:
     """In processes and in threads; each opens the store again and again until the writer ends."""
-    lengths = [*accumulate(BATCHES, initial=0)]
+    lengths = [*accumulate(BATCHES, initial=1)]
     for i in range(lengths[-1]):
         image_of(i)  # made once, and not in each process
-    store_class(path, "x").close()
+    with store_class(path, "x") as first:
+        append(first, 1)
+        assert is_right(first)  # what is imported at the first use is, before there are threads
     ended = mmap.mmap(-1, 1)  # shared with the processes that are forked
 
     def write() -> None:
@@ -70,7 +72,7 @@ def test_readers_beside_a_writer_see_whole_commits(
         while not ended[0] or len(outcomes) < FEWEST_LOOKS:
             with store_class(path) as reader:
                 n = len(reader)
-                ids = random.integers(0, n, 12).tolist() if n else []
+                ids = random.integers(0, n, 12).tolist()
                 right = len(reader.labels) == n and are_right(reader.read_many(ids), ids)
             whole = n in lengths and n >= before
             outcomes.append("lost" if not whole else "right" if right else "wrong")

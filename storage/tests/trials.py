@@ -13,7 +13,7 @@ import pytest
 
 Item = TypeVar("Item")
 
-DEFAULT = range(20)
+DEFAULT = range(12)
 """What all tests of faults together can do in about a minute."""
 
 GOOD = ("right", "refused")

@@ -236,6 +236,7 @@ class Store(ABC):
             self._lock = WriterLock(self.path / LOCK)
             if self._exists():  # asked again now that nobody else can create it
                 self._length = self._attach(os.listdir(self.path))
+                self._record_count(self._length)  # for a writer that was killed before it could
             else:
                 self._create_all(new_folders)
         except BaseException:

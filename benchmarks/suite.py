@@ -141,9 +141,10 @@ class Suite:
             before=partial(self._before, benchmark, case, work),
             after=work.after,
         )
-        if case.reads and self.options.timed and not self.options.cold:
+        reads_some = case.reads and case.n is not None and case.images < case.n
+        if reads_some and self.options.timed and not self.options.cold:
             # What was stored minutes ago need not be in memory still: the system may have reclaimed
-            # it, however much memory is free.
+            # it, however much memory is free. An operation that reads all is its own warm-up.
             warm(case.path)
         measure(benchmark, measured, self.options.round_budget)
         if benchmark.enabled:

@@ -8,32 +8,20 @@ from .contenders import Image, Labels, StoreContender
 from .options import MOST_COMMITS
 from .protocol import Work
 from .suite import Case, Measure, Suite
+from .test_store import ALWAYS_CHECKED
 
 
 class SmallCommits(StoreContender):
     """A store to which images come one by one while it is open."""
 
-    suffix = "-small-commits"
-
     def __init__(self, store: StoreContender) -> None:
         super().__init__(store.store_class)
-        self.name = store.name + self.suffix  # the workspace keeps it apart from the usual one
+        self.name = f"{store.name}, small commits"  # the workspace keeps it apart from the usual
 
     def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
         with self.store_class(path, "x", durable=durable) as store:
             for image, label in zip(images, labels.tolist(), strict=True):
                 store.store_single(image, label)
-
-
-class Compacted(SmallCommits):
-    """And that is compacted afterwards."""
-
-    suffix = "-compacted"
-
-    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
-        super().store_many(path, images, labels, durable)
-        with self.store_class(path, "a", durable=durable) as store:
-            store.compact()
 
 
 def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) -> None:
@@ -43,16 +31,17 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
     images, labels = suite.images[:n], suite.labels[:n]
     path = suite.workspace.scratch()
     case = Case("commits", store, n, n, path, reads=False, variant="store", buffered=True)
-    good = False
+    rounds, good = 0, False
 
     def before() -> None:
         nonlocal good
         case.path, good = suite.workspace.scratch(), False
 
     def check(_: None) -> None:
-        nonlocal good
-        suite.assert_equal(*small.read_many(case.path, images.shape), slice(0, n))
-        good = True
+        nonlocal rounds, good
+        if not rounds or n <= ALWAYS_CHECKED:
+            suite.assert_equal(*small.read_many(case.path, images.shape), slice(0, n))
+        rounds, good = rounds + 1, True
 
     def after() -> None:
         if good:  # kept for the benchmarks that read
@@ -90,8 +79,13 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> 
 def test_commits_read(suite: Suite, measure: Measure, store: StoreContender, state: str) -> None:
     """Open, read all, close: as they were committed, and after `compact`."""
     n = min(suite.cutoffs[-1], MOST_COMMITS)
-    kind = SmallCommits if state == "read" else Compacted
-    path = suite.workspace.store(kind(store), n)
+    small = SmallCommits(store)
+    if state == "read":
+        path = suite.workspace.store(small, n)
+    else:
+        path = suite.workspace.spare(small, n)
+        with store.store_class(path, "a") as opened:  # durable: nothing is left to write
+            opened.compact()
     shape = (n, *suite.images.shape[1:])
     measure(
         Case("commits", store, n, images=n, path=path, reads=True, variant=state),

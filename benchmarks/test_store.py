@@ -7,7 +7,7 @@ from .protocol import Work
 from .suite import Case, Measure, Suite
 
 BATCH = 256
-ALWAYS_CHECKED = 10_000
+ALWAYS_CHECKED = 1_000
 """Of more images than this, what the first round stored is read back, which takes its time."""
 
 

@@ -1,5 +1,6 @@
 """Processes that read one store at the same time."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -39,6 +40,7 @@ def _serve(connection: Pipe, core: int) -> None:
     # Processes woken together begin on one core, and are spread over the others only after some
     # milliseconds, or not: as long as a whole round.
     os.sched_setaffinity(0, {core})
+    gc.freeze()  # as in `protocol.measure`
     try:
         while isinstance(store := connection.recv(), Store):
             with store:
@@ -91,6 +93,23 @@ class Workers:
             self._connections.append(ours)
         return self._connections[:size]
 
+    def join_first_core(self) -> None:
+        """Keep this process on the first core, beside the first of the others."""
+        os.sched_setaffinity(0, self._cores[:1])
+
+    def leave_first_core(self) -> None:
+        os.sched_setaffinity(0, self._cores)
+
+    def in_starting_order(self, size: int) -> list[Pipe]:
+        """Connections of `size` processes, those on the first core last.
+
+        A process that is woken there may push this one aside, and whoever it has not woken by then
+        would begin when the first has nearly finished.
+        """
+        cores = len(self._cores)
+        every = range(size)
+        return [self._connections[i] for i in sorted(every, key=lambda i: i % cores == 0)]
+
     def close(self) -> None:
         """End all processes; others are started when asked for."""
         for connection in self._connections:
@@ -140,13 +159,14 @@ class Team:
             self._all_say("open")
             self._is_open = True
         self._is_reading = True
+        self._workers.join_first_core()
         for connection, own in zip(self._connections, batches, strict=True):
             connection.send(Order(own, keep))
         self._all_say("ready")
 
     def read(self) -> None:
         """Let all read at once; return when the last has finished."""
-        for connection in self._connections:
+        for connection in self._workers.in_starting_order(self._size):
             connection.send("go")
         self._all_say("done")
 
@@ -156,6 +176,7 @@ class Team:
             connection.send("show")
         batches = [cast(list[Batch], connection.recv()) for connection in self._connections]
         self._is_reading = False
+        self._workers.leave_first_core()
         return batches
 
     def after(self) -> None:
@@ -165,6 +186,7 @@ class Team:
 
     def _close(self) -> None:
         if self._is_reading:  # a round was broken off: the processes may be anywhere in it
+            self._workers.leave_first_core()
             self._workers.close()
         elif self._is_open:
             for connection in self._connections:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from storage import DiskUsage, disk_usage
 
+from .cache import files_below
 from .contenders import Contender, StoreContender
 
 MANY_FILES = 50
@@ -95,7 +97,7 @@ class Workspace:
         """
         if not path.exists():
             return
-        if disk_usage(path).files > MANY_FILES:
+        if sum(1 for _ in islice(files_below(path), MANY_FILES + 1)) > MANY_FILES:
             self._set_aside += 1
             path.rename(self.path / f"removed-{self._set_aside}")
         else:

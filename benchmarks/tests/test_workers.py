@@ -88,7 +88,9 @@ def test_each_process_has_a_core_of_its_own_as_far_as_there_are_any(path: Path) 
         read_round(team, *[batches([1])] * size)
         started = set(multiprocessing.active_children()) - others
         found = [os.sched_getaffinity(cast(int, process.pid)) for process in started]
+        assert own.in_starting_order(size)[-2:] == [own.first(size)[0], own.first(size)[-1]]
     own.close()
+    assert sorted(os.sched_getaffinity(0)) == cores
     assert sorted(map(sorted, found)) == sorted([core] for core in (*cores, cores[0]))
 
 

@@ -1,8 +1,9 @@
 """How every figure is measured: the same way for every row.
 
 Each round has fresh state, made before the clock starts; what it returned is checked, and what it
-left removed, after the clock has stopped. One round is a warm-up and counts for nothing. Then come
-as many as the time budget allows, at least three; the median is the figure.
+left removed, after the clock has stopped. One round warms up and counts for nothing, or some, if
+they are short: the first may look for what later ones find. Then come as many as the time budget
+allows, at least three; the median is the figure.
 
 Python's garbage collector stays on, but what was there before the first round is kept from it: to
 search all that pytest has in memory takes longer than many a round, and comes in every fourth or so.
@@ -16,6 +17,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
+MOST_WARM_UPS, WARM_UP_SHARE = 5, 0.1
+"""There are so many rounds of warm-up, or fewer once they have taken that part of the budget."""
 MIN_ROUNDS = 3
 MAX_ROUNDS = 200
 FEW_ROUNDS = 5
@@ -114,7 +117,7 @@ def measure(
     budget: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Measure `work` in about `budget` seconds of timed rounds, besides the warm-up.
+    """Measure `work` in about `budget` seconds of timed rounds, besides those of warm-up.
 
     With `--benchmark-disable`, one round is run and checked. A round that fails its check, or is
     interrupted, marks the benchmark, so that it is not saved as a good one.
@@ -124,10 +127,7 @@ def measure(
     gc.freeze()
     try:
         if benchmark.enabled:
-            rounds.begin()
-            start = clock()
-            rounds.run()
-            count = rounds_within(budget, clock() - start)
+            count = rounds_within(budget, _warm_up(rounds, WARM_UP_SHARE * budget, clock))
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
     except BaseException:
@@ -136,6 +136,20 @@ def measure(
     finally:
         rounds.close()
         gc.unfreeze()
+
+
+def _warm_up(rounds: Rounds[Result], budget: float, clock: Callable[[], float]) -> float:
+    """Run rounds that do not count; return how long the last took, in seconds."""
+    spent = duration = 0.0
+    for _ in range(MOST_WARM_UPS):
+        rounds.begin()
+        start = clock()
+        rounds.run()
+        duration = clock() - start
+        spent += duration
+        if spent >= budget:
+            break
+    return duration
 
 
 def throughput(images: int, pixel_bytes: int, seconds: float) -> dict[str, float]:

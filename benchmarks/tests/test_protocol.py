@@ -111,6 +111,22 @@ def test_the_warm_up_does_not_count_but_says_how_long_a_round_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "later", "warm_ups"),
+    [(1 / 4, 1 / 64, 1), (5 / 32, 1 / 32, 3), (1 / 32, 1 / 64, 5), (0, 1 / 64, 5)],
+)
+def test_short_rounds_warm_up_for_a_tenth_of_the_budget_and_the_last_says_how_long_one_is(
+    first: float, later: float, warm_ups: int
+) -> None:
+    clock = Clock()
+    benchmark = FakeBenchmark(clock)
+    journal = Journal(clock, seconds={"run": later}, warm_up_seconds=first)
+    measure(benchmark, journal.work(), 2.0, clock)
+    rounds = rounds_within(2.0, first if warm_ups == 1 else later)
+    assert journal.calls.count("run") == warm_ups + rounds
+    assert journal.calls == [*PARTS] * (warm_ups + rounds)
+
+
+@pytest.mark.parametrize(
     ("budget", "duration", "rounds"),
     [
         (1.0, 0.125, 8),

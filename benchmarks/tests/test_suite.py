@@ -106,7 +106,7 @@ def test_a_cold_row_is_evicted_before_and_after_its_state_is_made_and_records_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    fractions = iter([0.0, 0.008, 0.002, *[0.0] * 200])
+    fractions = iter([0.0, 0.008, 0.002, *[0.0] * 300])
 
     def look(_: Path) -> float:
         events.append("look")

@@ -115,7 +115,7 @@ PLANS = (
     Plan(
         "iterate",
         "One by one, or as a slice",
-        "Up to 10,000 images of an open store in order: one at a time (solid), or all at once"
+        "Up to 2,000 images of an open store in order: one at a time (solid), or all at once"
         f" (broken). {QUARTILES}",
         _per_image({" one by one": ("iterate", "single"), " slice": ("iterate", "slice")}),
     ),

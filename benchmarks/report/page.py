@@ -81,7 +81,7 @@ def circumstances(run: Run) -> dict[str, str]:
         "Versions": ", ".join(
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
-        "Protocol": f"one warm-up round, then {MIN_ROUNDS} to {MAX_ROUNDS} rounds in about"
+        "Protocol": f"a warm-up, then {MIN_ROUNDS} to {MAX_ROUNDS} rounds in about"
         f" {run.round_budget:g} s; each has fresh state, made before the clock starts, and is"
         " checked after it has stopped; the median counts",
     }

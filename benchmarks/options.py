@@ -115,9 +115,9 @@ def read_options(config: pytest.Config) -> Options:
         dataset=config.getoption("dataset"),
         offline=config.getoption("offline") or not timed,
         image_size=_image_size(config.getoption("image_size")),
-        rows=_rows(config.getoption("backend")),
-        cutoffs=_cutoffs(config.getoption("cutoff")),
-        store_dir=_store_dir(config.getoption("store_dir")),
+        rows=parse_rows(config.getoption("backend")),
+        cutoffs=parse_cutoffs(config.getoption("cutoff")),
+        store_dir=parse_store_dir(config.getoption("store_dir")),
         round_budget=_seconds(config.getoption("round_budget")),
         cold=config.getoption("cache") == "cold",
         durable=config.getoption("durability") == "durable",
@@ -144,7 +144,8 @@ def _seconds(text: str) -> float:
     raise pytest.UsageError(f"--round-budget: {text!r}; give a positive number of seconds")
 
 
-def _rows(text: str | None) -> tuple[str, ...]:
+def parse_rows(text: str | None) -> tuple[str, ...]:
+    """What `--backend` chooses, in the order of the tables; raises pytest.UsageError."""
     if text is None:
         return tuple(ROWS)
     names = text.split(",")
@@ -156,7 +157,8 @@ def _rows(text: str | None) -> tuple[str, ...]:
     return tuple(row for row in ROWS if row in names)
 
 
-def _cutoffs(text: str | None) -> tuple[int, ...] | None:
+def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:
+    """What `--cutoff` chooses, in ascending order; raises pytest.UsageError."""
     if text is None:
         return None
     cutoffs = set()
@@ -170,7 +172,8 @@ def _cutoffs(text: str | None) -> tuple[int, ...] | None:
     return tuple(sorted(cutoffs))
 
 
-def _store_dir(text: str | None) -> Path | None:
+def parse_store_dir(text: str | None) -> Path | None:
+    """The directory that `--store-dir` names; raises pytest.UsageError where none can be used."""
     if text is None:
         return None
     path = Path(text).expanduser().resolve()

@@ -1,0 +1,80 @@
+"""Whether the working tree made a store slower than another commit did.
+
+    python -m benchmarks.gate --base REV
+
+Both versions are measured here and now, in turns, so that neither the machine nor the hour matters.
+Exits with 0 (pass), 1 (regressed), 2 (invalid) or 3 (inconclusive).
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from . import report
+from .decide import Finding, Verdict
+from .errors import InvalidError
+from .judge import Measured
+from .options import Request, parse
+from .run import Run
+
+CODES = {Verdict.PASS: 0, Verdict.REGRESSED: 1, Verdict.INVALID: 2, Verdict.INCONCLUSIVE: 3}
+INTERRUPTED = 130
+COLUMNS = 100
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The environment variable in which GitHub names the file for Markdown."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the gate; returns the exit code."""
+    request = parse(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # how a cancelled job ends
+    try:
+        with tempfile.TemporaryDirectory(prefix="gate-") as folder:
+            return _run(request, Path(folder))
+    except (InvalidError, OSError) as error:
+        reason = " ".join(str(error).split())
+        _tell(f"{Verdict.INVALID.upper()}: {reason}", [], [])
+        return CODES[Verdict.INVALID]
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: nothing was judged, and what was made for it is removed\n")
+        return INTERRUPTED
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _run(request: Request, folder: Path) -> int:
+    run = Run(request, folder)
+    judgement = run.judge(_progress)
+    line = report.verdict_line(judgement.verdict, judgement.findings, run.base_name)
+    _tell(line, judgement.findings, run.notes)
+    return CODES[judgement.verdict]
+
+
+def _tell(line: str, findings: Sequence[Finding], notes: Sequence[str]) -> None:
+    wrapped = [part for note in notes for part in textwrap.wrap(note, COLUMNS)]
+    lines = [*textwrap.wrap(line, COLUMNS), *report.text_table(findings), *wrapped]
+    sys.stdout.write("\n".join(lines) + "\n")
+    if os.environ.get(STEP_SUMMARY):
+        with Path(os.environ[STEP_SUMMARY]).open("a") as summary:
+            summary.write(report.markdown(line, findings, notes))
+
+
+def _progress(what: str, total: int, measured: Iterable[Measured]) -> Iterator[Measured]:
+    if total and not sys.stderr.isatty():  # a log, in which a bar would be a thousand lines
+        sys.stderr.write(f"{what}: {total} pairs of measurements\n")
+    bar = tqdm(measured, what, total, unit="pair", leave=False, disable=None if total else True)
+    yield from bar
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The command line of the gate."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.options import parse_cutoffs, parse_rows, parse_store_dir
+from benchmarks.rows import STORE_ROWS
+
+from .decide import FEWEST_SCREENED
+from .process import Injection
+from .profile import CUTOFFS, PAIRS
+from .saved import FOLDER
+
+EXIT_CODES = "exit codes: 0 pass, 1 regressed, 2 invalid, 3 inconclusive, 130 interrupted"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    base: a revision; None to compare the working tree with itself
+    """
+
+    base: str | None
+    rows: tuple[str, ...]
+    cutoffs: tuple[int, ...]
+    keyword: str
+    dataset: str
+    offline: bool
+    store_dir: Path | None
+    pairs: int
+    expected: tuple[str, ...]
+    injection: Injection | None
+    save: Path
+
+
+def parse(arguments: list[str] | None) -> Request:
+    """The request; ends the program with a line and exit code 2 where it makes no sense."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        rows = tuple(STORE_ROWS) if given.backend is None else parse_rows(given.backend)
+        cutoffs = parse_cutoffs(given.cutoff) or CUTOFFS
+        store_dir = parse_store_dir(given.store_dir)
+    except pytest.UsageError as error:
+        parser.error(str(error))
+    if given.pairs < FEWEST_SCREENED:
+        parser.error(f"--pairs: {given.pairs}; fewer than {FEWEST_SCREENED} show nothing")
+    if given.into is not None and given.inject is None:
+        parser.error("--into: give --inject, too")
+    injection = None if given.inject is None else Injection(given.inject, given.into or "read_many")
+    return Request(
+        base=given.base,
+        rows=rows,
+        cutoffs=cutoffs,
+        keyword=given.keyword,
+        dataset=given.dataset,
+        offline=given.offline,
+        store_dir=store_dir,
+        pairs=given.pairs,
+        expected=tuple(given.expect),
+        injection=injection,
+        save=given.save,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gate",
+        description="Tells whether the working tree made any store slower than a commit did.",
+        epilog=EXIT_CODES,
+        allow_abbrev=False,
+    )
+    against = parser.add_mutually_exclusive_group(required=True)
+    against.add_argument("--base", metavar="REV", help="the commit to compare with")
+    against.add_argument(
+        "--self-check", action="store_true", help="compare the working tree with itself"
+    )
+    parser.add_argument("--backend", metavar="NAMES", help="only these rows; by default the stores")
+    usual = ",".join(map(str, CUTOFFS))
+    parser.add_argument("--cutoff", metavar="NUMBERS", help=f"numbers of images ({usual})")
+    parser.add_argument(
+        "-k", dest="keyword", default="", metavar="WORDS", help="choose benchmarks, as for pytest"
+    )
+    parser.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="benchmarks with this in their names may be missing on one side; may be repeated",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=PAIRS,
+        metavar="N",
+        help=f"of processes, to begin with ({PAIRS})",
+    )
+    parser.add_argument("--dataset", default="cifar10", metavar="NAME|PATH", help="as for pytest")
+    parser.add_argument("--offline", action="store_true", help="never download CIFAR-10")
+    parser.add_argument(
+        "--store-dir", metavar="DIR", help="where to make stores; by default on a RAM disk"
+    )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        default=FOLDER,
+        metavar="DIR",
+        help=f"keep measurements here ({FOLDER})",
+    )
+    parser.add_argument(
+        "--inject",
+        type=_percentage,
+        metavar="PERCENT",
+        help="make the working tree's side slower by so much, such as 15%%, to see it found",
+    )
+    parser.add_argument(
+        "--into", metavar="NAME", help="in benchmarks with this in their names (read_many)"
+    )
+    return parser
+
+
+def _percentage(text: str) -> float:
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not 0 < percent <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}; give a percentage above 0, such as 15%")
+    return percent / 100

@@ -1,0 +1,212 @@
+"""A fresh process of one side, which measures benchmarks one by one when it is told to."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from .channel import Channel, Message
+from .errors import InvalidError
+from .profile import Profile
+from .trees import STORES
+
+PATIENCE = 600.0
+"""Seconds until a process that says nothing is taken to have locked up."""
+ENDING = 60.0
+"""Seconds it then has to remove its stores."""
+REASON = re.compile(r"(?:E +)?((?:\w+\.)*(?:\w+Error|ERROR|UsageError)\b: .*)")
+"""A line of pytest's output that says why it ended."""
+
+
+class Side(StrEnum):
+    """Which version of the code."""
+
+    BASE = "base"
+    HEAD = "head"
+
+
+@dataclass(frozen=True)
+class Injection:
+    """How much slower than it is a side is made, a fraction, in benchmarks named so."""
+
+    fraction: float
+    into: str
+
+
+def environment() -> dict[str, str]:
+    """Of this process, without what would make the two sides' processes differ from a plain one."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTEST_") and name not in ("PYTHONSAFEPATH", "PYTHONHASHSEED")
+    }
+
+
+class Process:
+    """pytest in one side's tree, at the other end of a channel.
+
+    Raises InvalidError, from `names` and `measure`, where it has ended instead of answering.
+    """
+
+    def __init__(
+        self, side: Side, tree: Path, profile: Profile, log: Path, injection: Injection | None
+    ) -> None:
+        self.side = side
+        self._tree = tree
+        self._log = log
+        ours, theirs = socket.socketpair()
+        ours.settimeout(PATIENCE)
+        extra = (
+            (f"--gate-inject={injection.fraction}", f"--gate-into={injection.into}")
+            if injection
+            else ()
+        )
+        with log.open("wb") as output, theirs:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command
+                [
+                    *(sys.executable, "-m", "pytest", *profile.measuring),
+                    *("-p", "benchmarks.gate.turns", f"--gate-channel={theirs.fileno()}", *extra),
+                ],
+                cwd=tree,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # a Ctrl-C is the gate's, which ends this in its own time
+            )
+        self._channel = Channel(ours)
+
+    def names(self) -> list[str]:
+        """The benchmarks that it has collected, once it has."""
+        hello = self._receive()
+        imported = Path(hello["storage"]).parent
+        if imported != (self._tree / STORES).resolve():
+            raise InvalidError(
+                f"the {self.side} was to be measured with its own {STORES}/, but Python imports"
+                f" that of {imported.parent}; take it out of PYTHONPATH"
+            )
+        names: list[str] = hello["names"]
+        return names
+
+    def choose(self, names: Sequence[str]) -> None:
+        """Say which benchmarks `measure` is to measure, one in each call, in this order."""
+        self._send({"names": [*names]})
+
+    def measure(self) -> Message:
+        """The next benchmark's outcome: {"benchmark": ...} or {"problem": ...}."""
+        self._send({})
+        return self._receive()
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._channel.send(message)
+        except OSError as error:
+            raise self._ended() from error
+
+    def _receive(self) -> Message:
+        try:
+            return self._channel.receive()
+        except TimeoutError as error:
+            raise InvalidError(
+                f"the {self.side} has not answered for {PATIENCE:.0f} s: it has locked up"
+            ) from error
+        except (EOFError, OSError) as error:
+            raise self._ended() from error
+
+    def _ended(self) -> InvalidError:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(ENDING)
+        why = reason(self._log.read_text(errors="replace"), self._process.returncode)
+        return InvalidError(f"the {self.side} cannot be measured: {why}")
+
+    def finish(self) -> None:
+        """Let it end."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait until it has ended, or after an error end it; its stores are the caller's then."""
+        self.finish()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0 if kind else ENDING)
+        finally:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+
+def reason(output: str, code: int | None) -> str:
+    """Why pytest has ended, in one line."""
+    if code is not None and code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    found = REASON.findall(output)
+    if found:
+        return str(found[-1]).removeprefix("ERROR: ")
+    return f"pytest ended with code {code}"
+
+
+def list_benchmarks(tree: Path, profile: Profile) -> list[str]:
+    """The names of the benchmarks that a tree's own suite has in `profile`."""
+    done = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-m", "pytest", *profile.choice, "--collect-only", "-q"],
+        cwd=tree,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise InvalidError(
+            "the base's own benchmarks cannot be listed, so that none can be missed:"
+            f" {reason(done.stdout, done.returncode)}"
+        )
+    return [line.split("::")[-1] for line in done.stdout.splitlines() if "::" in line]
+
+
+def compare_names(
+    own: Sequence[str], names: Mapping[Side, Sequence[str]], expected: Sequence[str]
+) -> list[str]:
+    """The benchmarks to be measured, in order; raises InvalidError where others are missing.
+
+    own: those of the base's own suite, any of which the head may have removed or renamed
+    names: what the head's suite has collected with each side's stores
+    expected: parts of names of benchmarks that may be missing on one side
+    """
+    head, base = names[Side.HEAD], names[Side.BASE]
+    for side, missing in (
+        (Side.HEAD, set(own) - set(head)),
+        (Side.BASE, set(head) - set(base)),
+    ):
+        unexpected = sorted(n for n in missing if not any(part in n for part in expected))
+        if unexpected:
+            more = f" and {len(unexpected) - 1} more" if len(unexpected) > 1 else ""
+            raise InvalidError(
+                f"the {side} has no {unexpected[0]}{more}; if that is as it should be, name"
+                " what was removed, renamed or added with --expect"
+            )
+    common = [name for name in head if name in base]
+    if not common:
+        raise InvalidError("no benchmark is left to be measured; widen -k, --backend or --cutoff")
+    return common

@@ -1,0 +1,110 @@
+"""One run of the gate, from the two versions of the code to what is said of them."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.datasets import DatasetError, load_dataset
+
+from . import saved, trees
+from .errors import InvalidError
+from .judge import Judgement, Progress, judge
+from .options import Request
+from .pairs import Pairs
+from .process import Side, compare_names, list_benchmarks
+from .profile import Profile, choose_directory, write_sample
+
+REPOSITORY = Path(__file__).parents[2]
+FILES_NAMED = 3
+"""Of those that are not committed."""
+
+
+class Run:
+    """What is compared, and what the user should know of it.
+
+    folder: a directory for the two trees and the images, removed by the caller
+    base_name: what the base is called
+    notes: a sentence each
+    """
+
+    def __init__(self, request: Request, folder: Path) -> None:
+        """Find the two versions and the images; raises InvalidError."""
+        self._request = request
+        self._folder = folder
+        self._trees = {side: folder / side.value for side in Side}
+        self.notes: list[str] = []
+        head = trees.git(REPOSITORY, "rev-parse", "HEAD").decode().strip()
+        base = None if request.base is None else trees.find_base(REPOSITORY, request.base)
+        self.base_name = base.name if base else "itself"
+        self._commits = {Side.BASE: base.commit if base else head, Side.HEAD: head}
+        trees.export_head(REPOSITORY, self._trees[Side.HEAD])
+        if base:
+            trees.export_base(REPOSITORY, base, self._trees[Side.BASE])
+        else:
+            shutil.copytree(self._trees[Side.HEAD], self._trees[Side.BASE])
+        self._note_differences()
+
+    def _note_differences(self) -> None:
+        changed = trees.uncommitted(REPOSITORY)
+        if changed:
+            named = ", ".join(changed[:FILES_NAMED])
+            more = f" and {len(changed) - FILES_NAMED} more" if len(changed) > FILES_NAMED else ""
+            self.notes.append(
+                f"The working tree was measured as it is, with what is not committed: {named}{more}."
+            )
+            self._commits[Side.HEAD] += "-dirty"
+        differing = trees.requirement_differences(self._trees[Side.BASE], self._trees[Side.HEAD])
+        if differing:
+            self.notes.append(
+                f"{trees.REQUIREMENTS} differs ({'; '.join(differing)}); both sides ran with what"
+                " is installed here, so what a release of these changes is not in the ratios."
+            )
+
+    def judge(self, progress: Progress) -> Judgement:
+        """Measure both and judge; raises InvalidError, OSError where a disk is full."""
+        request = self._request
+        try:
+            most = request.cutoffs[-1]
+            data = load_dataset(request.dataset, limit=most, offline=request.offline, progress=True)
+        except DatasetError as error:
+            raise InvalidError(f"--dataset: {error}") from error
+        sample = self._folder / "images"
+        write_sample(data, most, sample)
+        directory = request.store_dir or choose_directory(
+            request.rows, request.cutoffs, data.images[0].nbytes
+        )
+        circumstances = {
+            "dataset": data.identity,
+            "dataset_name": data.name,
+            "dataset_note": data.note,
+            "file_system": machine.file_system(directory),
+            "cache": "warm",
+            "durability": "buffered",
+        }
+        with tempfile.TemporaryDirectory(prefix="image-stores-gate-", dir=directory) as stores:
+            profile = Profile(request.rows, request.cutoffs, request.keyword, sample, Path(stores))
+            judgement = self._judge(profile, progress)
+        info = saved.describe_machine(circumstances)
+        paths = saved.save(request.save, judgement, info, self._commits)
+        self.notes.append(
+            f"Measured with {data.name} on {directory} ({circumstances['file_system']}), buffered,"
+            f" warm, n={','.join(map(str, request.cutoffs))}; kept in"
+            f" {paths[0].parent}/{paths[0].name.replace(Side.BASE, '*')}."
+        )
+        if data.note:
+            self.notes.append(f"NOTE: {data.note}")
+        return judgement
+
+    def _judge(self, profile: Profile, progress: Progress) -> Judgement:
+        request = self._request
+        own = list_benchmarks(self._trees[Side.BASE], profile) if request.base else []
+        trees.share_harness(self._trees[Side.HEAD], self._trees[Side.BASE])
+        pairs = Pairs(
+            self._trees, profile, self._folder / "log", request.injection, request.expected
+        )
+        names = compare_names(own, pairs.names(), request.expected)
+        injection = request.injection
+        if injection and not any(injection.into in name for name in names):
+            raise InvalidError(f"--into: no benchmark has {injection.into!r} in its name")
+        return judge(names, request.pairs, pairs.measure, progress)

@@ -1,0 +1,76 @@
+"""What is kept of a run: one file for each side, as pytest-benchmark saves them.
+
+A round of a benchmark in these files is a process: its duration is the median of the rounds in it.
+Those are kept beside it, with what the gate found.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_benchmark import __version__
+from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
+from pytest_benchmark.stats import Stats
+
+from benchmarks import machine, rounds
+
+from .channel import Message
+from .decide import Finding
+from .judge import Judgement, Measured
+from .process import Side
+
+FOLDER = Path(".benchmarks", "gate")
+"""Beside the saved runs, whose numbers begin with digits: pytest-benchmark takes it for none."""
+
+
+def save(
+    folder: Path,
+    judgement: Judgement,
+    machine_info: Mapping[str, object],
+    commits: Mapping[Side, str],
+) -> list[Path]:
+    """Write both sides' files and return their paths; raises OSError."""
+    now = datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for side in Side:
+        saved = {
+            "machine_info": machine_info,
+            "commit_info": {"id": commits[side]},
+            "benchmarks": [_benchmark(side, finding, judgement) for finding in judgement.findings],
+            "datetime": now.isoformat(),
+            "version": __version__,
+        }
+        paths.append(folder / f"{now:%Y%m%d-%H%M%S}-{side}.json")
+        paths[-1].write_text(json.dumps(saved, indent=1) + "\n")
+    return paths
+
+
+def describe_machine(circumstances: Mapping[str, object]) -> dict[str, object]:
+    """The machine, in the words of any saved run."""
+    return machine.describe(pytest_benchmark_generate_machine_info(), circumstances)
+
+
+def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, Any]:
+    screened = [*_of(side, finding, judgement.screened)]
+    processes = [*screened, *_of(side, finding, judgement.confirmed)]
+    described = dict(processes[0])
+    stats = Stats()
+    for process in processes:
+        stats.update(process["stats"]["median"])
+    kept = {k: v for k, v in described["extra_info"].items() if k != rounds.KEY}
+    kept["screening_processes"] = len(screened)
+    kept["processes"] = [process["extra_info"][rounds.KEY] for process in processes]
+    kept["gate"] = asdict(finding)
+    described["extra_info"] = kept
+    described["stats"] = stats.as_dict() | {"data": stats.data, "iterations": 1}
+    return described
+
+
+def _of(side: Side, finding: Finding, measured: Iterable[Measured]) -> Iterable[Message]:
+    return (
+        one.base if side is Side.BASE else one.head for one in measured if one.name == finding.name
+    )

@@ -1,0 +1,132 @@
+"""The two versions of the project, each in a directory of its own outside the repository.
+
+The head is the working tree as it is when the gate starts, with what is not committed and what is
+new but not ignored; editing on while it measures changes nothing. The base is a commit. Exported
+rather than checked out by `git worktree`, it leaves nothing behind in the repository even if the
+gate is killed. Both are measured by the head's benchmarks: only `storage/` differs.
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import InvalidError
+
+STORES, BENCHMARKS, REQUIREMENTS = "storage", "benchmarks", "requirements.txt"
+HARNESS = (BENCHMARKS, "conftest.py", "pytest.ini")
+"""What measures: the head's, on both sides."""
+EXPORTED = (STORES, *HARNESS, REQUIREMENTS)
+REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<what>[^#]*)")
+"""A line of that file, but for comments and blank ones."""
+SHOWN = 12
+"""Characters of a commit's hash."""
+
+
+def git(repository: Path, *arguments: str) -> bytes:
+    """What git prints; raises InvalidError with its own last line where it fails."""
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell, and `--end-of-options` before a user's word
+            ["git", "-C", repository, *arguments],  # noqa: S607  # the user's own git
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise InvalidError("git is not installed, and the base is one of its commits") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it does not say why"]
+        raise InvalidError(f"git {arguments[0]} failed: {said[-1]}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Base:
+    """The commit to compare with.
+
+    name: as the user called it, with the start of its hash
+    """
+
+    commit: str
+    name: str
+
+
+def find_base(repository: Path, revision: str) -> Base:
+    """The commit that `revision` names; raises InvalidError where it is none, or cannot be judged."""
+    try:
+        asked = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        commit = git(repository, "rev-parse", *asked).decode().split()[-1]
+    except InvalidError as error:
+        git(repository, "rev-parse", "--git-dir")  # says so where this is no repository
+        raise InvalidError(
+            f"--base: there is no commit {revision!r} here; fetch it, or name another"
+        ) from error
+    present = set(git(repository, "ls-tree", "--name-only", commit, *EXPORTED).decode().split("\n"))
+    base = Base(commit, f"{revision} ({commit[:SHOWN]})")
+    for folder in (BENCHMARKS, STORES):
+        if folder not in present:
+            raise InvalidError(f"--base: {base.name} has no {folder}/; choose a later commit")
+    return base
+
+
+def export_base(repository: Path, base: Base, tree: Path) -> None:
+    """Write the base's files, its own benchmarks among them, below the new directory `tree`."""
+    listed = git(repository, "ls-tree", "--name-only", base.commit, *EXPORTED).decode()
+    archive = git(repository, "archive", base.commit, *listed.split("\n")[:-1])
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(tree, filter="data")
+
+
+def export_head(repository: Path, tree: Path) -> None:
+    """Write the working tree's files below the new directory `tree`."""
+    if git(repository, "ls-files", "--unmerged"):
+        raise InvalidError("the working tree is in the middle of a merge; finish it first")
+    asked = ("--cached", "--others", "--exclude-standard", "--", *EXPORTED)
+    listed = git(repository, "ls-files", "-z", *asked).decode()
+    tree.mkdir()
+    for name in listed.split("\0")[:-1]:
+        source, target = repository / name, tree / name
+        if source.is_file():  # not one that was deleted, but is still in git's index
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    for folder in (BENCHMARKS, STORES):
+        if not (tree / folder).is_dir():
+            raise InvalidError(f"the working tree has no {folder}/")
+
+
+def share_harness(head: Path, base: Path) -> None:
+    """Put the head's benchmarks into the base's tree in place of its own."""
+    for name in HARNESS:
+        if (base / name).is_dir():
+            shutil.rmtree(base / name)
+        if (head / name).is_dir():
+            shutil.copytree(head / name, base / name)
+        else:
+            shutil.copyfile(head / name, base / name)
+
+
+def uncommitted(repository: Path) -> list[str]:
+    """Files of the head that are not as they were last committed, by their names."""
+    asked = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *EXPORTED)
+    listed = git(repository, "status", *asked).decode()
+    return [entry[3:] for entry in listed.split("\0")[:-1]]
+
+
+def requirement_differences(base: Path, head: Path) -> list[str]:
+    """What the two sides' requirements differ in, a phrase for each package."""
+    before, after = _requirements(base), _requirements(head)
+    return [
+        f"{name}: {before.get(name, 'not required')} → {after.get(name, 'not required')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _requirements(tree: Path) -> dict[str, str]:
+    """The packages that a tree requires, and what of each."""
+    file = tree / REQUIREMENTS
+    lines = file.read_text().splitlines() if file.exists() else []
+    found = (REQUIREMENT.match(line) for line in lines)
+    return {match["name"].lower(): match["what"].strip() or "any" for match in found if match}

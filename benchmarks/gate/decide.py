@@ -37,8 +37,12 @@ POWER = 0.99
 CONFIDENCE = 0.95
 """Of intervals."""
 
-MARGIN_FOR_ERROR = 4
-"""Pairs beyond those with which the test can reject at all: a few may point the other way."""
+TO_SPARE = 12
+"""Pairs beyond those with which the test can reject at all.
+
+A pair in which the machine was busy during one side's turn says anything, loudly. With so many to
+spare, two of the loudest may contradict all others.
+"""
 MOST_PAIRS = 40
 """Of one suspect. More would not finish."""
 FEWEST_SCREENED = 5
@@ -116,13 +120,14 @@ def pairs_needed(screened: Sequence[LogRatios]) -> list[int]:
     """How many fresh pairs each suspect gets, by what the screen has shown of its noise.
 
     As many as make a slow-down of `UNSEEN` found with `POWER`, though the strictest of Holm's
-    levels be applied; within limits.
+    levels be applied; within limits. One outlier among a screen's few pairs may be one of many,
+    so here it counts.
     """
     error = FAMILY_ERROR / max(1, len(screened))
-    fewest = _fewest_pairs(error) + MARGIN_FOR_ERROR
+    fewest = _fewest_pairs(error) + TO_SPARE
     room = math.log1p(UNSEEN) - math.log1p(MARGIN)
     wanted = (
-        math.ceil((_errors_away(error) * spread(ratios) / room) ** 2 / RELATIVE_EFFICIENCY)
+        math.ceil((_errors_away(error) * np.std(ratios) / room) ** 2 / RELATIVE_EFFICIENCY)
         for ratios in screened
     )
     return [min(max(fewest, n), max(fewest, MOST_PAIRS)) for n in wanted]

@@ -1,6 +1,7 @@
 """One run of the gate, from the two versions of the code to what is said of them."""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -66,7 +67,9 @@ class Run:
         request = self._request
         try:
             most = request.cutoffs[-1]
-            data = load_dataset(request.dataset, limit=most, offline=request.offline, progress=True)
+            data = load_dataset(
+                request.dataset, limit=most, offline=request.offline, progress=sys.stderr.isatty()
+            )
         except DatasetError as error:
             raise InvalidError(f"--dataset: {error}") from error
         sample = self._folder / "images"

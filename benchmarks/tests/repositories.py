@@ -1,0 +1,59 @@
+"""Throw-away git repositories that hold this project, for the tests of the gate."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from .runs import REPOSITORY
+
+IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
+SLOWER = """
+
+parse = Hdf5Part._parse
+
+
+def parse_often(part):
+    for _ in range(20):
+        parse(part)
+    return parse(part)
+
+
+Hdf5Part._parse = parse_often
+"""
+"""Put at the end of `storage/_hdf5.py`, it makes opening a store take many times as long."""
+
+
+def git(repository: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603  # our own command
+        ["git", *IDENTITY, *arguments],  # noqa: S607
+        cwd=repository,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def commit(repository: Path, message: str = "more") -> str:
+    """Commit all there is; returns its hash."""
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--allow-empty", f"--message={message}")
+    return git(repository, "rev-parse", "HEAD")
+
+
+def make_repository(folder: Path) -> Path:
+    """The project at `folder`, but for the tests of its tools, committed once."""
+    without = shutil.ignore_patterns("__pycache__", "tests")
+    for name in ("storage", "benchmarks"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=without)
+    for name in ("conftest.py", "pytest.ini", "requirements.txt", ".gitignore"):
+        shutil.copy(REPOSITORY / name, folder)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder, "first")
+    return folder
+
+
+def make_slower(repository: Path) -> None:
+    """Make opening HDF5 stores slower in the working tree."""
+    with (repository / "storage" / "_hdf5.py").open("a") as file:
+        file.write(SLOWER)

@@ -1,0 +1,165 @@
+"""The processes that the gate starts: what they import, why they end, what they lack."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gate.channel import Channel
+from benchmarks.gate.errors import InvalidError
+from benchmarks.gate.inject import slowed
+from benchmarks.gate.process import Process, Side, compare_names, reason
+from benchmarks.gate.profile import Profile, choose_directory
+
+from .repositories import make_repository
+from .runs import REPOSITORY
+
+NAMES = ["test_a[png]", "test_b[png]", "test_b[zarr]"]
+
+
+def names(base: list[str], head: list[str]) -> dict[Side, list[str]]:
+    return {Side.BASE: base, Side.HEAD: head}
+
+
+def test_what_both_sides_have_is_measured_in_the_head_s_order() -> None:
+    assert compare_names([], names(NAMES[::-1], NAMES), []) == NAMES
+    assert compare_names(NAMES, names(NAMES, NAMES), []) == NAMES
+
+
+def test_a_benchmark_that_the_head_removed_or_renamed_is_missing() -> None:
+    left = NAMES[1:]
+    with pytest.raises(InvalidError, match=r"the head has no test_a\[png\]; .* --expect"):
+        compare_names(NAMES, names(left, left), [])
+    assert compare_names(NAMES, names(left, left), ["test_a"]) == left
+
+
+def test_a_benchmark_that_the_base_s_stores_lack_is_missing() -> None:
+    left = NAMES[:2]
+    with pytest.raises(InvalidError, match=r"the base has no test_b\[zarr\]; "):
+        compare_names(left, names(left, NAMES), ["test_a"])
+    assert compare_names(left, names(left, NAMES), ["zarr"]) == left
+
+
+def test_a_benchmark_that_the_head_added_is_measured() -> None:
+    assert compare_names(NAMES[:2], names(NAMES, NAMES), []) == NAMES
+
+
+def test_several_that_are_missing_are_counted() -> None:
+    with pytest.raises(InvalidError, match=r"no test_a\[png\] and 2 more"):
+        compare_names(NAMES, names([], []), [])
+
+
+def test_nothing_to_measure_is_invalid() -> None:
+    with pytest.raises(InvalidError, match="no benchmark is left"):
+        compare_names([], names([], []), [])
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "why"),
+    [
+        ("ERROR: --cutoff: too large\n\n", 4, "--cutoff: too large"),
+        (
+            "E   ImportError: cannot import name 'x'\n=== short",
+            2,
+            "ImportError: cannot import name 'x'",
+        ),
+        ("Traceback\nstorage.DiskFullError: full\n", 1, "storage.DiskFullError: full"),
+        ("nothing\n", 3, "pytest ended with code 3"),
+        ("ERROR: first\n", -9, "it was ended by SIGKILL"),
+    ],
+)
+def test_why_a_process_ended_is_one_line(output: str, code: int, why: str) -> None:
+    assert reason(output, code) == why
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, Channel]]:
+    channels = tuple(Channel(end) for end in socket.socketpair())
+    yield channels[0], channels[1]
+    for channel in channels:
+        channel.close()
+
+
+def test_messages_arrive_in_order_and_the_end_is_told(ends: tuple[Channel, Channel]) -> None:
+    here, there = ends
+    for message in ({"a": 1.5, "b": ["µ\n"]}, {}, {"path": Path("x")}):
+        here.send(message)
+    assert there.receive() == {"a": 1.5, "b": ["µ\n"]}
+    assert there.receive() == {}
+    assert there.receive() == {"path": "x"}
+    here.close()
+    with pytest.raises(EOFError):
+        there.receive()
+
+
+def test_injected_work_is_proportional_to_what_was_done() -> None:
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 1 / 128
+        return now
+
+    def run() -> str:
+        nonlocal now
+        now += 10.0
+        return "result"
+
+    assert slowed(run, 0.5, clock) == "result"
+    assert now == pytest.approx(15.0, abs=0.1)
+
+
+def test_a_ram_disk_without_room_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = choose_directory(("png",), (10**9,), 3072)
+    assert large != Path("/dev/shm")
+    monkeypatch.setattr("benchmarks.gate.profile.RAM_DISK", Path("/nowhere"))
+    assert choose_directory(("png",), (10,), 3072) == large
+
+
+# ---- real processes --------------------------------------------------------------------------
+
+
+def profile(tmp_path: Path, keyword: str) -> Profile:
+    (tmp_path / "stores").mkdir()
+    return Profile(("hdf5",), (3,), keyword, Path("standin"), tmp_path / "stores")
+
+
+def test_a_process_measures_what_it_is_told_with_the_stores_of_its_tree(tmp_path: Path) -> None:
+    tree = make_repository(tmp_path / "tree")
+    chosen = profile(tmp_path, "read_single or read_batch")
+    with Process(Side.HEAD, tree, chosen, tmp_path / "log", None) as process:
+        assert process.names() == ["test_read_batch[hdf5-n=3]", "test_read_single[hdf5-n=3]"]
+        process.choose(["test_read_single[hdf5-n=3]"])
+        measured = process.measure()["benchmark"]
+    assert measured["name"] == "test_read_single[hdf5-n=3]"
+    assert measured["stats"]["median"] > 0
+    assert measured["extra_info"]["durability"] == "buffered"
+    assert [*(tmp_path / "stores").iterdir()] == []
+
+
+def test_a_tree_that_would_be_measured_with_another_s_stores_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = make_repository(tmp_path / "tree")
+    (tree / "storage").rename(tree / "elsewhere")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    with (
+        Process(Side.BASE, tree, profile(tmp_path, ""), tmp_path / "log", None) as process,
+        pytest.raises(InvalidError, match="the base was to be measured with its own storage/"),
+    ):
+        process.names()
+
+
+def test_stores_too_old_for_the_benchmarks_are_a_line(tmp_path: Path) -> None:
+    tree = make_repository(tmp_path / "tree")
+    package = tree / "storage" / "__init__.py"
+    package.write_text(package.read_text().replace("from ._files import DiskUsage, disk_usage", ""))
+    with (
+        Process(Side.BASE, tree, profile(tmp_path, ""), tmp_path / "log", None) as process,
+        pytest.raises(
+            InvalidError, match="the base cannot be measured: .*cannot import"
+        ) as refused,
+    ):
+        process.names()
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,309 @@
+"""The gate from end to end, in throw-away repositories."""
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.gate import __main__ as gate
+from benchmarks.gate import decide, trees
+from benchmarks.gate.decide import Verdict
+
+from .repositories import commit, git, make_repository, make_slower
+from .runs import COLUMNS, SECONDS, environment, too_wide
+
+BRIEF = ("--dataset=standin", "--backend=hdf5", "--cutoff=3", "--pairs=7")
+ONE = ("-k", "read_single")
+NAME = "test_read_single[hdf5-n=3]"
+
+BROKEN = """
+
+def broken(store, image_id):
+    raise ValueError("broken")
+
+
+Hdf5Store.read_single = broken
+"""
+"""Put at the end of `storage/_hdf5.py`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository, and directories for what the gate makes and keeps."""
+
+    repository: Path
+    temporary: Path
+    stores: Path
+    saved: Path
+    summary: Path
+
+    def arguments(self, *more: str) -> list[str]:
+        return [*BRIEF, f"--store-dir={self.stores}", f"--save={self.saved}", *more]
+
+    def saved_runs(self) -> dict[str, Any]:
+        """What was saved, by side."""
+        return {path.stem[-4:]: json.loads(path.read_text()) for path in self.saved.iterdir()}
+
+    def assert_cleared_up(self) -> None:
+        assert [*self.stores.iterdir()] == []
+        assert [*self.temporary.iterdir()] == []
+        assert git(self.repository, "worktree", "list").count("\n") == 0
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    made = Place(
+        make_repository(tmp_path / "repository"),
+        *(tmp_path / name for name in "tsv"),
+        tmp_path / "m",
+    )
+    made.temporary.mkdir()
+    made.stores.mkdir()
+    monkeypatch.setattr("benchmarks.gate.run.REPOSITORY", made.repository)
+    monkeypatch.setattr(tempfile, "tempdir", str(made.temporary))
+    monkeypatch.setattr(decide, "TO_SPARE", 0)  # what is looked for here cannot be missed
+    monkeypatch.setenv(gate.STEP_SUMMARY, str(made.summary))
+    handler = signal.getsignal(signal.SIGTERM)
+    yield made
+    signal.signal(signal.SIGTERM, handler)
+    made.assert_cleared_up()
+
+
+def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_slower(place.repository)
+    requirements = place.repository / "requirements.txt"
+    requirements.write_text(requirements.read_text().replace("lmdb>=3.0", "lmdb>=2.0"))
+    assert gate.main(place.arguments("--base=main", *ONE)) == 1
+    output = capsys.readouterr().out
+    lines = output.splitlines()
+    assert lines[0].startswith("REGRESSED: 1 of 1 benchmarks slower than main (")
+    assert lines[1].split()[0] == "benchmark"
+    assert re.match(r"read_single\[hdf5-n=3\] .* ×\d\.\d\d .* regressed$", lines[2])
+    assert "not committed: requirements.txt, storage/_hdf5.py." in output
+    assert re.search(r"requirements.txt differs \(lmdb: >=2|lmdb: >=3.0,<4 → >=2.0,<4", output)
+    assert too_wide(output) == []
+    saved = place.saved_runs()
+    (base,), (head,) = (saved[side]["benchmarks"] for side in ("base", "head"))
+    assert base["name"] == head["name"] == NAME
+    assert head["stats"]["median"] > base["stats"]["median"]
+    assert head["extra_info"]["gate"]["verdict"] == Verdict.REGRESSED
+    assert head["stats"]["rounds"] == 7 + 7 == len(head["extra_info"]["processes"])
+    assert saved["base"]["machine_info"]["durability"] == "buffered"
+    assert saved["head"]["commit_info"]["id"].endswith("-dirty")
+    summary = place.summary.read_text()
+    assert summary.startswith("### Regression gate: regressed")
+    assert "| `read_single[hdf5-n=3]` |" in summary
+    compared = compare(place)
+    assert compared.count(NAME) == 2
+
+
+def compare(place: Place) -> str:
+    """What `pytest-benchmark compare` prints of the saved runs."""
+    program = Path(sysconfig.get_path("scripts"), "pytest-benchmark")
+    return subprocess.run(  # noqa: S603  # installed with the suite
+        [program, "compare", *place.saved.iterdir(), "--columns=median,iqr,rounds"],
+        cwd=place.repository,
+        env=environment(),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS,
+    ).stdout
+
+
+def test_its_parent_passes_against_it_and_is_told_to_be_faster(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_slower(place.repository)
+    slow = commit(place.repository)
+    git(place.repository, "checkout", "--quiet", "HEAD^", "--", "storage")
+    commit(place.repository)
+    assert gate.main(place.arguments("--base=HEAD^", *ONE)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"PASS: none of 1 benchmarks is slower than HEAD^ ({slow[:12]})")
+    assert "1 faster" in lines[0] + lines[1]
+    assert any(line.endswith("improved") for line in lines)
+
+
+def test_an_injected_slow_down_is_found_where_it_was_put(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    injected = ("--self-check", "--inject=300%", "--into=read_single")
+    code = gate.main(place.arguments(*injected, "-k", "read_single or read_many"))
+    assert code == 1
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.endswith("regressed")]
+    assert any(row.startswith("read_single[hdf5-n=3]") for row in rows)
+    (found,) = (
+        bench["extra_info"]["gate"]
+        for bench in place.saved_runs()["head"]["benchmarks"]
+        if bench["name"] == NAME
+    )
+    assert found["ratio"] > 2
+
+
+# ---- what is invalid ---------------------------------------------------------------------------
+
+
+def assert_invalid(
+    place: Place, capsys: pytest.CaptureFixture[str], *arguments: str, said: str
+) -> None:
+    """The gate ends with one line, in the terminal and on GitHub, and keeps nothing."""
+    assert gate.main(place.arguments(*arguments)) == 2
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.startswith("INVALID: ")
+    assert re.search(said, output), output
+    assert "Traceback" not in output
+    assert "regression gate: invalid" in place.summary.read_text().lower()
+    assert not place.saved.exists()
+
+
+def test_a_base_that_does_not_exist(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_invalid(place, capsys, "--base=nowhere", said="there is no commit 'nowhere' here; fetch")
+
+
+def test_a_base_without_benchmarks(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    git(place.repository, "rm", "-r", "--quiet", "--cached", "benchmarks")
+    git(place.repository, "commit", "--quiet", "-m", "none")
+    assert_invalid(place, capsys, "--base=HEAD", said=r"HEAD \(\w+\) has no benchmarks/")
+
+
+def test_a_renamed_benchmark_and_one_that_is_expected(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = place.repository / "benchmarks" / "test_read.py"
+    module.write_text(module.read_text().replace("def test_read_single", "def test_read_many_one"))
+    chosen = ("--base=HEAD", "-k", "read_single or read_many_one")
+    said = r"the head has no test_read_single\[hdf5-n=3\]; .* --expect"
+    assert_invalid(place, capsys, *chosen, said=said)
+    code = gate.main(place.arguments(*chosen, "--expect=read_single", "--pairs=5"))
+    assert code in (0, 1, 3)  # the same code on both sides, and five pairs only
+    assert "1 benchmarks" in " ".join(capsys.readouterr().out.split())
+    (bench,) = place.saved_runs()["head"]["benchmarks"]
+    assert bench["name"] == "test_read_many_one[hdf5-n=3]"
+
+
+def test_a_benchmark_that_fails_on_one_side(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
+        file.write(BROKEN)
+    said = r"test_read_single\[hdf5-n=3\] fails on the head: .*ValueError: broken"
+    assert_invalid(place, capsys, "--base=HEAD", *ONE, said=said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-k", "nonsense"), "no benchmark is left"),
+        (("-k", "read_single", "--inject=10%", "--into=write"), "--into: no benchmark has 'write'"),
+        (("-k", "read_single and"), "cannot be measured: .*-k"),
+        (("--dataset=missing",), "--dataset: missing: no such data set"),
+    ],
+)
+def test_a_choice_that_leaves_nothing_to_say(
+    place: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    assert_invalid(place, capsys, "--self-check", *arguments, said=said)
+
+
+def test_a_full_disk(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "tree")
+
+    monkeypatch.setattr(trees, "export_head", full)
+    assert_invalid(place, capsys, "--self-check", said="No space left on device: 'tree'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "one of the arguments --base --self-check is required"),
+        (("--base=main", "--self-check"), "not allowed with"),
+        (("--self-check", "--backend=zarr"), "--backend: there is no 'zarr'"),
+        (("--self-check", "--cutoff=0"), "--cutoff: '0' is not a number of images"),
+        (("--self-check", "--store-dir=nowhere"), "is not a directory"),
+        (("--self-check", "--pairs=4"), "--pairs: 4; fewer than 5 show nothing"),
+        (("--self-check", "--inject=fast"), "give a percentage above 0, such as 15%"),
+        (("--self-check", "--inject=-5%"), "give a percentage above 0, such as 15%"),
+        (("--self-check", "--into=read"), "--into: give --inject, too"),
+    ],
+)
+def test_a_wrong_option(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        gate.main([*arguments])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+# ---- interruption ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
+    place: Place, how: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "benchmarks.gate", *place.arguments("--self-check", *ONE)]
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [*command, "--pairs=50"],
+        cwd=place.repository,
+        env=environment() | {"TMPDIR": str(place.temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            wait_for_stores(place.stores, process)
+            process.send_signal(how)
+            output = process.communicate(timeout=SECONDS)[0]
+        finally:
+            process.kill()
+    assert process.returncode == gate.INTERRUPTED
+    assert output.splitlines()[-1].startswith("interrupted: nothing was judged")
+    assert "Traceback" not in output
+    assert still_running_below(place.temporary) == []
+    assert not place.saved.exists()
+
+
+def wait_for_stores(stores: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a process of the gate has made a store."""
+    for _ in range(100 * SECONDS):
+        if [*stores.glob("*/*/*")]:
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    raise AssertionError("the gate measured nothing")
+
+
+def still_running_below(folder: Path) -> list[int]:
+    """Processes that work in a directory below `folder`, which may be gone."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            where = os.readlink(link)
+        except OSError:  # another user's, or ended just now
+            continue
+        if where.startswith(str(folder)):
+            found.append(int(link.parent.name))
+    return found
+
+
+def test_lines_are_as_wide_as_a_terminal_of_the_suite() -> None:
+    assert gate.COLUMNS == COLUMNS

@@ -61,12 +61,16 @@ def _run(request: Request, folder: Path) -> int:
 
 
 def _tell(line: str, findings: Sequence[Finding], notes: Sequence[str]) -> None:
-    wrapped = [part for note in notes for part in textwrap.wrap(note, COLUMNS)]
-    lines = [*textwrap.wrap(line, COLUMNS), *report.text_table(findings), *wrapped]
+    wrapped = [part for note in notes for part in _wrapped(note)]
+    lines = [*_wrapped(line), *report.text_table(findings), *wrapped]
     sys.stdout.write("\n".join(lines) + "\n")
     if os.environ.get(STEP_SUMMARY):
         with Path(os.environ[STEP_SUMMARY]).open("a") as summary:
             summary.write(report.markdown(line, findings, notes))
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, COLUMNS, break_on_hyphens=False)
 
 
 def _progress(what: str, total: int, measured: Iterable[Measured]) -> Iterator[Measured]:

@@ -187,7 +187,7 @@ def mutant(patch: Path, loaded: bool, undone: bool) -> Record:
 def counts(records: list[Record]) -> list[str]:
     """A line for each trial."""
     heads = ("trial", "runs", "right", "pass", "regressed", "inconclusive", "stock fails", "s each")
-    rows = [heads]
+    rows: list[tuple[str, ...]] = [heads]
     for trial, loaded in dict.fromkeys((record.trial, record.loaded) for record in records):
         chosen = [r for r in records if (r.trial, r.loaded) == (trial, loaded)]
         verdicts = Counter(record.verdict for record in chosen)

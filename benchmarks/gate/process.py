@@ -44,12 +44,19 @@ class Injection:
     into: str
 
 
+UNSET = {
+    "PYTHONSAFEPATH",  # a tree's own packages come first
+    "PYTHONHASHSEED",  # each process has its own chance, so that no pair repeats another's
+    "PYTHONDONTWRITEBYTECODE",  # the trees are read by many processes, and removed
+}
+
+
 def environment() -> dict[str, str]:
-    """Of this process, without what would make the two sides' processes differ from a plain one."""
+    """That of a process to be measured: this one's, but for what changes how it runs."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name not in ("PYTHONSAFEPATH", "PYTHONHASHSEED")
+        if not name.startswith("PYTEST_") and name not in UNSET
     }
 
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from benchmarks.summary import format_number
+
 from .decide import CONFIDENCE, EFFECT, UNSEEN, Finding, Verdict
 
 HEADS = (
@@ -16,7 +18,7 @@ HEADS = (
     "",
 )
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-NAME_WIDTH = 36
+NAME_WIDTH = 28
 """Of a line of 100 columns; longer names lose their ends."""
 
 
@@ -83,8 +85,8 @@ def _cells(finding: Finding) -> tuple[str, ...]:
         name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…",
         duration(finding.base),
         duration(finding.head),
-        f"×{finding.ratio:.2f}",
-        f"{finding.low:.2f} to {finding.high:.2f}",
+        f"×{format_number(finding.ratio)}",
+        f"{format_number(finding.low)} to {format_number(finding.high)}",
         "never" if math.isinf(finding.detectable) else f"+{finding.detectable:.0%}",
         str(finding.pairs),
         str(finding.verdict),

@@ -51,22 +51,27 @@ def save(
 
 def describe_machine(circumstances: Mapping[str, object]) -> dict[str, object]:
     """The machine, in the words of any saved run."""
-    return machine.describe(pytest_benchmark_generate_machine_info(), circumstances)
+    info = pytest_benchmark_generate_machine_info()  # type: ignore[no-untyped-call]  # it has no types
+    return machine.describe(info, circumstances)
 
 
 def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, Any]:
     screened = [*_of(side, finding, judgement.screened)]
     processes = [*screened, *_of(side, finding, judgement.confirmed)]
     described = dict(processes[0])
-    stats = Stats()
+    stats = Stats()  # type: ignore[no-untyped-call]  # it has no types
     for process in processes:
-        stats.update(process["stats"]["median"])
+        stats.update(process["stats"]["median"])  # type: ignore[no-untyped-call]
     kept = {k: v for k, v in described["extra_info"].items() if k != rounds.KEY}
     kept["screening_processes"] = len(screened)
     kept["processes"] = [process["extra_info"][rounds.KEY] for process in processes]
     kept["gate"] = asdict(finding)
     described["extra_info"] = kept
-    described["stats"] = stats.as_dict() | {"data": stats.data, "iterations": 1}
+    described["stats"] = {
+        **stats.as_dict(),  # type: ignore[no-untyped-call]
+        "data": stats.data,
+        "iterations": 1,
+    }
     return described
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from .errors import InvalidError
 
 STORES, BENCHMARKS, REQUIREMENTS = "storage", "benchmarks", "requirements.txt"
-HARNESS = (BENCHMARKS, "conftest.py", "pytest.ini")
-"""What measures: the head's, on both sides."""
-EXPORTED = (STORES, *HARNESS, REQUIREMENTS)
+EXPORTED = (STORES, BENCHMARKS, "conftest.py", "pytest.ini", REQUIREMENTS)
+HARNESS = (BENCHMARKS, "conftest.py", "pytest.ini", "storage/tests")
+"""What measures, and what that imports: the head's, on both sides."""
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<what>[^#]*)")
 """A line of that file, but for comments and blank ones."""
 SHOWN = 12

@@ -1,8 +1,9 @@
 """Throw-away git repositories that hold this project, for the tests of the gate."""
 
-import shutil
 import subprocess
 from pathlib import Path
+from shutil import copy, copytree
+from shutil import ignore_patterns as _without
 
 from .runs import REPOSITORY
 
@@ -43,11 +44,11 @@ def commit(repository: Path, message: str = "more") -> str:
 
 def make_repository(folder: Path) -> Path:
     """The project at `folder`, but for the tests of its tools, committed once."""
-    without = shutil.ignore_patterns("__pycache__", "tests")
-    for name in ("storage", "benchmarks"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=without)
+    copytree(REPOSITORY / "storage", folder / "storage", ignore=_without("__pycache__"))
+    tools = _without("__pycache__", "tests")
+    copytree(REPOSITORY / "benchmarks", folder / "benchmarks", ignore=tools)
     for name in ("conftest.py", "pytest.ini", "requirements.txt", ".gitignore"):
-        shutil.copy(REPOSITORY / name, folder)
+        copy(REPOSITORY / name, folder)
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder, "first")
     return folder

@@ -177,7 +177,7 @@ def test_there_are_enough_pairs_for_the_strictest_of_holm_s_levels(suspects: int
 
 def test_a_noisier_suspect_gets_more_pairs_up_to_a_limit() -> None:
     quiet = np.linspace(-0.01, 0.01, 10)
-    few, more, most = pairs_needed([quiet, 10 * quiet, 100 * quiet])
+    few, more, most = pairs_needed([quiet, 14 * quiet, 100 * quiet])
     assert few < more < most == MOST_PAIRS
 
 

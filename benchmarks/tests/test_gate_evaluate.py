@@ -46,7 +46,7 @@ def test_a_mutant_applies_and_works(patch: Path, tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "storage", tmp_path / "storage", ignore=ignored)
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "apply", str(patch))
-    subprocess.run(  # noqa: S603  # our own command
+    subprocess.run(  # our own command
         [sys.executable, "-c", ROUND_TRIP, tmp_path],
         cwd=tmp_path,
         env=environment(),

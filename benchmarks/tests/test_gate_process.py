@@ -158,7 +158,7 @@ def test_stores_too_old_for_the_benchmarks_are_a_line(tmp_path: Path) -> None:
     with (
         Process(Side.BASE, tree, profile(tmp_path, ""), tmp_path / "log", None) as process,
         pytest.raises(
-            InvalidError, match="the base cannot be measured: .*cannot import"
+            InvalidError, match=r"the base cannot be measured: .*cannot import"
         ) as refused,
     ):
         process.names()

@@ -60,7 +60,7 @@ def test_long_names_and_large_numbers_fit_100_columns() -> None:
         "commits_read[article-hdf5-n=100000-compacted-and-more]", Verdict.REGRESSED, 99.0
     )
     slow = Finding(
-        "test_x", Verdict.INCONCLUSIVE, 99.9, 123.4, 1234.5, 999.9, 1999.9, 9.9, 40, True
+        "test_x", Verdict.INCONCLUSIVE, 99.9, 123.4, 1234.5, 999.9, 1999.9, 9.9, 40, confirmed=True
     )
     for line in text_table([long, slow]):
         assert len(line) <= 100
@@ -80,7 +80,7 @@ def test_markdown_has_the_same_rows_and_the_notes() -> None:
     [
         (2.5e-7, "0.25 µs"),
         (1.234e-5, "12.3 µs"),
-        (2.345e-4, "234 µs"),
+        (2.344e-4, "234 µs"),
         (0.25, "250 ms"),
         (12, "12 s"),
     ],

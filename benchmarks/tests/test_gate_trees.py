@@ -25,6 +25,7 @@ def test_the_head_is_the_working_tree_as_it_is(repository: Path, tmp_path: Path)
     names = {path.name for path in (tmp_path / "head" / "storage").iterdir()}
     assert {"_new.py", "_hdf5.py", "__init__.py"} < names
     assert not names & {"_lmdb.py", "__pycache__"}
+    assert "tests" in names
     assert (tmp_path / "head" / "storage" / "_png.py").read_text() == "changed"
     assert (tmp_path / "head" / "conftest.py").exists()
     assert trees.uncommitted(repository) == [
@@ -48,6 +49,7 @@ def test_the_base_is_the_commit_and_measured_by_the_head_s_benchmarks(
     (repository / "benchmarks" / "test_read.py").write_text("of the head")
     (repository / "benchmarks" / "test_batch.py").unlink()
     (repository / "conftest.py").write_text("of the head")
+    (repository / "storage" / "tests" / "samples.py").write_text("of the head")
     base = trees.find_base(repository, "main")
     assert base.commit == git(repository, "rev-parse", "HEAD")
     assert base.name == f"main ({base.commit[:12]})"
@@ -59,6 +61,8 @@ def test_the_base_is_the_commit_and_measured_by_the_head_s_benchmarks(
     assert (tmp_path / "base" / "benchmarks" / "test_read.py").read_text() == "of the head"
     assert not (tmp_path / "base" / "benchmarks" / "test_batch.py").exists()
     assert (tmp_path / "base" / "conftest.py").read_text() == "of the head"
+    # Which conftest.py imports some of.
+    assert (tmp_path / "base" / "storage" / "tests" / "samples.py").read_text() == "of the head"
     assert git(repository, "worktree", "list").count("\n") == 0
 
 

@@ -7,26 +7,23 @@ Exits with 0 (pass), 1 (regressed), 2 (invalid) or 3 (inconclusive).
 """
 
 import os
-import signal
 import sys
 import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from tqdm import tqdm
 
 from . import report
 from .decide import Finding, Verdict
 from .errors import InvalidError
+from .interruption import EXIT_CODE, heed_termination
 from .judge import Measured
 from .options import Request, parse
 from .run import Run
 
 CODES = {Verdict.PASS: 0, Verdict.REGRESSED: 1, Verdict.INVALID: 2, Verdict.INCONCLUSIVE: 3}
-INTERRUPTED = 130
 COLUMNS = 100
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """The environment variable in which GitHub names the file for Markdown."""
@@ -35,7 +32,7 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 def main(arguments: list[str] | None = None) -> int:
     """Run the gate; returns the exit code."""
     request = parse(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)  # how a cancelled job ends
+    heed_termination()
     try:
         with tempfile.TemporaryDirectory(prefix="gate-") as folder:
             return _run(request, Path(folder))
@@ -45,11 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         return CODES[Verdict.INVALID]
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was judged, and what was made for it is removed\n")
-        return INTERRUPTED
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+        return EXIT_CODE
 
 
 def _run(request: Request, folder: Path) -> int:

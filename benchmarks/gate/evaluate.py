@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from .decide import Verdict
 from .errors import InvalidError
+from .interruption import EXIT_CODE, heed_termination
 from .process import Side
 from .run import REPOSITORY
 from .trees import git
@@ -97,17 +98,22 @@ def run_gate(
     """Run the gate once; raises InvalidError where it judges nothing."""
     with tempfile.TemporaryDirectory(prefix="gate-evaluation-") as folder, _load(loaded):
         start = time.monotonic()
-        done = subprocess.run(  # noqa: S603  # our own command
+        with subprocess.Popen(  # noqa: S603  # our own command
             [*GATE, f"--save={folder}", *arguments],
             cwd=repository,
             stdout=subprocess.PIPE,
             text=True,
-            check=False,
-        )
+        ) as process:
+            try:
+                said = process.communicate()[0]
+            except KeyboardInterrupt:
+                process.terminate()  # and let it clear up
+                process.wait()
+                raise
         seconds = round(time.monotonic() - start, 1)
-        verdict = VERDICTS.get(done.returncode)
+        verdict = VERDICTS.get(process.returncode)
         if verdict in (None, Verdict.INVALID):
-            raise InvalidError(f"{trial}: {done.stdout.strip() or 'the gate was interrupted'}")
+            raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
         saved = {
             side: json.loads(next(Path(folder).glob(f"*-{side}.json")).read_text()) for side in Side
         }
@@ -243,6 +249,7 @@ def main() -> None:
     parser.add_argument("runs", type=int, nargs="?", default=0, metavar="N")
     parser.add_argument("--load", action="store_true", help="while another process loads a core")
     asked = parser.parse_args()
+    heed_termination()
     try:
         for record in trials(asked, read_records(asked.record)):
             with asked.record.open("a") as file:
@@ -251,7 +258,7 @@ def main() -> None:
     except (InvalidError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(EXIT_CODE)
     for line in counts(read_records(asked.record)):
         sys.stdout.write(line + "\n")
 

@@ -86,6 +86,7 @@ def test_only_runs_that_are_missing_are_made(
     there = a_record(f"injected {SIZES[0]}%", Verdict.REGRESSED, Verdict.REGRESSED)
     path.write_text(json.dumps(asdict(there)) + "\n")
     monkeypatch.setattr(evaluate, "run_gate", run_gate)
+    monkeypatch.setattr(evaluate, "heed_termination", lambda: None)
     monkeypatch.setattr(sys, "argv", ["evaluate", str(path), "injections", "2"])
     evaluate.main()
     assert len(made) == 2 * len(SIZES) - 1

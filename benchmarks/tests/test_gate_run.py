@@ -20,6 +20,7 @@ import pytest
 from benchmarks.gate import __main__ as gate
 from benchmarks.gate import decide, trees
 from benchmarks.gate.decide import Verdict
+from benchmarks.gate.interruption import EXIT_CODE
 
 from .repositories import commit, git, make_repository, make_slower
 from .runs import COLUMNS, SECONDS, environment, too_wide
@@ -272,7 +273,7 @@ def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
             output = process.communicate(timeout=SECONDS)[0]
         finally:
             process.kill()
-    assert process.returncode == gate.INTERRUPTED
+    assert process.returncode == EXIT_CODE
     assert output.splitlines()[-1].startswith("interrupted: nothing was judged")
     assert "Traceback" not in output
     assert still_running_below(place.temporary) == []

@@ -2,7 +2,8 @@
 
 Each round has fresh state, made before the clock starts; what it returned is checked, and what it
 left removed, after the clock has stopped. One round warms up and counts for nothing, or some, if
-they are short: the first may look for what later ones find. Then come as many as the time budget
+they are short: the first may look for what later ones find. Of a long round the beginning is enough
+to warm up, where the work says that it may be broken off. Then come as many as the time budget
 allows, at least three; the median is the figure.
 
 Python's garbage collector stays on, but what was there before the first round is kept from it: to
@@ -10,15 +11,20 @@ search all that pytest has in memory takes longer than many a round, and comes i
 """
 
 import gc
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
 MOST_WARM_UPS, WARM_UP_SHARE = 5, 0.1
 """There are so many rounds of warm-up, or fewer once they have taken that part of the budget."""
+LONG_WARM_UP = 1.0
+"""Seconds after which a round of warm-up may be broken off, unless the whole budget is longer."""
 MIN_ROUNDS = 3
 MAX_ROUNDS = 200
 FEW_ROUNDS = 5
@@ -37,12 +43,14 @@ class Work(Generic[Result]):
     check: given what `run` returned; raises AssertionError where it is not what was stored
     before: makes the state that `run` needs
     after: removes what it left, also after an error or an interruption
+    breakable: whether the warm-up may be broken off, because each image costs what the last did
     """
 
     run: Callable[[], Result]
     check: Callable[[Result], None]
     before: Callable[[], None] = nothing
     after: Callable[[], None] = nothing
+    breakable: bool = False
 
 
 class Statistics(Protocol):
@@ -127,7 +135,8 @@ def measure(
     gc.freeze()
     try:
         if benchmark.enabled:
-            count = rounds_within(budget, _warm_up(rounds, WARM_UP_SHARE * budget, clock))
+            limit = max(budget, LONG_WARM_UP) if work.breakable else None
+            count = rounds_within(budget, _warm_up(rounds, WARM_UP_SHARE * budget, limit, clock))
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
     except BaseException:
@@ -138,18 +147,50 @@ def measure(
         gc.unfreeze()
 
 
-def _warm_up(rounds: Rounds[Result], budget: float, clock: Callable[[], float]) -> float:
-    """Run rounds that do not count; return how long the last took, in seconds."""
+def _warm_up(
+    rounds: Rounds[Result], budget: float, limit: float | None, clock: Callable[[], float]
+) -> float:
+    """Run rounds that do not count; return how long the last took, in seconds.
+
+    limit: seconds after which the first is broken off, which counts as lasting so long
+    """
     spent = duration = 0.0
     for _ in range(MOST_WARM_UPS):
         rounds.begin()
         start = clock()
-        rounds.run()
+        try:
+            with _broken_off_after(limit):
+                rounds.run()
+        except _BrokenOffError:
+            rounds.close()
         duration = clock() - start
         spent += duration
         if spent >= budget:
             break
     return duration
+
+
+class _BrokenOffError(BaseException):
+    """Not an error of the work, which must not handle it as one."""
+
+
+@contextmanager
+def _broken_off_after(seconds: float | None) -> Iterator[None]:
+    """Raise `_BrokenOffError` in the block after so long, if it does not end before."""
+    if seconds is None:
+        yield
+        return
+
+    def break_off(_number: int, _frame: FrameType | None) -> None:
+        raise _BrokenOffError
+
+    handler = signal.signal(signal.SIGALRM, break_off)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
 
 
 def throughput(images: int, pixel_bytes: int, seconds: float) -> dict[str, float]:

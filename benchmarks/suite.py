@@ -1,7 +1,9 @@
 """One run of the suite: its options, its data, its stores, and how each benchmark is measured."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Protocol, TypeVar
@@ -25,6 +27,11 @@ Result = TypeVar("Result")
 
 CHECKED_AT_ONCE = 4096
 """Images compared with the data set at a time."""
+STAYS_SECONDS = 30
+"""So long a store that was read is taken to be in memory.
+
+The system may reclaim what was read or stored minutes ago, however much memory is free.
+"""
 
 
 @dataclass
@@ -66,6 +73,7 @@ class Suite:
         """Load the data set and make the directory for the stores; raises pytest.UsageError."""
         self.options = options
         self._progress = progress
+        self._read_at: dict[Path, float] = {}
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
         self.store_dir = options.store_dir or Path(gettempdir())
@@ -135,17 +143,15 @@ class Suite:
             "cache": "cold" if self.options.cold else "warm",
             "durability": case.contender.durability(self.options.durable and not case.buffered),
         }
-        measured = Work(
-            run=work.run,
+        measured = replace(
+            work,
             check=partial(self._check, benchmark, case, work),
             before=partial(self._before, benchmark, case, work),
-            after=work.after,
         )
-        reads_some = case.reads and case.n is not None and case.images < case.n
-        if reads_some and self.options.timed and not self.options.cold:
-            # What was stored minutes ago need not be in memory still: the system may have reclaimed
-            # it, however much memory is free. An operation that reads all is its own warm-up.
+        warms = case.reads and self.options.timed and not self.options.cold
+        if warms and time.monotonic() - self._read_at.get(case.path, -inf) > STAYS_SECONDS:
             warm(case.path)
+            self._read_at[case.path] = time.monotonic()
         measure(benchmark, measured, self.options.round_budget)
         if benchmark.enabled:
             stats = benchmark.stats.stats

@@ -56,6 +56,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
             run=lambda: small.store_many(case.path, images, labels, durable=False),
             check=check,
             after=after,
+            breakable=True,
         ),
     )
 

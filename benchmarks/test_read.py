@@ -36,5 +36,6 @@ def test_read_many(suite: Suite, measure: Measure, contender: Contender, n: int)
         Work(
             run=lambda: contender.read_many(path, shape),
             check=lambda result: suite.assert_equal(*result, slice(0, n)),
+            breakable=True,
         ),
     )

@@ -61,6 +61,7 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
             run=lambda: contender.store_many(case.path, images, labels, durable),
             check=check,
             after=after,
+            breakable=True,
         ),
     )
 

@@ -1,5 +1,7 @@
 """How every figure is measured, on a clock that the tests control."""
 
+import signal
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import protocol
 from benchmarks.protocol import (
     MAX_ROUNDS,
     MIN_ROUNDS,
@@ -124,6 +127,57 @@ def test_short_rounds_warm_up_for_a_tenth_of_the_budget_and_the_last_says_how_lo
     rounds = rounds_within(2.0, first if warm_ups == 1 else later)
     assert journal.calls.count("run") == warm_ups + rounds
     assert journal.calls == [*PARTS] * (warm_ups + rounds)
+
+
+@dataclass
+class LongWarmUp:
+    """Work whose first round takes long, and which handles errors by itself."""
+
+    journal: Journal
+    seconds: float = 60.0
+    handled: list[Exception] = field(default_factory=list)
+
+    def run(self) -> None:
+        self.journal.part("run")
+        if self.journal.calls.count("run") == 1:
+            try:
+                time.sleep(self.seconds)
+            except Exception as error:
+                self.handled.append(error)
+
+    def work(self, breakable: bool) -> Work[None]:
+        work = self.journal.work()
+        work.run, work.breakable = self.run, breakable
+        return work
+
+
+@pytest.mark.parametrize("budget", [0.01, 0.02])
+def test_a_long_warm_up_is_broken_off_and_cleared_where_the_work_allows_it(
+    budget: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LONG_WARM_UP", 0.01)
+    handler = signal.getsignal(signal.SIGALRM)
+    benchmark = FakeBenchmark()
+    long = LongWarmUp(Journal(benchmark.clock))
+    start = time.monotonic()
+    measure(benchmark, long.work(breakable=True), budget)
+    assert budget <= time.monotonic() - start < long.seconds
+    assert long.journal.calls == ["before", "run", "after"] + [*PARTS] * MIN_ROUNDS
+    assert not benchmark.has_error
+    assert not long.handled
+    assert signal.getsignal(signal.SIGALRM) == handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("breakable", "seconds"), [(True, 0.02), (False, 0.1)])
+def test_a_warm_up_that_is_short_enough_or_not_to_be_broken_off_is_whole(
+    breakable: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LONG_WARM_UP", 60.0 if breakable else 0.01)
+    benchmark = FakeBenchmark()
+    long = LongWarmUp(Journal(benchmark.clock), seconds)
+    measure(benchmark, long.work(breakable), 0.01)
+    assert long.journal.calls == [*PARTS] * (1 + MIN_ROUNDS)
 
 
 @pytest.mark.parametrize(

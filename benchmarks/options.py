@@ -88,7 +88,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--round-budget",
-        default="0.3",
+        default="0.25",
         metavar="SECONDS",
         help="time for the rounds of one benchmark, of which there are at least three (0.3)",
     )

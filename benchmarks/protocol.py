@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 MOST_WARM_UPS, WARM_UP_SHARE = 5, 0.1
 """There are so many rounds of warm-up, or fewer once they have taken that part of the budget."""
-LONG_WARM_UP = 1.0
+LONG_WARM_UP = 0.5
 """Seconds after which a round of warm-up may be broken off, unless the whole budget is longer."""
 MIN_ROUNDS = 3
 MAX_ROUNDS = 200

@@ -1,5 +1,6 @@
 """Lines over n, and the axes they are drawn on."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from matplotlib.axes import Axes
@@ -9,7 +10,6 @@ from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
     LogLocator,
-    MaxNLocator,
     NullFormatter,
     NullLocator,
 )
@@ -21,6 +21,8 @@ from . import style
 from .run import Row
 
 LOG = " (log scale)"
+APART = 0.14
+"""The part of an axis that the label of an n takes, as 100,000 does."""
 Value = Callable[[float, Row], float]
 """What a figure shows of a row's time, given as microseconds per image."""
 
@@ -103,10 +105,24 @@ def n_axis(axes: Axes, rows: Iterable[Row], log: bool) -> None:
     if log:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_locator(
-        FixedLocator(ns) if log or len(ns) == 1 else MaxNLocator(5, integer=True)
-    )
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(ns, log)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+
+
+def _ticks(ns: Sequence[int], log: bool) -> list[int]:
+    """Those n, from the largest down, whose labels do not touch; on a linear axis 0 too."""
+    if not ns:
+        return []
+    place = math.log if log else float
+    first = place(ns[0]) if log else 0.0
+    length = place(ns[-1]) - first
+    ticks = [ns[-1]]
+    for n in reversed(ns):
+        # The label of 0 is narrow.
+        clear = log or place(n) >= APART / 2 * length
+        if clear and place(ticks[-1]) - place(n) >= APART * length > 0:
+            ticks.append(n)
+    return ticks if log else [*ticks, 0]
 
 
 def seconds_axis(axes: Axes, log: bool) -> None:

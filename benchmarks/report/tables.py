@@ -121,12 +121,16 @@ def _time_cells(rows: Sequence[Row]) -> dict[Key, Cell]:
 
 
 def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
-    """The store with the least value of each variant and n, where there are stores to compare."""
+    """The stores with the least value of each variant and n, where there are some to compare."""
     rivals: dict[tuple[str, int], list[Key]] = {}
     for row in rows:
         if row.figure.backend in STORE_ROWS:
             rivals.setdefault((row.figure.variant, row.figure.n), []).append(row.key)
-    return {min(keys, key=values.__getitem__) for keys in rivals.values() if len(keys) > 1}
+    best: set[Key] = set()
+    for keys in rivals.values():
+        least = min(values[key] for key in keys)
+        best |= {key for key in keys if values[key] == least and len(keys) > 1}
+    return best
 
 
 def _change_cell(change: Change) -> Cell:

@@ -79,10 +79,10 @@ def _holes(run: Run) -> list[str]:
 
 
 def _few_rounds(run: Run) -> str:
-    few = [row.figure.rounds for row in run.rows.values() if row.figure.rounds < FEW_ROUNDS]
+    few = sum(row.figure.rounds < FEW_ROUNDS for row in run.rows.values())
     if not few:
         return ""
     return (
-        f"* marks figures of too few rounds, {min(few)} to {FEW_ROUNDS - 1}: {len(few)} of"
-        f" {len(run.rows)}. Their medians may be off, and their intervals are too narrow."
+        f"* marks figures of fewer than {FEW_ROUNDS} rounds, {few} of {len(run.rows)}. Their"
+        " medians may be off, and their intervals are too narrow."
     )

@@ -21,6 +21,8 @@ from . import style
 from .run import Row
 
 LOG = " (log scale)"
+FEW_DECADES = 1e4
+"""The ratio of the ends of an axis with room for three marks in each decade."""
 APART = 0.14
 """The part of an axis that the label of an n takes, as 100,000 does."""
 Value = Callable[[float, Row], float]
@@ -126,18 +128,27 @@ def _ticks(ns: Sequence[int], log: bool) -> list[int]:
 
 
 def seconds_axis(axes: Axes, log: bool) -> None:
-    axes.set_ylabel("time" + (LOG if log else ", seconds"))
+    """Of a time, each mark in a unit that it is legible in."""
+    axes.set_ylabel("time" + (LOG if log else ""))
     if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        _log_scale(axes)
     else:
         axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
 
 
 def log_axis(axes: Axes, label: str) -> None:
     axes.set_ylabel(label + LOG)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    _log_scale(axes)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))
+
+
+def _log_scale(axes: Axes) -> None:
+    """Marked at 1, 2 and 5 of each decade, where there are few; there is one at least."""
+    axes.set_yscale("log")
     axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    if high / low < 10:
+        middle = math.sqrt(low * high)
+        axes.set_ylim(middle / math.sqrt(10), middle * math.sqrt(10))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < FEW_DECADES else (1,)))

@@ -17,11 +17,13 @@ class Cell:
 
     note: smaller, below the text
     mark: `best`, `faster` or `slower`, if it is to be seen at once
+    few: whether it is of too few rounds
     """
 
     text: str
     note: str = ""
     mark: str = ""
+    few: bool = False
 
 
 NOT_MEASURED = Cell("-")
@@ -92,7 +94,7 @@ def of_changes(run: Run, changes: Changes) -> list[Table]:
 
 def percent(ratio: float) -> str:
     """A ratio as the change that it is."""
-    return f"{(ratio - 1) * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    return f"{(ratio - 1) * 100:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
 def _by_operation(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
@@ -109,13 +111,13 @@ def _time_cells(rows: Sequence[Row]) -> dict[Key, Cell]:
     best = _best(rows, medians)
     cells = {}
     for row in rows:
-        few = "*" if row.figure.rounds < FEW_ROUNDS else ""
         limit = limits.get(row.figure.n)
         multiple = limit is not None and row.figure.backend != LIMIT
         cells[row.key] = Cell(
-            format_number(medians[row.key]) + few,
+            format_number(medians[row.key]),
             format_multiple(medians[row.key] / limit) if limit and multiple else "",
             "best" if row.key in best else "",
+            row.figure.rounds < FEW_ROUNDS,
         )
     return cells
 
@@ -135,9 +137,7 @@ def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
 
 def _change_cell(change: Change) -> Cell:
     between = change.interval
-    note = (
-        f"{percent(between.low)} … {percent(between.high)}".replace(" % …", " …") if between else ""
-    )
+    note = f"{percent(between.low)[:-2]} … {percent(between.high)}" if between else ""
     if not change.beyond:
         return Cell(percent(change.ratio), note)
     faster = change.ratio < 1

@@ -88,6 +88,17 @@ def test_axes_of_n_are_marked_where_it_was_measured_and_is_legible(
         assert axes.xaxis.get_major_formatter()(10_000) == "10,000"
 
 
+@pytest.mark.parametrize("microseconds", [2.1, 5.5, 9.9, 600.0])
+@pytest.mark.parametrize("name", ["read-time-log", "read-per-image"])
+def test_a_logarithmic_axis_has_marks_however_little_is_drawn(
+    tmp_path: Path, name: str, microseconds: float
+) -> None:
+    saved = whole_run() | {"benchmarks": [bench("read_many", "png", 100, microseconds)]}
+    axes = drawn(name, saved, tmp_path)
+    low, high = axes.get_ylim()
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 2
+
+
 def test_two_operations_are_solid_and_broken_lines(tmp_path: Path) -> None:
     found = lines(drawn("iterate", whole_run(), tmp_path))
     assert len(found) == 2 * len(STORE_ROWS)
@@ -140,4 +151,4 @@ def test_every_colour_differs_and_has_one_for_dark_pages() -> None:
     assert len({style.marker(name) for name in STORE_ROWS}) == len(STORE_ROWS)
     rules = style.dark_rules()
     for light, dark in style.DARK.items():
-        assert f'svg [style*="stroke: {light}"]{{stroke:{dark}!important}}' in rules
+        assert f'[style*="stroke: {light}"]{{stroke:{dark}!important}}' in rules

@@ -63,7 +63,7 @@ class Page(HTMLParser):
             self._inside = ""
 
     def handle_data(self, data: str) -> None:
-        data = data.replace("\N{MINUS SIGN}", "-")
+        data = data.replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
         self.text += data
         if self._inside == "h3":
             self._title = data
@@ -132,6 +132,26 @@ def test_every_time_is_in_the_tables_with_its_multiple_of_the_limit(whole: Page)
             expected += f" {format_multiple(per_image(one) / limits[operation, n])}"
         assert cells.pop((operation, label, n)) == expected
     assert {title for title, _, _ in cells} == {"disk"}
+
+
+def test_figures_of_few_rounds_are_starred(tmp_path: Path) -> None:
+    saved = whole_run() | {
+        "benchmarks": [
+            bench("read_many", "png", 10, 50.0, spread=(1, 1, 1, 1)),
+            bench("read_many", "hdf5", 10, 50.0, spread=(1, 1, 1, 1, 1)),
+        ]
+    }
+    page = written(saved, tmp_path)
+    assert page.cells["read_many", "png", "10"] == "50.0 *"
+    assert page.cells["read_many", "hdf5", "10"] == "50.0"
+    assert "* marks figures of fewer than 5 rounds, 1 of 2." in page.text
+
+
+def test_stores_that_are_equally_good_are_all_bold(tmp_path: Path) -> None:
+    saved = only(whole_run(), lambda info: info["backend"] in ("png", "lmdb"))
+    best = written(saved, tmp_path).best
+    assert {label for title, label, _ in best if title == "disk"} == {"png", "lmdb"}
+    assert {label for title, label, _ in best if title == "read_many"} == {"lmdb"}
 
 
 def test_disk_space_is_in_a_table_allocated_and_apparent(whole: Page) -> None:

@@ -425,6 +425,14 @@ def test_against_itself_the_page_says_that_nothing_has_changed(tmp_path: Path) -
     assert "noise" not in text
 
 
+def test_with_too_few_references_the_page_says_so(tmp_path: Path) -> None:
+    stores = only(whole_run(), lambda info: info["backend"] in STORE_ROWS)
+    path = save(stores, tmp_path / "before.json")
+    now = faster(whole_run(), 0.9, lambda info: info["backend"] == "png")
+    text = written(now, tmp_path, "--against", str(path)).text
+    assert "There are too few rows of the limit and the tutorial's ways in both runs" in text
+
+
 @pytest.mark.parametrize(
     ("damaged", "said"),
     [
@@ -506,6 +514,8 @@ def test_the_newest_run_is_reported_in_a_folder_called_report(
         save(whole_run(), Path(".benchmarks", get_machine_id(), name))  # type: ignore[no-untyped-call]
     assert main([]) == 0
     assert capsys.readouterr().out == "report/index.html\n"
+    assert main(["--out", "two\nlines"]) == 0
+    assert capsys.readouterr().out == "two\\nlines/index.html\n"
     assert "run 0002" in Path("report/index.html").read_text(encoding="utf-8")
 
 

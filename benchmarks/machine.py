@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 
+from .text import one_line
+
 LIBRARIES = ("numpy", "pillow", "lmdb", "h5py", "xxhash", "pytest-benchmark")
 
 IDENTITY_SHOWN = 25
@@ -55,7 +57,7 @@ def describe(machine_info: Mapping[str, Any], run: Mapping[str, object]) -> dict
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     """Why two runs do not compare, one phrase each."""
     return [
-        f"{name} ({saved.get(key, 'not recorded')}, now {now.get(key)})"
+        f"{name} ({one_line(saved.get(key, 'not recorded'))}, now {one_line(now.get(key))})"
         for key, name in COMPARABLE.items()
         if saved.get(key) != now.get(key)
     ]

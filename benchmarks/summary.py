@@ -12,7 +12,7 @@ TITLES = {
     "store_single": "store_single: open, store one image, close; µs per call",
     "store_many": "store_many: create, store n images, close; µs per image",
     "append": "append: open a store of n, store 256 images, close; µs per image",
-    "commits": "commits: n calls of store_single on an open store, buffered, then read; µs per image",
+    "commits": "commits: n calls of store_single, buffered, on an open store; µs per image, open per call",
     "read_single": "read_single: open, read one image, close; µs per call",
     "read_many": "read_many: open, read n images, close; µs per image",
     "read_batch": "read_batch: 256 random images of an open store; µs per image",
@@ -21,6 +21,8 @@ TITLES = {
     "parallel_read": "parallel_read: random batches, all processes together; µs per image",
 }
 """The operations, in the order of their tables."""
+PER_CALL = {("store_single", ""), ("read_single", ""), ("commits", "open")}
+"""Operations and variants of which a call is timed, not the images in it."""
 ORDER = {name: place for place, name in enumerate(ROWS)}
 """Of the rows in a table."""
 
@@ -38,7 +40,7 @@ class Figure:
     variant: str
     backend: str
     n: int
-    microseconds: float  # the median, per image
+    microseconds: float  # the median, per image or per call
     rounds: int
     allocated_per_image: float | None  # where the operation made the store
 
@@ -56,6 +58,10 @@ class Figure:
             rounds=stats["rounds"],
             allocated_per_image=extra_info["allocated_bytes"] / images if stored else None,
         )
+
+    @property
+    def per_call(self) -> bool:
+        return (self.operation, self.variant) in PER_CALL
 
     @property
     def label(self) -> str:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.text import one_line
+
 from . import page
 from .changes import Changes
 from .errors import ReportError
@@ -21,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
         "run",
         nargs="?",
         metavar="RUN",
-        help="a file, or a number as pytest-benchmark understands it; by default the newest run",
+        help="a file, or a number as pytest-benchmark understands it; by default the newest run, the"
+        " one that `pytest --benchmark-compare` takes",
     )
     made.add_argument(
         "--out",
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         run = load(options.run)
-        changes = Changes.between(load(options.against), run) if options.against else None
+        changes = None if options.against is None else Changes.between(load(options.against), run)
         try:
             options.out.mkdir(parents=True, exist_ok=True)
             written = page.write(options.out, run, changes)
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2
-    print(written)  # noqa: T201
+    print(one_line(written))  # noqa: T201
     return 0
 
 

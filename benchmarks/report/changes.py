@@ -39,13 +39,13 @@ class Change:
 class Changes:
     """Of every row that both runs have.
 
-    noise: the factor by which rows move without a reason; 1 if it cannot be told
+    noise: the factor by which rows move without a reason, or None if it cannot be told
     appeared, gone: rows that only the later, only the earlier run has
     """
 
     before: Run
     rows: Mapping[Key, Change]
-    noise: float
+    noise: float | None
     appeared: tuple[Key, ...]
     gone: tuple[Key, ...]
 
@@ -66,7 +66,9 @@ class Changes:
             before=before,
             rows={
                 key: _change(
-                    before.rows[key], now.rows[key], noise if key[2] in STORE_ROWS else math.inf
+                    before.rows[key],
+                    now.rows[key],
+                    (noise or 1.0) if key[2] in STORE_ROWS else math.inf,
                 )
                 for key in both
             },
@@ -75,19 +77,25 @@ class Changes:
             gone=tuple(key for key in before.rows if key not in now.rows),
         )
 
+    @property
+    def none(self) -> bool:
+        """Whether the two have the same rows with the same times, as a run and itself have."""
+        moved = any(change.ratio != 1 for change in self.rows.values())
+        return not (moved or self.appeared or self.gone)
+
 
 def _ratio(before: Row, now: Row) -> float:
     return now.figure.microseconds / before.figure.microseconds
 
 
-def _noise(references: list[float]) -> float:
+def _noise(references: list[float]) -> float | None:
     """How far rows move whose code stays as it is: the limit's and the tutorial's.
 
     Rounds that follow each other within a second are more alike than two runs are, so the interval
     over rounds alone would call nearly every row changed.
     """
     if len(references) < MIN_REFERENCES:
-        return 1.0
+        return None
     moved = [abs(math.log(ratio)) for ratio in references]
     return math.exp(float(np.quantile(moved, CALM_SHARE)))
 

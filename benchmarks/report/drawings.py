@@ -1,6 +1,5 @@
 """What each kind of figure shows. A drawing is false where the run has nothing to show on it."""
 
-import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 
@@ -49,14 +48,9 @@ def over_n(
 
 def over_processes(axes: Axes, run: Run) -> bool:
     """Images per second of parallel readers of the largest store."""
-    sizes = {
-        key: int(count[0])
-        for key in run.rows
-        if key[0] == "parallel_read" and (count := re.match(r"\d+(?= process)", key[1]))
-    }
-    rows = [run.rows[key] for key in sizes]
-    n = max((row.figure.n for row in rows), default=0)
-    for name, points in by_backend(row for row in rows if row.figure.n == n).items():
+    sizes = {key: row.processes for key, row in run.rows.items() if row.processes}
+    n = max((key[3] for key in sizes), default=0)
+    for name, points in by_backend(run.rows[key] for key in sizes if key[3] == n).items():
         points.sort(key=lambda row: sizes[row.key])
         processes = [sizes[row.key] for row in points]
         draw_line(axes, name, processes, points, lambda microseconds, _: 1e6 / microseconds)

@@ -54,7 +54,7 @@ PLANS = (
     Plan(
         "store-time",
         "Storing n images",
-        "The time of one call that creates a store and stores n images in it.",
+        f"The time of one call that creates a store and stores n images in it. {QUARTILES}",
         _time("store_many", log=False),
     ),
     Plan(
@@ -66,7 +66,7 @@ PLANS = (
     Plan(
         "read-time",
         "Reading n images",
-        "The time to open a store, read all of it into one array and close it.",
+        f"The time to open a store, read all of it into one array and close it. {QUARTILES}",
         _time("read_many", log=False),
     ),
     Plan(

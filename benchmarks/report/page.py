@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from benchmarks.protocol import MAX_ROUNDS, MIN_ROUNDS
 from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import format_multiple
 
 from . import style, tables
 from .answers import answers
@@ -16,7 +15,7 @@ from .changes import Changes
 from .figures import Picture, draw
 from .interval import CONFIDENCE
 from .remarks import remarks
-from .run import Key, Run
+from .run import Run, in_words
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10
@@ -71,6 +70,9 @@ def circumstances(run: Run) -> dict[str, str]:
     def known(key: str) -> str:
         return str(info.get(key, "not recorded"))
 
+    budget = (
+        "a time that is not recorded" if run.round_budget is None else f"{run.round_budget:g} s"
+    )
     libraries = info.get("libraries")
     versions = libraries if isinstance(libraries, Mapping) else {}
     return {
@@ -82,7 +84,7 @@ def circumstances(run: Run) -> dict[str, str]:
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
         "Protocol": f"a warm-up, then {MIN_ROUNDS} to {MAX_ROUNDS} rounds in about"
-        f" {run.round_budget:g} s; each has fresh state, made before the clock starts, and is"
+        f" {budget}; each has fresh state, made before the clock starts, and is"
         " checked after it has stopped; the median counts",
     }
 
@@ -98,26 +100,23 @@ def identity(run: Run) -> str:
 def _changes(run: Run, changes: Changes) -> dict[str, object]:
     before = changes.before
     beyond = {key: change.ratio for key, change in changes.rows.items() if change.beyond}
+    stores = [change for key, change in changes.rows.items() if key[2] in STORE_ROWS]
     return {
         "before": before.name,
         "identity": identity(before),
-        "rows": sum(key[2] in STORE_ROWS for key in changes.rows),
-        "faster": [f"{_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r < 1],
-        "slower": [f"{_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r > 1],
-        "noise": format_multiple(changes.noise) if changes.noise > 1 else "",
-        "sure": run.has_rounds and before.has_rounds,
+        "none": changes.none,
+        "rows": len(stores),
+        "unsure": sum(change.interval is None for change in stores),
+        "faster": [f"{in_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r < 1],
+        "slower": [f"{in_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r > 1],
+        "noise": changes.noise,
         "versions": _other_versions(before, run),
-        "appeared": [_words(key) for key in changes.appeared],
-        "gone": [_words(key) for key in changes.gone],
-        "tables": tables.of_changes(run, changes),
+        "appeared": [in_words(key) for key in changes.appeared],
+        "gone": [in_words(key) for key in changes.gone],
+        "tables": [] if changes.none else tables.of_changes(run, changes),
     }
 
 
 def _other_versions(before: Run, run: Run) -> list[str]:
     then, now = circumstances(before)["Versions"], circumstances(run)["Versions"]
     return [] if then == now else [then]
-
-
-def _words(key: Key) -> str:
-    operation, variant, backend, n = key
-    return f"{operation} {backend} {variant}".strip() + f" n={n:,}"

@@ -7,7 +7,7 @@ from benchmarks.rows import STORE_ROWS
 from benchmarks.summary import TITLES
 
 from .figures import Plan
-from .run import Key, Run
+from .run import Key, Run, in_words
 
 SHOWN = 5
 """Names in a list before it is cut short."""
@@ -22,7 +22,7 @@ def remarks(run: Run, missing: Sequence[Plan]) -> list[str]:
         _if("The data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
         _without_rounds(run),
         _if("Left out, because this version has no such back end or operation: {}.", run.strangers),
-        _if("Left out, because they cannot be read: {}.", run.unreadable),
+        _if("Left out, because they are damaged or there twice: {}.", run.unreadable),
         _if("Not measured in this run: {}.", _operations(run)),
         _if("Without figures in this run: {}.", _stores(run)),
         _if("Missing in this run: {}.", _holes(run)),
@@ -38,13 +38,17 @@ def _if(sentence: str, names: Sequence[str]) -> str:
 
 
 def _without_rounds(run: Run) -> str:
-    lacking = [row for row in run.rows.values() if row.rounds is None]
-    if not lacking:
-        return ""
-    which = "This run" if len(lacking) == len(run.rows) else f"{len(lacking)} rows of this run"
+    lacking = [in_words(key) for key, row in run.rows.items() if row.rounds is None]
+    if len(lacking) < len(run.rows):
+        return _if(
+            "Without an interval, and so without a winner where they compete, because the durations"
+            " of their rounds are missing or damaged: {}.",
+            lacking,
+        )
     return (
-        f"{which} does not hold the durations of the rounds, as runs of earlier versions do not:"
-        " there are no intervals, and no winner is called but for the disk. A new run has them."
+        "This run does not hold the durations of the rounds, as runs of earlier versions do not, or"
+        " they are damaged: there are no intervals, and no winner is called but for the disk. A new"
+        " run has them."
     )
 
 
@@ -70,15 +74,15 @@ def _holes(run: Run) -> list[str]:
         expected = {key[2] for key in keys} | (backends & STORE_ROWS.keys())
         for n in sorted({key[3] for key in keys}):
             missing = sorted(expected - {key[2] for key in keys if key[3] == n})
-            holes += [f"{operation} {variant}".strip() + f" {name} n={n:,}" for name in missing]
+            holes += [in_words((operation, variant, name, n)) for name in missing]
     return holes
 
 
 def _few_rounds(run: Run) -> str:
-    few = [row.figure.rounds for row in run.rows.values() if row.figure.rounds < FEW_ROUNDS]
+    few = sum(row.figure.rounds < FEW_ROUNDS for row in run.rows.values())
     if not few:
         return ""
     return (
-        f"* marks figures of too few rounds, {min(few)} to {FEW_ROUNDS - 1}: {len(few)} of"
-        f" {len(run.rows)}. Their medians may be off, and their intervals are too narrow."
+        f"* marks figures of fewer than {FEW_ROUNDS} rounds, {few} of {len(run.rows)}. Their"
+        " medians may be off, and their intervals are too narrow."
     )

@@ -1,5 +1,6 @@
 """Lines over n, and the axes they are drawn on."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from matplotlib.axes import Axes
@@ -9,7 +10,6 @@ from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
     LogLocator,
-    MaxNLocator,
     NullFormatter,
     NullLocator,
 )
@@ -21,6 +21,10 @@ from . import style
 from .run import Row
 
 LOG = " (log scale)"
+FEW_DECADES = 1e4
+"""The ratio of the ends of an axis with room for three marks in each decade."""
+APART = 0.14
+"""The part of an axis that the label of an n takes, as 100,000 does."""
 Value = Callable[[float, Row], float]
 """What a figure shows of a row's time, given as microseconds per image."""
 
@@ -103,25 +107,48 @@ def n_axis(axes: Axes, rows: Iterable[Row], log: bool) -> None:
     if log:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_locator(
-        FixedLocator(ns) if log or len(ns) == 1 else MaxNLocator(5, integer=True)
-    )
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(ns, log)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 
+def _ticks(ns: Sequence[int], log: bool) -> list[int]:
+    """Those n, from the largest down, whose labels do not touch; on a linear axis 0 too."""
+    if not ns:
+        return []
+    place = math.log if log else float
+    first = place(ns[0]) if log else 0.0
+    length = place(ns[-1]) - first
+    ticks = [ns[-1]]
+    for n in reversed(ns):
+        # The label of 0 is narrow.
+        clear = log or place(n) >= APART / 2 * length
+        if clear and place(ticks[-1]) - place(n) >= APART * length > 0:
+            ticks.append(n)
+    return ticks if log else [*ticks, 0]
+
+
 def seconds_axis(axes: Axes, log: bool) -> None:
-    axes.set_ylabel("time" + (LOG if log else ", seconds"))
+    """Of a time, each mark in a unit that it is legible in."""
+    axes.set_ylabel("time" + (LOG if log else ""))
     if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        _log_scale(axes)
     else:
         axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
 
 
 def log_axis(axes: Axes, label: str) -> None:
     axes.set_ylabel(label + LOG)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    _log_scale(axes)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))
+
+
+def _log_scale(axes: Axes) -> None:
+    """Marked at 1, 2 and 5 of each decade, where there are few; there is one at least."""
+    axes.set_yscale("log")
     axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    if high / low < 10:
+        middle = math.sqrt(low * high)
+        axes.set_ylim(middle / math.sqrt(10), middle * math.sqrt(10))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < FEW_DECADES else (1,)))

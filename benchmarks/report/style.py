@@ -93,9 +93,12 @@ def marker(backend: str) -> str:
 
 
 def dark_rules() -> str:
-    """CSS by which a figure's colours change with the page's."""
+    """CSS by which a figure's colours change with the page's.
+
+    Without naming `svg`, inside of which a mark that is drawn by `use` does not count as being.
+    """
     rules = [
-        f'svg [style*="{what}: {light}"]{{{what}:{dark}!important}}'
+        f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
         for light, dark in DARK.items()
         for what in ("fill", "stroke")
     ]

@@ -17,11 +17,13 @@ class Cell:
 
     note: smaller, below the text
     mark: `best`, `faster` or `slower`, if it is to be seen at once
+    few: whether it is of too few rounds
     """
 
     text: str
     note: str = ""
     mark: str = ""
+    few: bool = False
 
 
 NOT_MEASURED = Cell("-")
@@ -92,7 +94,7 @@ def of_changes(run: Run, changes: Changes) -> list[Table]:
 
 def percent(ratio: float) -> str:
     """A ratio as the change that it is."""
-    return f"{(ratio - 1) * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    return f"{(ratio - 1) * 100:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
 def _by_operation(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
@@ -109,31 +111,33 @@ def _time_cells(rows: Sequence[Row]) -> dict[Key, Cell]:
     best = _best(rows, medians)
     cells = {}
     for row in rows:
-        few = "*" if row.figure.rounds < FEW_ROUNDS else ""
         limit = limits.get(row.figure.n)
         multiple = limit is not None and row.figure.backend != LIMIT
         cells[row.key] = Cell(
-            format_number(medians[row.key]) + few,
+            format_number(medians[row.key]),
             format_multiple(medians[row.key] / limit) if limit and multiple else "",
             "best" if row.key in best else "",
+            row.figure.rounds < FEW_ROUNDS,
         )
     return cells
 
 
 def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
-    """The store with the least value of each variant and n, where there are stores to compare."""
+    """The stores with the least value of each variant and n, where there are some to compare."""
     rivals: dict[tuple[str, int], list[Key]] = {}
     for row in rows:
         if row.figure.backend in STORE_ROWS:
             rivals.setdefault((row.figure.variant, row.figure.n), []).append(row.key)
-    return {min(keys, key=values.__getitem__) for keys in rivals.values() if len(keys) > 1}
+    best: set[Key] = set()
+    for keys in rivals.values():
+        least = min(values[key] for key in keys)
+        best |= {key for key in keys if values[key] == least and len(keys) > 1}
+    return best
 
 
 def _change_cell(change: Change) -> Cell:
     between = change.interval
-    note = (
-        f"{percent(between.low)} … {percent(between.high)}".replace(" % …", " …") if between else ""
-    )
+    note = f"{percent(between.low)[:-2]} … {percent(between.high)}" if between else ""
     if not change.beyond:
         return Cell(percent(change.ratio), note)
     faster = change.ratio < 1

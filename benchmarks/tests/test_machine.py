@@ -68,6 +68,12 @@ def test_each_difference_is_named_with_both_values(key: str) -> None:
     assert phrase == f"{COMPARABLE[key]} (something else, now {now[key]})"
 
 
+def test_a_value_of_two_lines_does_not_break_the_phrase() -> None:
+    now = describe(FROM_PYTEST_BENCHMARK, RUN)
+    (phrase,) = differences(now | {"cpu_model": "\x1b[2J"}, now | {"cpu_model": "two\nlines"})
+    assert phrase == r"CPU (two\nlines, now \x1b[2J)"
+
+
 def test_what_a_saved_run_does_not_say_differs() -> None:
     now = describe(FROM_PYTEST_BENCHMARK, RUN)
     phrases = differences(now, {})

@@ -53,6 +53,7 @@ def test_a_change_is_the_ratio_of_now_to_before_within_its_interval(tmp_path: Pa
 def test_what_moves_no_further_than_the_references_is_noise(tmp_path: Path) -> None:
     now = faster(shaken(whole_run(), 0.15), 1.6, lambda info: info["operation"] == "epoch")
     found = changes(whole_run(), now, tmp_path)
+    assert found.noise is not None
     assert 1.1 < found.noise < 1.17
     moved = {key for key, change in found.rows.items() if change.beyond}
     slowed = {key for key in found.rows if key[0] == "epoch"}
@@ -66,11 +67,20 @@ def test_references_are_never_marked(tmp_path: Path) -> None:
     assert not any(change.beyond for change in found.rows.values())
 
 
+def test_a_run_has_not_changed_since_itself(tmp_path: Path) -> None:
+    found = changes(whole_run(), whole_run(), tmp_path)
+    assert found.none
+    assert found.noise == 1
+    assert not any(change.beyond for change in found.rows.values())
+    assert not changes(only(whole_run(), lambda info: info["n"] > 1), whole_run(), tmp_path).none
+    assert not changes(faster(whole_run(), 0.99, lambda _: True), whole_run(), tmp_path).none
+
+
 def test_without_references_the_interval_alone_counts(tmp_path: Path) -> None:
     now = faster(whole_run(), 0.95, lambda info: info["backend"] == "png")
     before = only(whole_run(), lambda info: info["backend"] in ("png", "lmdb"))
     found = changes(before, now, tmp_path)
-    assert found.noise == 1
+    assert found.noise is None
     assert {key[2] for key, change in found.rows.items() if change.beyond} == {"png"}
 
 
@@ -95,10 +105,10 @@ def test_rows_of_one_run_only_are_named(tmp_path: Path) -> None:
 
 def test_runs_of_unlike_machines_or_data_are_refused(tmp_path: Path) -> None:
     before = whole_run()
-    before["machine_info"] |= {"cpu_model": "Slide rule", "dataset": "other"}
+    before["machine_info"] |= {"cpu_model": "Slide\nrule", "dataset": "other\ud800"}
     with pytest.raises(ReportError) as caught:
         changes(before, whole_run(), tmp_path)
     assert str(caught.value) == (
-        "run 0001 does not compare with 0002: it differs in CPU (Slide rule, now Abacus),"
-        " data set (other, now standin-v9)"
+        r"run 0001 does not compare with 0002: it differs in CPU (Slide\nrule, now Abacus),"
+        r" data set (other\ud800, now standin-v9)"
     )

@@ -13,7 +13,7 @@ from benchmarks.report.figures import PLANS, Plan
 from benchmarks.report.run import load
 from benchmarks.rows import STORE_ROWS
 
-from .saved import NS, Saved, only, save, speed, whole_run
+from .saved import NS, Saved, bench, only, save, speed, whole_run
 
 Points = dict[float, float]
 
@@ -68,6 +68,37 @@ def test_each_store_and_the_limit_is_a_line_over_n(
     assert "image" in axes.get_ylabel() if per_image else axes.get_ylabel().startswith("time")
 
 
+@pytest.mark.parametrize(
+    ("ns", "linear", "log"),
+    [
+        ((1000,), [0, 1000], [1000]),
+        ((10, 1000), [0, 1000], [10, 1000]),
+        ((10, 100, 1000, 10_000, 100_000), [0, 10_000, 100_000], [10, 100, 1000, 10_000, 100_000]),
+        ((1000, 20_000, 50_000, 60_000), [0, 20_000, 50_000, 60_000], [1000, 20_000, 60_000]),
+        ((90, 95, 100), [0, 100], [90, 95, 100]),
+    ],
+)
+def test_axes_of_n_are_marked_where_it_was_measured_and_is_legible(
+    tmp_path: Path, ns: tuple[int, ...], linear: list[int], log: list[int]
+) -> None:
+    saved = whole_run() | {"benchmarks": [bench("read_many", "png", n, 50.0) for n in ns]}
+    for name, expected in (("read-time", linear), ("read-time-log", log)):
+        axes = drawn(name, saved, tmp_path)
+        assert sorted(axes.get_xticks()) == expected
+        assert axes.xaxis.get_major_formatter()(10_000) == "10,000"
+
+
+@pytest.mark.parametrize("microseconds", [2.1, 5.5, 9.9, 600.0])
+@pytest.mark.parametrize("name", ["read-time-log", "read-per-image"])
+def test_a_logarithmic_axis_has_marks_however_little_is_drawn(
+    tmp_path: Path, name: str, microseconds: float
+) -> None:
+    saved = whole_run() | {"benchmarks": [bench("read_many", "png", 100, microseconds)]}
+    axes = drawn(name, saved, tmp_path)
+    low, high = axes.get_ylim()
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 2
+
+
 def test_two_operations_are_solid_and_broken_lines(tmp_path: Path) -> None:
     found = lines(drawn("iterate", whole_run(), tmp_path))
     assert len(found) == 2 * len(STORE_ROWS)
@@ -120,4 +151,4 @@ def test_every_colour_differs_and_has_one_for_dark_pages() -> None:
     assert len({style.marker(name) for name in STORE_ROWS}) == len(STORE_ROWS)
     rules = style.dark_rules()
     for light, dark in style.DARK.items():
-        assert f'svg [style*="stroke: {light}"]{{stroke:{dark}!important}}' in rules
+        assert f'[style*="stroke: {light}"]{{stroke:{dark}!important}}' in rules

@@ -4,6 +4,7 @@ import csv
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
+from pytest_benchmark.utils import get_machine_id
 
 from benchmarks.contenders import StoreContender
 from benchmarks.report import style
@@ -61,7 +63,7 @@ class Page(HTMLParser):
             self._inside = ""
 
     def handle_data(self, data: str) -> None:
-        data = data.replace("\N{MINUS SIGN}", "-")
+        data = data.replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
         self.text += data
         if self._inside == "h3":
             self._title = data
@@ -132,6 +134,26 @@ def test_every_time_is_in_the_tables_with_its_multiple_of_the_limit(whole: Page)
     assert {title for title, _, _ in cells} == {"disk"}
 
 
+def test_figures_of_few_rounds_are_starred(tmp_path: Path) -> None:
+    saved = whole_run() | {
+        "benchmarks": [
+            bench("read_many", "png", 10, 50.0, spread=(1, 1, 1, 1)),
+            bench("read_many", "hdf5", 10, 50.0, spread=(1, 1, 1, 1, 1)),
+        ]
+    }
+    page = written(saved, tmp_path)
+    assert page.cells["read_many", "png", "10"] == "50.0 *"
+    assert page.cells["read_many", "hdf5", "10"] == "50.0"
+    assert "* marks figures of fewer than 5 rounds, 1 of 2." in page.text
+
+
+def test_stores_that_are_equally_good_are_all_bold(tmp_path: Path) -> None:
+    saved = only(whole_run(), lambda info: info["backend"] in ("png", "lmdb"))
+    best = written(saved, tmp_path).best
+    assert {label for title, label, _ in best if title == "disk"} == {"png", "lmdb"}
+    assert {label for title, label, _ in best if title == "read_many"} == {"lmdb"}
+
+
 def test_disk_space_is_in_a_table_allocated_and_apparent(whole: Page) -> None:
     found = {place: text for place, text in whole.cells.items() if place[0] == "disk"}
     assert len(found) == len(ROWS) * len(NS)
@@ -169,16 +191,35 @@ def test_the_table_for_other_programs_has_a_line_for_every_row(whole: Page, fold
         info, stats = one["extra_info"], one["stats"]
         operation = f"{info['operation']} {info['variant']}".strip()
         line = found[operation, info["backend"], str(info["n"])]
-        assert float(line["median_microseconds_per_image"]) == pytest.approx(per_image(one))
+        assert float(line["median_microseconds"]) == pytest.approx(per_image(one))
         assert float(line["median_seconds_per_round"]) == pytest.approx(stats["median"])
-        assert float(line["images_per_second"]) == pytest.approx(1e6 / per_image(one))
+        counted = [
+            line.pop(name)
+            for name in ("images_per_round", "images_per_second", "pixel_megabytes_per_second")
+        ]
+        if operation in ("store_single", "read_single", "commits open"):
+            assert line["microseconds_per"] == "call"
+            assert counted == ["", "", ""]
+        else:
+            assert line["microseconds_per"] == "image"
+            megabytes = info["pixel_megabytes_per_second"]
+            assert [*map(float, counted)] == pytest.approx(
+                [info["images_per_round"], 1e6 / per_image(one), megabytes]
+            )
         assert int(line["rounds"]) == len(info[KEY].split())
         assert int(line["store_allocated_bytes"]) == info["allocated_bytes"]
-        low, high = (
-            float(line[f"interval_{end}_microseconds_per_image"]) for end in ("low", "high")
-        )
+        low, high = (float(line[f"interval_{end}_microseconds"]) for end in ("low", "high"))
         assert 0.97 * per_image(one) < low < per_image(one) < high < 1.03 * per_image(one)
         assert "" not in line.values()
+
+
+def test_a_call_is_not_called_an_image(whole: Page) -> None:
+    for per_call in (
+        "store_single open, store one image, close; µs per call",
+        "read_single open, read one image, close; µs per call",
+        "commits n calls of store_single, buffered, on an open store; µs per image, open per call",
+    ):
+        assert per_call in whole.text
 
 
 # ---- figures ---------------------------------------------------------------------------------
@@ -281,7 +322,46 @@ def test_a_run_without_rounds_says_so(tmp_path: Path) -> None:
     text = written(without_rounds(whole_run()), tmp_path).text
     assert "This run does not hold the durations of the rounds" in text
     lines = results(tmp_path)
-    assert {line["interval_low_microseconds_per_image"] for line in lines} == {""}
+    assert {line["interval_low_microseconds"] for line in lines} == {""}
+
+
+def test_a_row_without_rounds_is_named_and_no_winner_is_called_there(tmp_path: Path) -> None:
+    saved = whole_run()
+    for one in saved["benchmarks"]:
+        if place_of(one) == ("read_many", "png", "1,000"):
+            one["extra_info"][KEY] = "damaged"
+        one["extra_info"]["round_budget_seconds"] = "damaged"
+    text = written(saved, tmp_path).text
+    assert (
+        "because the durations of their rounds are missing or damaged: read_many png n=1,000."
+        in (text)
+    )
+    assert "rounds in about a time that is not recorded" in text
+    assert text.count("not decided") == 1
+
+
+def test_values_that_cannot_be_are_left_out_and_named(tmp_path: Path) -> None:
+    saved = whole_run()
+    names = []
+    for one in saved["benchmarks"]:
+        if one["extra_info"]["operation"] == "store_many" and one["extra_info"]["backend"] == "png":
+            one["extra_info"]["allocated_bytes"] = 0
+            names.append(one["name"])
+    page = written(saved, tmp_path)
+    assert f"Left out, because they are damaged or there twice: {', '.join(names)}." in page.text
+    assert "Missing in this run: store_many png n=10, store_many png n=1,000." in page.text
+    assert ("store_many", "png", "10") not in page.cells
+    assert ("read_many", "png", "10") in page.cells
+
+
+def test_text_that_cannot_be_printed_is_escaped_on_the_page(tmp_path: Path) -> None:
+    saved = whole_run()
+    saved["machine_info"] |= {"cpu_model": "lone\ud800", "dataset_note": "two\nlines"}
+    saved["benchmarks"][3]["extra_info"]["cache"] = "\udfff"
+    text = written(saved, tmp_path).text
+    assert r"lone\ud800, 3 cores" in text
+    assert r"The data: two\nlines." in text
+    assert {line["cache"] for line in results(tmp_path)} == {"warm", r"\udfff"}
 
 
 def test_missing_rows_are_named_and_nothing_empty_is_drawn(tmp_path: Path) -> None:
@@ -331,10 +411,56 @@ def test_changes_are_in_tables_of_their_own_and_marked_beyond_the_noise(tmp_path
     assert re.search(r"25.0 ▼ -50.0 % -5\d.\d … -4\d.\d %$", page.cells["epoch", "png", "10"])
     by_row = {(line["operation"], line["back_end"], line["n"]): line for line in results(tmp_path)}
     line = by_row["epoch", "png", "10"]
+    assert float(line["earlier_median_microseconds"]) == pytest.approx(50)
     assert float(line["change_ratio"]) == pytest.approx(0.5)
     assert float(line["change_interval_high_ratio"]) == pytest.approx(0.5, rel=0.04)
     assert line["changed_beyond_noise"] == "True"
     assert by_row["read_many", "png", "10"]["changed_beyond_noise"] == "False"
+
+
+def test_against_itself_the_page_says_that_nothing_has_changed(tmp_path: Path) -> None:
+    text = written(whole_run(), tmp_path, "--against", str(tmp_path / "0005_run.json")).text
+    assert "Nothing has changed: every median is the same in both." in text
+    assert "too few rows" not in text
+    assert "noise" not in text
+
+
+def test_with_too_few_references_the_page_says_so(tmp_path: Path) -> None:
+    stores = only(whole_run(), lambda info: info["backend"] in STORE_ROWS)
+    path = save(stores, tmp_path / "before.json")
+    now = faster(whole_run(), 0.9, lambda info: info["backend"] == "png")
+    text = written(now, tmp_path, "--against", str(path)).text
+    assert "There are too few rows of the limit and the tutorial's ways in both runs" in text
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        (lambda _: True, "nothing says what is more than noise, and no row is marked"),
+        (lambda info: info["operation"] == "epoch", "6 of them cannot be judged"),
+    ],
+)
+def test_rows_that_cannot_be_judged_are_said(
+    tmp_path: Path, damaged: Callable[[Saved], bool], said: str
+) -> None:
+    before = whole_run()
+    for one in before["benchmarks"]:
+        if damaged(one["extra_info"]):
+            one["extra_info"][KEY] = ""
+    path = save(before, tmp_path / "before.json")
+    now = faster(whole_run(), 0.5, lambda info: info["backend"] == "hdf5")
+    page = written(now, tmp_path, "--against", str(path))
+    assert said in page.text
+    assert any("▼" in text for text in page.cells.values()) == ("became faster" in page.text)
+
+
+def test_runs_without_a_row_in_common_say_so(tmp_path: Path) -> None:
+    before = only(whole_run(), lambda info: info["backend"] == "png")
+    now = only(whole_run(), lambda info: info["backend"] == "lmdb")
+    path = save(before, tmp_path / "before.json")
+    text = written(now, tmp_path, "--against", str(path)).text
+    assert "The two have no row of this project's stores in common." in text
+    assert "All changes" not in text
 
 
 def test_other_versions_then_are_said(tmp_path: Path) -> None:
@@ -368,6 +494,7 @@ def test_what_the_user_can_mend_is_one_line(
     assert error_of(capsys, "0001", "--against", "bad.json").startswith("error: bad.json is")
     assert error_of(capsys, "--out", "bad.json") == "error: --out bad.json: File exists"
     assert error_of(capsys, "--out", "bad.json/x") == "error: --out bad.json/x: Not a directory"
+    assert error_of(capsys, "two\nlines").startswith(r"error: no run 'two\nlines' in")
     assert not Path("report").exists()
 
 
@@ -383,10 +510,12 @@ def test_the_newest_run_is_reported_in_a_folder_called_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    save(whole_run(), Path(".benchmarks/Linux/0001_a.json"))
-    save(whole_run(), Path(".benchmarks/Linux/0002_b.json"))
+    for name in ("0001_a.json", "0002_b.json"):
+        save(whole_run(), Path(".benchmarks", get_machine_id(), name))  # type: ignore[no-untyped-call]
     assert main([]) == 0
     assert capsys.readouterr().out == "report/index.html\n"
+    assert main(["--out", "two\nlines"]) == 0
+    assert capsys.readouterr().out == "two\\nlines/index.html\n"
     assert "run 0002" in Path("report/index.html").read_text(encoding="utf-8")
 
 

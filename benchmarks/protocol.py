@@ -4,7 +4,7 @@ Each round has fresh state, made before the clock starts; what it returned is ch
 left removed, after the clock has stopped. One round warms up and counts for nothing, or some, if
 they are short: the first may look for what later ones find. Of a long round the beginning is enough
 to warm up, where the work says that it may be broken off. Then come as many as the time budget
-allows, at least three; the median is the figure.
+allows, at least three, and five if that does not take too much more; the median is the figure.
 
 Python's garbage collector stays on, but what was there before the first round is kept from it: to
 search all that pytest has in memory takes longer than many a round, and comes in every fourth or so.
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,12 +24,12 @@ Result = TypeVar("Result")
 
 MOST_WARM_UPS, WARM_UP_SHARE = 5, 0.1
 """There are so many rounds of warm-up, or fewer once they have taken that part of the budget."""
-LONG_WARM_UP = 0.5
-"""Seconds after which a round of warm-up may be broken off, unless the whole budget is longer."""
 MIN_ROUNDS = 3
 MAX_ROUNDS = 200
 FEW_ROUNDS = 5
 """Fewer rounds than this are remarked upon: their median may be off."""
+STRETCH = 10
+"""By so much a budget may be exceeded for the sake of that many rounds."""
 
 
 def nothing() -> None:
@@ -84,7 +85,8 @@ def rounds_within(budget: float, duration: float) -> int:
     """How many rounds of `duration` seconds to make in about `budget` seconds."""
     if duration * MAX_ROUNDS <= budget:
         return MAX_ROUNDS
-    return max(MIN_ROUNDS, int(budget / duration))
+    enough = min(FEW_ROUNDS, int(budget * STRETCH / duration))
+    return max(MIN_ROUNDS, enough, int(budget / duration))
 
 
 class Rounds(Generic[Result]):
@@ -135,7 +137,8 @@ def measure(
     gc.freeze()
     try:
         if benchmark.enabled:
-            limit = max(budget, LONG_WARM_UP) if work.breakable else None
+            # A longer one could not be had so many times.
+            limit = budget * STRETCH / FEW_ROUNDS if work.breakable else None
             count = rounds_within(budget, _warm_up(rounds, WARM_UP_SHARE * budget, limit, clock))
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
@@ -152,7 +155,7 @@ def _warm_up(
 ) -> float:
     """Run rounds that do not count; return how long the last took, in seconds.
 
-    limit: seconds after which the first is broken off, which counts as lasting so long
+    limit: seconds after which a round is broken off, and taken to last for ever
     """
     spent = duration = 0.0
     for _ in range(MOST_WARM_UPS):
@@ -163,6 +166,7 @@ def _warm_up(
                 rounds.run()
         except _BrokenOffError:
             rounds.close()
+            return inf
         duration = clock() - start
         spent += duration
         if spent >= budget:

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import protocol
 from benchmarks.protocol import (
+    FEW_ROUNDS,
     MAX_ROUNDS,
     MIN_ROUNDS,
     Measured,
@@ -91,8 +92,8 @@ class Journal:
 def test_each_round_is_made_timed_checked_and_cleared_in_this_order() -> None:
     clock = Clock()
     journal = Journal(clock, seconds={"run": 0.5})
-    measure(FakeBenchmark(clock), journal.work(), 2.0, clock)
-    rounds = 1 + 4  # a warm-up, and four rounds of half a second
+    measure(FakeBenchmark(clock), journal.work(), 4.0, clock)
+    rounds = 1 + 8  # a warm-up, and eight rounds of half a second
     assert journal.calls == ["before", "run", "check", "after"] * rounds
 
 
@@ -100,8 +101,8 @@ def test_only_run_is_timed() -> None:
     clock = Clock()
     benchmark = FakeBenchmark(clock)
     seconds = {"before": 64.0, "run": 0.25, "check": 32.0, "after": 16.0}
-    measure(benchmark, Journal(clock, seconds).work(), 1.0, clock)
-    assert benchmark.durations == [0.25] * 4
+    measure(benchmark, Journal(clock, seconds).work(), 2.0, clock)
+    assert benchmark.durations == [0.25] * 8
 
 
 def test_the_warm_up_does_not_count_but_says_how_long_a_round_is() -> None:
@@ -155,7 +156,7 @@ class LongWarmUp:
 def test_a_long_warm_up_is_broken_off_and_cleared_where_the_work_allows_it(
     budget: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "LONG_WARM_UP", 0.01)
+    monkeypatch.setattr(protocol, "STRETCH", FEW_ROUNDS)  # so that the limit is the budget
     handler = signal.getsignal(signal.SIGALRM)
     benchmark = FakeBenchmark()
     long = LongWarmUp(Journal(benchmark.clock))
@@ -173,11 +174,13 @@ def test_a_long_warm_up_is_broken_off_and_cleared_where_the_work_allows_it(
 def test_a_warm_up_that_is_short_enough_or_not_to_be_broken_off_is_whole(
     breakable: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "LONG_WARM_UP", 60.0 if breakable else 0.01)
+    monkeypatch.setattr(protocol, "STRETCH", FEW_ROUNDS)
     benchmark = FakeBenchmark()
-    long = LongWarmUp(Journal(benchmark.clock), seconds)
-    measure(benchmark, long.work(breakable), 0.01)
-    assert long.journal.calls == [*PARTS] * (1 + MIN_ROUNDS)
+    long = LongWarmUp(Journal(benchmark.clock, {"run": 1.0}), seconds)
+    measure(benchmark, long.work(breakable), 10 * seconds if breakable else seconds / 10)
+    rounds = 1 + len(benchmark.durations)
+    assert rounds > MIN_ROUNDS
+    assert long.journal.calls == [*PARTS] * rounds
 
 
 @pytest.mark.parametrize(
@@ -185,8 +188,11 @@ def test_a_warm_up_that_is_short_enough_or_not_to_be_broken_off_is_whole(
     [
         (1.0, 0.125, 8),
         (1.0, 0.126, 7),  # the eighth would be over the budget
-        (1.0, 0.25, 4),
-        (1.0, 0.26, 3),
+        (1.0, 0.1875, 5),
+        (1.0, 0.25, 5),  # more than fit, but not many times more
+        (1.0, 2.0, 5),
+        (1.0, 2.01, 4),
+        (1.0, 2.51, 3),
         (1.0, 100.0, 3),
         (0.01, 0.5, 3),
         (1.0, 1 / 128, 128),
@@ -195,7 +201,7 @@ def test_a_warm_up_that_is_short_enough_or_not_to_be_broken_off_is_whole(
         (1.0, 0.0, 200),  # too short for the clock
     ],
 )
-def test_rounds_fill_the_budget_but_are_never_below_3_or_above_200(
+def test_rounds_fill_the_budget_or_are_5_but_never_below_3_or_above_200(
     budget: float, duration: float, rounds: int
 ) -> None:
     assert (MIN_ROUNDS, MAX_ROUNDS) == (3, 200)
@@ -255,7 +261,7 @@ def test_check_gets_what_its_own_round_returned() -> None:
         return returned[-1]
 
     measure(FakeBenchmark(clock), Work(run, checked.append), 3.0, clock)
-    assert checked == returned == [0, 1, 2, 3]
+    assert checked == returned == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_result_is_freed_before_its_round_is_cleared_and_the_next_begins() -> None:
@@ -282,7 +288,7 @@ def test_a_result_is_freed_before_its_round_is_cleared_and_the_next_begins() -> 
         after=none_is_alive,
     )
     measure(FakeBenchmark(clock), work, 3.0, clock)
-    assert alive_when_checked == [True] * 4
+    assert alive_when_checked == [True] * 6
 
 
 def test_throughput_counts_images_and_megabytes_of_pixels() -> None:

@@ -295,7 +295,7 @@ def test_a_part_that_is_missing_before_others_is_refused(
     make(store_class, path)
     with store_class(path) as opened:
         first_part(path).rename(tmp_path / "aside")
-        with pytest.raises(CorruptStoreError, match="image 0"):
+        with pytest.raises(CorruptStoreError, match="images 0 to 2 are missing"):
             store_class(path)
         with pytest.raises(CorruptStoreError):
             opened.read_many()

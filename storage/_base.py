@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, Self, TypeAlias, cast, overload
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from ._errors import (
     BusyError,
     ClosedError,
+    CorruptRecordError,
     CorruptStoreError,
     DTypeError,
     FormatError,
@@ -606,22 +608,39 @@ class Store(ABC):
             self._labels()
         except CorruptStoreError as error:
             problems += error.problems
-        return problems + self._record_problems(np.arange(self._length, dtype=np.int64))
+        return problems + self._record_problems()
 
-    def _record_problems(self, ids: NDArray[np.int64]) -> list[str]:
-        """One line for each record of `ids` that cannot be read, found by halving."""
-        if len(ids) > 1024:
-            half = len(ids) // 2
-            return self._record_problems(ids[:half]) + self._record_problems(ids[half:])
-        try:
-            if len(ids):
-                self._read(ids)
-        except CorruptStoreError as error:
-            if len(ids) == 1:
-                return list(error.problems)
-            half = len(ids) // 2
-            return self._record_problems(ids[:half]) + self._record_problems(ids[half:])
-        return []
+    def _record_problems(self) -> list[str]:
+        """One line for each damaged record, and one for neighbours that share a reason."""
+        problems = []
+        unreadable = self._unreadable(np.arange(self._length, dtype=np.int64))
+        # Of consecutive ids each is as far ahead of its place in the list as the others.
+        for (_, reason, is_own), group in groupby(
+            enumerate(unreadable), key=lambda each: (each[1][0] - each[0], *each[1][1:])
+        ):
+            ids = [image_id for _, (image_id, *_) in group]
+            problems.append(
+                reason if is_own else f"images {ids[0]} to {ids[-1]} cannot be read: {reason}"
+            )
+        return problems
+
+    def _unreadable(self, ids: NDArray[np.int64]) -> Iterator[tuple[int, str, bool]]:
+        """Each record of `ids` that cannot be read, why, and whether that is about it alone.
+
+        They are found by halving.
+        """
+        if len(ids) <= 1024:
+            try:
+                if len(ids):
+                    self._read(ids)
+                return
+            except CorruptStoreError as error:
+                if len(ids) == 1:
+                    yield int(ids[0]), str(error), isinstance(error, CorruptRecordError)
+                    return
+        half = len(ids) // 2
+        yield from self._unreadable(ids[:half])
+        yield from self._unreadable(ids[half:])
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self._length} images"

@@ -321,12 +321,15 @@ class LmdbStore(Store):
         return Block(first, first + n, range(call_first, call_stop), shape, value)
 
     def _blocks(self, cursor: lmdb.Cursor) -> Iterator[Block]:
-        """Every committed block; raises `CorruptStoreError` where one is missing."""
+        """Every committed block; raises `CorruptStoreError` where one is missing or extra."""
         expected = 0
         found = cursor.first()
         while expected < self._length:
-            if not found or self._first(cursor) != expected:
-                raise self._broken(f"the block of image {expected} is missing")
+            first = min(self._first(cursor), self._length) if found else self._length
+            if first > expected:
+                raise self._broken(f"images {expected} to {first - 1} are missing")
+            if first < expected:
+                raise self._broken(f"the block of image {first} overlaps the one before it")
             block = self._block(cursor)
             yield block
             expected = block.stop
@@ -461,8 +464,10 @@ class LmdbStore(Store):
             raise self._lacking(image_id)
         return self._first(cursor), memoryview(cursor.value())
 
-    def _lacking(self, image_id: int) -> CorruptStoreError:
-        return self._broken(f"the block of image {image_id} is missing")
+    def _lacking(self, image_id: int) -> CorruptRecordError:
+        return CorruptRecordError(
+            f"{self.path}: image {image_id} is missing: no block holds it; restore it from a copy"
+        )
 
     def _read_run(
         self, cursor: lmdb.Cursor, ids: NDArray[np.int64], check: bool

@@ -219,10 +219,15 @@ class PartStore(Store):
             expected = names[-1].stop if names else 0
             if name.stop <= expected:
                 covered.append(name.file)
-            elif name.first != expected or name.stop <= name.first:
+            elif name.first > expected:
                 raise CorruptStoreError(
-                    f"{self.path}: expected a part that begins with image {expected} but found"
-                    f" {name.file}; restore the missing one"
+                    f"{self.path}: images {expected} to {name.first - 1} are missing before"
+                    f" {name.file}; restore them from a copy"
+                )
+            elif name.first < expected:
+                raise CorruptStoreError(
+                    f"{self.path}: {name.file} overlaps the part before it, which ends with image"
+                    f" {expected - 1}; remove the wrong one"
                 )
             else:
                 names.append(name)

@@ -1,8 +1,12 @@
 """The trials of a run, and the table of them at its end where `--faults` asked for them."""
 
+from collections.abc import Iterator
+
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from .histories import SMALL_PIECES
+from .nursery import Nursery
 from .trials import Trials, read_option
 
 TRIALS = pytest.StashKey[Trials]()
@@ -23,3 +27,17 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 def trials(request: pytest.FixtureRequest) -> Trials:
     """How many faults a test tries, and where it counts what came of them."""
     return request.config.stash[TRIALS]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a few small images are a large call: several transactions of LMDB, PNG in threads."""
+    for name, value in SMALL_PIECES.items():
+        monkeypatch.setattr(name, value)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    started = Nursery()
+    yield started
+    started.close()

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from .. import StorageError, Store
+from .._lmdb_environment import LOCK
 from . import raw
 from .children import in_child
 from .histories import Step, some, stream
@@ -36,11 +37,13 @@ SPARE_MEMORY = 2**30
 # ---- kinds of damage ---------------------------------------------------------------------------
 
 
-def change_a_file(
-    path: Path, random: Random, change: Callable[[bytearray], str], among: str = "*"
-) -> str:
-    """Change the bytes of a file, one that is as likely as all others or likely by its size."""
-    files = [file for file in sorted(path.rglob(among)) if file.is_file() and file.stat().st_size]
+def change_a_file(path: Path, random: Random, change: Callable[[bytearray], str]) -> str:
+    """Change the bytes of a file, one that is as likely as all others or likely by its size.
+
+    LMDB's lock file is left out: nothing in it outlives the processes that have the store open.
+    """
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != LOCK]
+    files = [file for file in files if file.stat().st_size]
     sizes = np.array([file.stat().st_size for file in files])
     file = files[random.choice(len(files), p=(sizes / sizes.sum() + 1 / len(files)) / 2)]
     data = bytearray(file.read_bytes())

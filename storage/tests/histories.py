@@ -5,12 +5,14 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import StorageError, Store, StoreNotFoundError
 from .._base import Mode
+from . import raw
 from .children import fork, in_child
 from .model import append, append_stream, is_right
 from .samples import tree
@@ -32,6 +34,18 @@ def stream(n: int) -> Step:
 
 
 COMPACT = Step(Store.compact)
+
+SMALL_PIECES = {"storage._records.SLAB_BYTES": 1_000, "storage._png.THREAD_BYTES": 300}
+"""So that of the images of `model` that have one shape five are a slab, and each of these is written
+in a thread; but none is read in one: a call that is to fail once would fail in every new thread.
+"""
+
+
+def work_in_small_pieces() -> None:
+    """What the fixture `small_pieces` does to the tests, in a process that was not forked there."""
+    for name, value in SMALL_PIECES.items():
+        module, attribute = name.rsplit(".", 1)
+        setattr(import_module(module), attribute, value)
 
 
 class History:
@@ -55,16 +69,17 @@ class History:
         """How many calls have returned; the first is the one that opens."""
         return int.from_bytes(self._returned[:], "little")
 
+    @returned.setter
+    def returned(self, n: int) -> None:
+        self._returned[:] = n.to_bytes(4, "little")
+
     def run(self) -> None:
         store = self.store_class(self.path, self.mode)
-        self._note()
+        self.returned += 1
         for step in self.steps:
             step.call(store)
-            self._note()
+            self.returned += 1
         store.close()
-
-    def _note(self) -> None:
-        self._returned[:] = (self.returned + 1).to_bytes(4, "little")
 
 
 def run_in_child(run: Callable[[], object]) -> int:
@@ -146,8 +161,12 @@ def _go_on(history: History, clean: list[list[str]] | None) -> Seen:
     with history.store_class(history.path, "x" if seen.length is None else "a") as store:
         if len(store) != (seen.length or 0):
             return Seen("lost", f"{seen.detail}a writer finds {len(store)} images")
-    if clean is not None and names(history.path) not in clean:
-        return Seen("missed", f"{seen.detail}left behind: {names(history.path)}")
+    if clean is not None:
+        if names(history.path) not in clean:
+            return Seen("missed", f"{seen.detail}left behind: {names(history.path)}")
+        held = len(raw.READERS[history.store_class.format](history.path))
+        if held != (seen.length or 0):
+            return Seen("missed", f"{seen.detail}left behind: {held} records in all")
     with history.store_class(history.path, "a") as store:
         append(store, 2)
         store.verify()

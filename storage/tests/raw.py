@@ -113,9 +113,11 @@ def read_lmdb(store: Path) -> Records:
     return found
 
 
-def put_lmdb(store: Path, ids: range, part: Records, summed: Records | None = None) -> None:
+def put_lmdb(
+    store: Path, ids: range, part: Records, summed: Records | None = None, replace: bool = True
+) -> None:
     with lmdb.open(str(store)) as environment, environment.begin(write=True) as transaction:
-        for i in ids:
+        for i in ids if replace else []:
             transaction.delete(struct.pack(">Q", i))
         done = 0
         for _, run in groupby(part, key=lambda record: record.image.shape):
@@ -225,6 +227,14 @@ def drop(name: str, store: Path, ids: range) -> None:
     else:
         (part,) = store.glob(f"{ids.start:012d}-{ids.stop:012d}*")
         shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def add(name: str, store: Path, ids: range, part: Records) -> None:
+    """Write records as one more commit, whose ids may be those of others too."""
+    if name == "lmdb":
+        put_lmdb(store, ids, part, replace=False)
+    else:
+        PUTTERS[name](store, ids, part, None)
 
 
 def exchange(name: str, store: Path, one: range, other: range) -> None:

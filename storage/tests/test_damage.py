@@ -30,6 +30,7 @@ from .samples import (
     make,
     pictures,
 )
+from .trials import Trials
 
 each_format = pytest.mark.parametrize("name", raw.PUTTERS)
 
@@ -254,7 +255,9 @@ def test_verify_names_the_png_file_that_is_wrong(
         assert_named(store, named)
 
 
-def test_a_table_row_cannot_name_a_file_elsewhere(path: Path, tmp_path: Path) -> None:
+def test_a_table_row_cannot_name_a_file_elsewhere(
+    path: Path, tmp_path: Path, trials: Trials
+) -> None:
     make(PngStore, path)
     table = first_part(path) / "metadata.csv"
     (first_part(path) / "000000000001.png").rename(tmp_path / "000000000001.png")
@@ -263,6 +266,7 @@ def test_a_table_row_cannot_name_a_file_elsewhere(path: Path, tmp_path: Path) ->
         table.write_bytes(changed)
         with PngStore(path) as store, pytest.raises(CorruptStoreError):
             store.read_many()
+        trials.count("hostile files", PngStore.format, "refused")
 
 
 REPLACEMENTS: dict[str, Callable[[Path, Path], None]] = {
@@ -275,7 +279,7 @@ REPLACEMENTS: dict[str, Callable[[Path, Path], None]] = {
 @pytest.mark.parametrize("store_class", [PngStore, Hdf5Store])
 @pytest.mark.parametrize("replacement", REPLACEMENTS)
 def test_a_part_that_is_a_link_or_another_kind_of_file_is_refused(
-    store_class: type[Store], path: Path, tmp_path: Path, replacement: str
+    store_class: type[Store], path: Path, tmp_path: Path, trials: Trials, replacement: str
 ) -> None:
     make(store_class, path)
     part = first_part(path)
@@ -285,6 +289,7 @@ def test_a_part_that_is_a_link_or_another_kind_of_file_is_refused(
         for read in (store.read_many, lambda: store.read_single(0), lambda: store.labels):
             with pytest.raises(CorruptStoreError, match=part.name):
                 read()
+            trials.count("hostile files", store_class.format, "refused")
         assert_named(store, part.name)
 
 
@@ -295,7 +300,7 @@ def test_a_part_that_is_missing_before_others_is_refused(
     make(store_class, path)
     with store_class(path) as opened:
         first_part(path).rename(tmp_path / "aside")
-        with pytest.raises(CorruptStoreError, match="image 0"):
+        with pytest.raises(CorruptStoreError, match="images 0 to 2 are missing"):
             store_class(path)
         with pytest.raises(CorruptStoreError):
             opened.read_many()
@@ -383,12 +388,13 @@ def test_a_truncated_lmdb_file_is_refused(path: Path, length: int) -> None:
     in_child(read)
 
 
-def test_an_lmdb_file_that_is_a_link_is_refused(path: Path, tmp_path: Path) -> None:
+def test_an_lmdb_file_that_is_a_link_is_refused(path: Path, tmp_path: Path, trials: Trials) -> None:
     make(LmdbStore, path)
     (path / "data.mdb").rename(tmp_path / "aside")
     (path / "data.mdb").symlink_to(tmp_path / "aside")
     with pytest.raises(CorruptStoreError, match=r"data\.mdb"):
         LmdbStore(path)
+    trials.count("hostile files", LmdbStore.format, "refused")
 
 
 def drop(key: bytes) -> Callable[[lmdb.Transaction], object]:

@@ -40,6 +40,7 @@ from .. import (
 )
 from .children import in_child
 from .samples import Image, assert_records, contents, each_store, make, pictures, tree
+from .trials import Trials
 
 IMAGE = pictures(1)[0]
 TWO = pictures(2)
@@ -181,6 +182,7 @@ def assert_refused(
     path: Path,
     call: Callable[[Store], object],
     kind: type[StorageError],
+    trials: Trials,
     *mentions: object,
 ) -> None:
     """The call raises exactly `kind`, changes no byte, and the store goes on."""
@@ -195,13 +197,14 @@ def assert_refused(
         assert len(store) == 6
         assert store.store_single(IMAGE, 5) == 6
         assert_records(store.read_many(), [*images, IMAGE], [*labels, 5])
+    trials.count("wrong arguments", store_class.format, "refused")
 
 
 @each_store
 @pytest.mark.parametrize("case", NO_IMAGES)
 @pytest.mark.parametrize("how", ["single", "first", "last"])
 def test_an_image_that_cannot_be_stored_is_refused(
-    store_class: type[Store], path: Path, case: str, how: str
+    store_class: type[Store], path: Path, trials: Trials, case: str, how: str
 ) -> None:
     image, kind = NO_IMAGES[case]
     calls: dict[str, Callable[[Store], object]] = {
@@ -209,39 +212,40 @@ def test_an_image_that_cannot_be_stored_is_refused(
         "first": lambda store: store.store_many([image, IMAGE], [1, 2]),
         "last": lambda store: store.store_many([IMAGE, image], [1, 2]),
     }
-    assert_refused(store_class, path, calls[how], kind, "image 1" if how == "last" else "image 0")
+    named = "image 1" if how == "last" else "image 0"
+    assert_refused(store_class, path, calls[how], kind, trials, named)
 
 
 @each_store
 @pytest.mark.parametrize("case", NO_LABELS)
 @pytest.mark.parametrize("how", ["single", "many"])
 def test_a_label_that_cannot_be_stored_is_refused(
-    store_class: type[Store], path: Path, case: str, how: str
+    store_class: type[Store], path: Path, trials: Trials, case: str, how: str
 ) -> None:
     label, kind = NO_LABELS[case]
     calls: dict[str, Callable[[Store], object]] = {
         "single": lambda store: store.store_single(IMAGE, label),
         "many": lambda store: store.store_many(TWO, [1, label]),
     }
-    assert_refused(store_class, path, calls[how], kind)
+    assert_refused(store_class, path, calls[how], kind, trials)
 
 
 @each_store
 @pytest.mark.parametrize("case", NO_LABEL_ARRAYS)
 def test_labels_that_cannot_be_stored_are_refused(
-    store_class: type[Store], path: Path, case: str
+    store_class: type[Store], path: Path, trials: Trials, case: str
 ) -> None:
     labels, kind = NO_LABEL_ARRAYS[case]
-    assert_refused(store_class, path, lambda store: store.store_many(TWO, labels), kind)
+    assert_refused(store_class, path, lambda store: store.store_many(TWO, labels), kind, trials)
 
 
 @each_store
 @pytest.mark.parametrize("case", NO_BATCHES)
 def test_images_that_cannot_be_stored_are_refused(
-    store_class: type[Store], path: Path, case: str
+    store_class: type[Store], path: Path, trials: Trials, case: str
 ) -> None:
     images, labels, kind = NO_BATCHES[case]
-    assert_refused(store_class, path, lambda store: store.store_many(images, labels), kind)
+    assert_refused(store_class, path, lambda store: store.store_many(images, labels), kind, trials)
 
 
 # ---- ids that are none -------------------------------------------------------------------------
@@ -294,7 +298,7 @@ NO_IDS: dict[str, tuple[object, type[StorageError]]] = {
 @pytest.mark.parametrize("case", NO_ID)
 @pytest.mark.parametrize("how", ["read_single", "[]", "batch", "large batch", "__getitems__"])
 def test_an_id_that_is_none_is_refused(
-    store_class: type[Store], path: Path, case: str, how: str
+    store_class: type[Store], path: Path, trials: Trials, case: str, how: str
 ) -> None:
     image_id, kind = NO_ID[case]
     calls: dict[str, Callable[[Store], object]] = {
@@ -305,14 +309,16 @@ def test_an_id_that_is_none_is_refused(
         "__getitems__": lambda store: store.__getitems__([image_id, 2]),
     }
     mentions = [int(image_id)] if kind is ImageIdError else []
-    assert_refused(store_class, path, calls[how], kind, *mentions)
+    assert_refused(store_class, path, calls[how], kind, trials, *mentions)
 
 
 @each_store
 @pytest.mark.parametrize("case", NO_IDS)
-def test_ids_that_are_none_are_refused(store_class: type[Store], path: Path, case: str) -> None:
+def test_ids_that_are_none_are_refused(
+    store_class: type[Store], path: Path, trials: Trials, case: str
+) -> None:
     ids, kind = NO_IDS[case]
-    assert_refused(store_class, path, lambda store: store.read_many(ids), kind)
+    assert_refused(store_class, path, lambda store: store.read_many(ids), kind, trials)
 
 
 @each_store

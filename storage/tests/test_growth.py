@@ -55,7 +55,7 @@ def test_a_store_takes_whatever_is_appended_to_it(
 
 
 def test_a_store_is_opened_read_and_appended_to_in_little_address_space(
-    store_class: type[Store], path: Path
+    store_class: type[Store], path: Path, trials: Trials
 ) -> None:
     images = pictures(STORE_BYTES // 2**20, (1024, 1024))
     with store_class(path, "x", durable=False) as store:
@@ -78,3 +78,4 @@ def test_a_store_is_opened_read_and_appended_to_in_little_address_space(
     with store_class(path) as store:
         assert len(store) == len(images) + 4
         store.verify()
+    trials.count("little address space", store_class.format, "right", len(images) + 3)

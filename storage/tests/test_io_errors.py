@@ -10,13 +10,26 @@ import pytest
 
 from .. import DiskFullError, ReadOnlyError, StorageError, Store, StoreIOError
 from .._base import Mode
-from .histories import COMPACT, History, Seen, Step, go_on, names, run_in_child, some, stream
+from .histories import (
+    COMPACT,
+    History,
+    Seen,
+    Step,
+    go_on,
+    names,
+    run_in_child,
+    some,
+    stream,
+    trees,
+    work_in_small_pieces,
+)
 from .model import is_right
+from .nursery import Nursery
 from .samples import each_store
 from .traced import CHANGES, Point, Traced, listing, points, require_strace, traced
 from .trials import Trials
 
-pytestmark = each_store
+pytestmark = [each_store, pytest.mark.usefixtures("small_pieces")]
 
 FAILURES: dict[str, type[StorageError]] = {
     "EIO": StoreIOError,
@@ -35,8 +48,8 @@ OPENING = ["open", "openat"]
 READING = ["read", "pread64", "preadv", "readv", "getdents64", "mmap", *OPENING]
 REMOVING = ("unlink", "unlinkat", "rmdir")
 PER = 2
-"""Of the thousand trials of the full run, 500: more than any of these makes."""
 PER_MOMENT = 8
+"""Of the trials, one of so many; the full trials try each call with each error, or one for good."""
 ATTEMPTS = 3
 
 
@@ -55,12 +68,6 @@ WRITING = {
 }
 
 
-@pytest.fixture(autouse=True)
-def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few small images are a large call, which LMDB stores in several transactions."""
-    monkeypatch.setattr("storage._records.SLAB_BYTES", 1000)
-
-
 class Report(NamedTuple):
     """What a process that met failures tells of it."""
 
@@ -71,6 +78,7 @@ class Report(NamedTuple):
 
 def use(store_class: type[Store], path: Path, scenario: Scenario) -> Report:
     """Open and make each call, and where it fails again, as a caller may who has read the error."""
+    work_in_small_pieces()
     errors: list[tuple[str, str]] = []
 
     def persist(call: Callable[[], object]) -> object:
@@ -104,23 +112,37 @@ def prepare(store_class: type[Store], path: Path, scenario: Scenario) -> None:
 
 
 def failing(
-    store_class: type[Store], path: Path, scenario: Scenario, point: Point, what: str
+    nursery: Nursery,
+    store_class: type[Store],
+    path: Path,
+    scenario: Scenario,
+    point: Point,
+    kind: str,
 ) -> Traced:
-    def task() -> Report:
-        return use(store_class, path, scenario)
-
+    """A use of a store in which one call fails."""
     prepare(store_class, path, scenario)
-    return traced(task, "-e", f"trace={point.name}", "-e", point.inject(what))
+    task = partial(use, store_class, path, scenario)
+    inject = point.inject(f"error={kind}")
+    ended = traced(task, "-e", f"trace={point.name}", *inject, nursery=nursery)
+    assert ended.failed, f"it has not come to {point}"
+    return ended
 
 
 def moments(
-    store_class: type[Store], path: Path, scenario: Scenario, names: Sequence[str]
+    nursery: Nursery,
+    store_class: type[Store],
+    path: Path,
+    scenario: Scenario,
+    names: Sequence[str],
+    by_file: bool = True,
 ) -> list[Point]:
     """The system calls of a run without failures that are about the store's files."""
     prepare(store_class, path, scenario)
-    whole = traced(lambda: use(store_class, path, scenario), "-e", f"trace={listing(*names)}")
+    task = partial(use, store_class, path, scenario)
+    whole = traced(task, "-e", f"trace={listing(*names)}", nursery=nursery)
+    assert whole.status == 0
     assert whole.answer.right
-    return points(whole.calls, names, about=str(path))
+    return points(whole.calls, names, str(path), by_file)
 
 
 def judge(
@@ -149,68 +171,89 @@ def judge(
 
 @pytest.mark.parametrize("name", WRITING)
 def test_a_call_that_fails_once_stores_nothing_and_can_be_made_again(
-    store_class: type[Store], tmp_path: Path, trials: Trials, name: str
+    store_class: type[Store], tmp_path: Path, trials: Trials, nursery: Nursery, name: str
 ) -> None:
+    """And the process ends as any other, with status 0."""
     require_strace()
     scenario, path = WRITING[name], tmp_path / "store"
     items = [
         (point, kind)
-        for point in moments(store_class, path, scenario, [*CHANGES, *OPENING])
+        for point in moments(nursery, store_class, path, scenario, [*CHANGES, *OPENING])
         for kind in FAILURES
     ]
     with trials.of(f"failure: {name}", store_class.format) as tally:
         for i, (point, kind) in trials.chosen(items, PER):
-            ended = failing(store_class, path, scenario, point, f"error={kind}")
+            ended = failing(nursery, store_class, path, scenario, point, kind)
             outcome, detail = judge(store_class, path, scenario, point, kind, ended)
             tally.add(i, outcome, f"{kind} at {point.name} {point.number}: {detail}")
 
 
 @pytest.mark.parametrize("name", WRITING)
 def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
-    store_class: type[Store], tmp_path: Path, trials: Trials, name: str
+    store_class: type[Store], tmp_path: Path, trials: Trials, nursery: Nursery, name: str
 ) -> None:
-    """From one moment on every call of that name fails, those that should undo things too."""
+    """From one moment on every call of that name fails, those that should undo things too.
+
+    Still nothing is left of what has failed, but where removing it fails: then the next writer
+    removes it.
+    """
     require_strace()
     scenario, path = WRITING[name], tmp_path / "store"
-    moments_of_writing = moments(store_class, path, scenario, CHANGES)
     held = len(HELD) if scenario.mode == "a" else 0
+    all_writing = moments(nursery, store_class, path, scenario, CHANGES, by_file=False)
+    prepare(store_class, path, scenario)
+    clean = trees(History(store_class, path, scenario.mode, scenario.steps, held))
     with trials.of(f"failing for good: {name}", store_class.format) as tally:
-        for i, point in trials.chosen(moments_of_writing, PER_MOMENT):
+        for i, point in trials.chosen(all_writing, PER_MOMENT):
             kind = [*FAILURES][i % len(FAILURES)]
             prepare(store_class, path, scenario)
+            task = partial(run_until_it_fails, store_class, path, scenario)
+            inject = point.inject(f"error={kind}", on="+")
+            ended = traced(task, "-e", f"trace={point.name}", *inject, nursery=nursery)
+            assert ended.failed, f"it has not come to {point}"
             history = History(store_class, path, scenario.mode, scenario.steps, held)
-            what = point.inject(f"error={kind}", on="+")
-            ended = traced(
-                partial(run_until_it_fails, history), "-e", f"trace={point.name}", "-e", what
-            )
-            seen = Seen("died", f"status {ended.status}") if ended.status else go_on(history)
-            if ended.answer and seen.outcome == "right":
-                seen = Seen("refused", ended.answer)
+            seen = after_failing(history, ended, clean, can_remove=point.name not in REMOVING)
             tally.add(i, seen.outcome, f"{kind} from {point.name} {point.number} on: {seen.detail}")
 
 
-def run_until_it_fails(history: History) -> str:
-    """The error that ended it, which has to be one of the package's."""
+def run_until_it_fails(store_class: type[Store], path: Path, scenario: Scenario) -> tuple[str, int]:
+    """The error that ended it, which has to be one of the package's, and how many calls returned."""
+    work_in_small_pieces()
+    history = History(store_class, path, scenario.mode, scenario.steps)
     try:
         history.run()
     except StorageError as error:
-        return str(error)
-    return ""
+        return str(error), history.returned
+    return "", history.returned
+
+
+def after_failing(
+    history: History, ended: Traced, clean: list[list[str]], can_remove: bool
+) -> Seen:
+    """What a process has left for which everything failed, and what the next one finds."""
+    if ended.status:
+        return Seen("died", f"status {ended.status}")
+    error, history.returned = ended.answer
+    left = names(history.path)
+    if can_remove and left not in ([], *clean):
+        return Seen("missed", f"left behind: {left}")
+    seen = go_on(history, clean)
+    return Seen("refused", error) if error and seen.outcome == "right" else seen
 
 
 def test_a_read_that_fails_gives_an_error_and_can_be_made_again(
-    store_class: type[Store], tmp_path: Path, trials: Trials
+    store_class: type[Store], tmp_path: Path, trials: Trials, nursery: Nursery
 ) -> None:
     require_strace()
     path = tmp_path / "store"
     scenario = Scenario("r", [])
     items = [
         (point, kind)
-        for point in moments(store_class, path, scenario, READING)
+        for point in moments(nursery, store_class, path, scenario, READING)
         for kind in READ_FAILURES
     ]
     with trials.of("failure: read", store_class.format) as tally:
         for i, (point, kind) in trials.chosen(items, PER):
-            ended = failing(store_class, path, scenario, point, f"error={kind}")
+            ended = failing(nursery, store_class, path, scenario, point, kind)
             outcome, detail = judge(store_class, path, scenario, point, kind, ended)
             tally.add(i, outcome, f"{kind} at {point.name} {point.number}: {detail}")

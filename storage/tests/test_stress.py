@@ -3,16 +3,18 @@
 import mmap
 import os
 import signal
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
 
-from .. import Store
+from .. import BusyError, Store
 from .children import as_is, fork, in_child, wrong_reads
 from .histories import History, run_in_child, some
 from .model import append, are_right, image_of, is_right
@@ -23,7 +25,11 @@ pytestmark = each_store
 
 BATCHES = [1, 3, 2, 5] * 50
 READING_PROCESSES, READING_THREADS = 4, 8
-FEWEST_LOOKS = 3
+FEWEST_LOOKS, LOOKS_PER_BATCH, PAUSE = 3, 2, 0.005
+CONTENDERS_PER = 5
+"""Of a thousand trials, 200 with a second writer and a first that is killed."""
+AT_ONCE = 0.1
+"""Seconds within which half of the second writers are refused, which a wait would exceed."""
 WORKERS, READS = 4, 1_500
 HELD = 40
 KILLED, SLOTS = 300, 30
@@ -46,28 +52,35 @@ def made(store_class: type[Store], path: Path) -> Path:
 def test_readers_beside_a_writer_see_whole_commits(
     store_class: type[Store], path: Path, trials: Trials
 ) -> None:
-    """In processes and in threads; each opens the store again and again until the writer ends."""
+    """In processes and in threads; each opens the store again and again until the writer ends.
+
+    The writer waits for looks now and then, or a fast one would be done before there are many.
+    """
     lengths = [*accumulate(BATCHES, initial=1)]
     for i in range(lengths[-1]):
         image_of(i)  # made once, and not in each process
     with store_class(path, "x") as first:
         append(first, 1)
         assert is_right(first)  # what is imported at the first use is, before there are threads
-    ended = mmap.mmap(-1, 1)  # shared with the processes that are forked
+    # Shared with the processes that are forked; a place for each that looks, and writes there alone.
+    ended = mmap.mmap(-1, 1)
+    looks = np.frombuffer(mmap.mmap(-1, 8 * (READING_PROCESSES + READING_THREADS)), np.int64)
 
     def write() -> None:
         try:
             with store_class(path, "a", durable=False) as writer:
                 for number, n in enumerate(BATCHES):
                     append(writer, n)
+                    while looks.sum() < LOOKS_PER_BATCH * number:
+                        time.sleep(0.0005)
                     if number % 40 == 39:
                         writer.compact()
         finally:
             ended[0] = 1
 
-    def look(seed: int) -> list[str]:
+    def look(number: int) -> list[str]:
         """What each look was, an outcome of `trials`."""
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(number)
         outcomes: list[str] = []
         before = 0
         while not ended[0] or len(outcomes) < FEWEST_LOOKS:
@@ -78,6 +91,8 @@ def test_readers_beside_a_writer_see_whole_commits(
             whole = n in lengths and n >= before
             outcomes.append("lost" if not whole else "right" if right else "wrong")
             before = n
+            looks[number] += 1
+            time.sleep(PAUSE)  # or the writer hardly gets a processor
         return outcomes
 
     with (
@@ -95,6 +110,47 @@ def test_readers_beside_a_writer_see_whole_commits(
         assert len(reader) == lengths[-1]
         assert is_right(reader)
         reader.verify()
+
+
+def test_a_second_writer_is_refused_at_once_and_the_lock_of_a_killed_one_is_gone(
+    store_class: type[Store], path: Path, trials: Trials
+) -> None:
+    """The first writer stores all the while, and is killed in the middle of it."""
+    store_class(path, "x").close()
+    ready, storing = os.pipe()
+
+    def store_for_ever() -> None:
+        try:
+            with store_class(path, "a", durable=False) as store:
+                os.write(storing, b"s")
+                while True:
+                    append(store, 2)
+        finally:
+            os.write(storing, b"e")  # an error: nobody is to wait for it
+
+    waited = []
+    with (
+        trials.of("a second writer", store_class.format) as refusals,
+        trials.of("after a killed writer", store_class.format) as successors,
+    ):
+        for trial in trials.numbers(CONTENDERS_PER):
+            pid = fork(store_for_ever)
+            assert os.read(ready, 1) == b"s"
+            begun = time.perf_counter()
+            with pytest.raises(BusyError):
+                store_class(path, "a")
+            waited.append(time.perf_counter() - begun)
+            refusals.add(trial, "refused")
+            os.kill(pid, signal.SIGKILL)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+            with store_class(path, "a", durable=False) as store:
+                append(store, 1)
+                last = len(store) - 1
+                right = are_right(([store[last][0]], [store[last][1]]), [last])
+            successors.add(trial, "right" if right else "wrong")
+    assert median(waited) < AT_ONCE
+    os.close(ready)
+    os.close(storing)
 
 
 def test_killed_readers_are_in_nobodys_way(
@@ -188,6 +244,8 @@ def test_workers_that_are_spawned_and_sent_the_store(
     count_wrong(trials, "spawned workers", store_class, wrong)
 
 
+# On a machine with fewer cores, of which it warns, they have all the more to wait for.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_of_pytorch(
     store_class: type[Store], made: Path, trials: Trials, method: str

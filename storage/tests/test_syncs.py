@@ -8,6 +8,7 @@ from .. import Store
 from .histories import COMPACT, some, stream
 from .samples import each_store
 from .traced import CHANGES, Call, listing, require_strace, traced
+from .trials import Trials
 
 pytestmark = each_store
 
@@ -95,7 +96,7 @@ class Disk:
 
 
 def test_a_durable_call_syncs_every_file_and_folder_that_it_changes(
-    store_class: type[Store], tmp_path: Path
+    store_class: type[Store], tmp_path: Path, trials: Trials
 ) -> None:
     disk = Disk(tmp_path)
     returned = changed = 0
@@ -109,9 +110,13 @@ def test_a_durable_call_syncs_every_file_and_folder_that_it_changes(
             changed += len(disk.unsynced) > before
     assert returned == len(STEPS) + 1
     assert changed > returned
+    trials.count("durable: changes synced", store_class.format, "right", changed)
 
 
-def test_another_call_syncs_nothing(store_class: type[Store], tmp_path: Path) -> None:
+def test_another_call_syncs_nothing(
+    store_class: type[Store], tmp_path: Path, trials: Trials
+) -> None:
     calls = calls_of(store_class, tmp_path / "folder" / "store", durable=False)
     assert calls
     assert not [call for call in calls if call.name in SYNCED]
+    trials.count("not durable: never synced", store_class.format, "right", len(calls))

@@ -1,5 +1,6 @@
 """`verify` finds each record that is missing, extra, swapped or altered, and names it."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +18,12 @@ from .trials import Trials
 
 
 class Edit(NamedTuple):
-    """What was done, and the ids of which each is to be named, or one of each range."""
+    """What was done to which images, and so what `verify` has to say."""
 
     what: str
-    ids: Sequence[int | range]
+    altered: Sequence[int] = ()  # each to be named as damaged, by itself
+    lost: Sequence[int] = ()  # each to be named, by itself or among those of its file
+    extra: range = range(0)  # what holds too many, by its name: to be named, or one of its images
 
 
 Editor: TypeAlias = Callable[[str, Path, Random], Edit]
@@ -74,7 +77,7 @@ def alter(name: str, path: Path, random: Random) -> Edit:
         part[at] = alteration(part[at], random)
 
     rewrite(name, path, ids, change)
-    return Edit(f"{alteration.__name__} {image_id}", [image_id])
+    return Edit(f"{alteration.__name__} {image_id}", altered=[image_id])
 
 
 def swap(name: str, path: Path, random: Random) -> Edit:
@@ -88,7 +91,7 @@ def swap(name: str, path: Path, random: Random) -> Edit:
     records[other] = pair[1]._replace(**{field: getattr(pair[0], field) for field in fields})
     for ids in {place_of(name, path, one), place_of(name, path, other)}:
         raw.PUTTERS[name](path, ids, records[ids.start : ids.stop], None)
-    return Edit(f"swap {', '.join(fields)} of {one} and {other}", [one, other])
+    return Edit(f"swap {', '.join(fields)} of {one} and {other}", altered=[one, other])
 
 
 def repeat(name: str, path: Path, random: Random) -> Edit:
@@ -101,7 +104,7 @@ def repeat(name: str, path: Path, random: Random) -> Edit:
         part[one - ids.start] = record
 
     rewrite(name, path, ids, change)
-    return Edit(f"{other} in the place of {one}", [one])
+    return Edit(f"{other} in the place of {one}", altered=[one])
 
 
 def take_away(name: str, path: Path, random: Random) -> Edit:
@@ -111,7 +114,7 @@ def take_away(name: str, path: Path, random: Random) -> Edit:
         raw.drop(name, path, ids)
     else:
         rewrite(name, path, ids, lambda part: part.pop(image_id - ids.start))
-    return Edit(f"take {image_id} away", [image_id])
+    return Edit(f"take {image_id} away", lost=[image_id])
 
 
 def add(name: str, path: Path, random: Random) -> Edit:
@@ -125,20 +128,69 @@ def add(name: str, path: Path, random: Random) -> Edit:
         part.insert(at, raw.Record(image, label, raw.checksum(ids.start + at, label, image)))
 
     rewrite(name, path, ids, change)
-    return Edit(f"add one before {ids.start + at}", [range(ids.start, ids.stop + 1)])
+    return Edit(f"add one before {ids.start + at}", extra=ids)
 
 
-EDITORS: list[Editor] = [alter, swap, repeat, take_away, add]
+def place_of_several(name: str, path: Path, random: Random) -> range:
+    several = [ids for ids in raw.places(name, path) if len(ids) > 1]
+    return several[random.integers(len(several))]
 
 
-def is_named(problems: Sequence[str], ids: range, places: list[range]) -> bool:
-    """Whether a problem is about one of the records, or a file or block where they belong."""
-    own = [place for place in places if place.start <= ids.start < place.stop]
-    return any(
-        any(f"image {i} " in problem or f"images {i} to" in problem for i in ids)
-        or any(f"{place.start:012d}-{place.stop:012d}" in problem for place in own)
-        or any(f"block of image {place.start} " in problem for place in own)
+def take_several_away(name: str, path: Path, random: Random) -> Edit:
+    """A whole file, or all blocks of a call."""
+    ids = place_of_several(name, path, random)
+    raw.drop(name, path, ids)
+    return Edit(f"take {ids} away", lost=ids)
+
+
+def add_several(name: str, path: Path, random: Random) -> Edit:
+    """A whole file, or a call's blocks, once more, an image further on."""
+    ids = place_of_several(name, path, random)
+    further = range(ids.start + 1, ids.stop + 1)
+    raw.add(name, path, further, raw.READERS[name](path)[ids.start : ids.stop])
+    return Edit(f"add {ids} as {further}", extra=further)
+
+
+EDITORS: list[Editor] = [alter, swap, repeat, take_away, add, take_several_away, add_several]
+
+
+def is_damaged(problems: Sequence[str], image_id: int) -> bool:
+    return any(f"image {image_id} is damaged" in problem for problem in problems)
+
+
+def is_lost(problems: Sequence[str], image_id: int, place: range) -> bool:
+    """Whether it is named by itself, or in a run of images of what is or was one file."""
+    runs = [
+        range(int(first), int(last) + 1)
         for problem in problems
+        for first, last in re.findall(r"images (\d+) to (\d+) (?:are|cannot)", problem)
+    ]
+    return any(
+        image_id in run and place.start <= run.start and run.stop <= place.stop for run in runs
+    ) or any(
+        re.search(rf"image {image_id} is (?:damaged|missing)", problem) for problem in problems
+    )
+
+
+def is_too_many(problems: Sequence[str], extra: range, place: range) -> bool:
+    """Whether the file is named, or a block that does not fit among the others, or an image."""
+    file = f"{extra.start:012d}-{extra.stop:012d}"
+    ids = range(extra.start, extra.stop + 1)
+    blocks = [f"block of image {i} {is_wrong}" for i in ids for is_wrong in ("overlaps", "is of")]
+    return any(name in problem for name in (file, *blocks) for problem in problems) or any(
+        is_lost(problems, i, place) for i in ids
+    )
+
+
+def is_named(problems: Sequence[str], edit: Edit, places: list[range]) -> bool:
+    def place(image_id: int) -> range:
+        (found,) = (ids for ids in places if image_id in ids)
+        return found
+
+    return (
+        all(is_damaged(problems, i) for i in edit.altered)
+        and all(is_lost(problems, i, place(i)) for i in edit.lost)
+        and (not edit.extra or is_too_many(problems, edit.extra, place(edit.extra.start)))
     )
 
 
@@ -160,9 +212,6 @@ def test_verify_names_every_edit(store_class: type[Store], tmp_path: Path, trial
                     store.verify()
             except CorruptStoreError as error:
                 problems = error.problems
-            found = all(
-                is_named(problems, ids if isinstance(ids, range) else range(ids, ids + 1), places)
-                for ids in edit.ids
-            )
+            found = is_named(problems, edit, places)
             tally.add(trial, "refused" if found else "missed", f"{edit.what}: {problems}")
             shutil.rmtree(path)

@@ -4,26 +4,23 @@ What runs is forked from the tests and only then traced, because to start Python
 many hundred trials would take half a second each.
 """
 
-import ctypes
 import mmap
 import os
 import pickle
 import re
-import select
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import pytest
 
-from .children import fork, outcome_of
-
-Answer = TypeVar("Answer")
+from .children import fork
+from .nursery import ANSWER_BYTES, Nursery, obey
 
 CHANGES = [
     *("write", "pwrite64", "writev", "pwritev", "pwritev2", "copy_file_range", "sendfile"),
@@ -32,8 +29,6 @@ CHANGES = [
     *("fsync", "fdatasync", "syncfs", "sync", "msync"),
 ]
 """System calls that change files, and those that see to it that changes last."""
-PR_SET_PTRACER, ANY_PROCESS = 0x59616D61, -1
-ANSWER_BYTES = 2**20
 STRACE_SECONDS = 60
 
 
@@ -44,6 +39,12 @@ class Call(NamedTuple):
     name: str
     text: str
 
+    @property
+    def file(self) -> str:
+        """The file that it is about: its first path as it is, else that of its first descriptor."""
+        named = re.search(r'"([^"]+)"', self.text) or re.search(r"<(/[^>]*)>", self.text)
+        return named[1] if named else ""
+
 
 class Traced(NamedTuple):
     """How a traced process ended."""
@@ -51,44 +52,49 @@ class Traced(NamedTuple):
     status: int  # as of a finished process: minus the signal that killed it
     answer: Any  # what the task returned; None where the process was killed. Any: the task's type
     calls: list[Call]
+    failed: bool  # whether strace made a call fail
 
 
-def traced(task: Callable[[], object], *options: str) -> Traced:
+def traced(task: Callable[[], object], *options: str, nursery: Nursery | None = None) -> Traced:
     """Run `task` in a forked process under strace with these options.
 
-    Raises AssertionError with the child's traceback where the task raised. The answer comes by
-    shared memory, for to write it to a pipe would be one more system call that may be chosen.
+    It is forked from the tests, and leaves by `os._exit`, or from `nursery`, to end as any program.
+    Raises AssertionError with the child's traceback where the task raised.
     """
-    shared = mmap.mmap(-1, ANSWER_BYTES)
-    go_reading, go_writing = os.pipe()
+    go, answer = os.eventfd(0), os.memfd_create("answer")
+    os.ftruncate(answer, ANSWER_BYTES)
+    try:
+        with mmap.mmap(answer, ANSWER_BYTES) as shared:
+            if nursery is None:
+                pid = fork(partial(obey, task, go, answer))
+            else:
+                pid = nursery.fork(task, go, answer)
+            log = _trace(pid, go, options)
+            waited = os.waitpid(pid, 0)[1] if nursery is None else nursery.wait()
+            status = os.waitstatus_to_exitcode(waited)
+            found, error = (None, None) if status else pickle.loads(shared)  # noqa: S301  # our own
+    finally:
+        os.close(go)
+        os.close(answer)
+    assert error is None, error
+    return Traced(status, found, parse(log), "(INJECTED)" in log)
 
-    def child() -> None:
-        # Linux may allow only a parent to trace; strace is the child's sister.
-        ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY_PROCESS, 0, 0, 0)
-        os.close(go_writing)
-        select.select([go_reading], [], [])  # a read would be one more call to be counted
-        shared.write(pickle.dumps(outcome_of(task)))
 
-    pid = fork(child)
-    os.close(go_reading)
+def _trace(pid: int, go: int, options: Sequence[str]) -> str:
+    """Let a process go on that waits for `go`, under strace until it ends; return the log."""
     with tempfile.NamedTemporaryFile("r", prefix="strace-") as log:
         command = ["strace", "-f", "-y", "-s", "0", "-o", log.name, *options, "-p", str(pid)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:  # noqa: S603
             assert strace.stderr is not None
             said = strace.stderr.readline()
-            if "attached" not in said:
+            attached = "attached" in said
+            if not attached:
                 os.kill(pid, signal.SIGKILL)
-            os.close(go_writing)
+            os.eventfd_write(go, 1)
             said += strace.communicate(timeout=STRACE_SECONDS)[1]
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if "attached" not in said:
+        if not attached:
             raise RuntimeError(f"strace cannot attach: {said.strip()}")
-        calls = parse(log.read())
-    answer = None
-    if not status:
-        answer, error = pickle.loads(shared)  # noqa: S301  # from our own child
-        assert error is None, error
-    return Traced(status, answer, calls)
+        return log.read()
 
 
 def parse(log: str) -> list[Call]:
@@ -103,27 +109,37 @@ def listing(*names: str) -> str:
 
 
 class Point(NamedTuple):
-    """The moment before a thread's call number `number` of the system call `name`."""
+    """The moment before a thread's call number `number` of the system call `name`.
+
+    file: only calls that name this file are counted; with "" all are
+    """
 
     name: str
     number: int
+    file: str = ""
 
-    def inject(self, what: str, on: str = "") -> str:
-        """The strace option that lets `what` happen there, with `on="+"` from there on."""
-        return f"inject={self.name}:{what}:when={self.number}{on}"
+    def inject(self, what: str, on: str = "") -> list[str]:
+        """The strace options that let `what` happen there, with `on="+"` from there on."""
+        only = ["-P", self.file] if self.file else []
+        return [*only, "-e", f"inject={self.name}:{what}:when={self.number}{on}"]
 
 
-def points(calls: Sequence[Call], names: Sequence[str], about: str = "") -> list[Point]:
+def points(
+    calls: Sequence[Call], names: Sequence[str], about: str = "", by_file: bool = True
+) -> list[Point]:
     """Every moment before one of the calls `names` whose text has `about` in it.
 
-    strace counts in each thread for itself, so that one number may be met in several.
+    strace counts in each thread for itself, so that one number may be met in several threads, and
+    the first of these is stopped. Counted by file this is so only where they share the file: where
+    a call of the store that failed is made again and has new threads write its files.
     """
-    made: Counter[tuple[int, str]] = Counter()
+    made: Counter[tuple[int, str, str]] = Counter()
     found: dict[Point, None] = {}
     for call in calls:
-        made[call.thread, call.name] += 1
+        file = call.file if by_file else ""
+        made[call.thread, call.name, file] += 1
         if call.name in names and about in call.text:
-            found[Point(call.name, made[call.thread, call.name])] = None
+            found[Point(call.name, made[call.thread, call.name, file], file)] = None
     return list(found)
 
 

@@ -16,6 +16,9 @@ Item = TypeVar("Item")
 DEFAULT = range(12)
 """What all tests of faults together can do in about a minute."""
 
+FULL = 1_000
+"""From so many trials on, what can be counted is tried in full, such as every system call."""
+
 GOOD = ("right", "refused")
 """All as stored, and a typed error in place of what is damaged."""
 BAD = ("wrong", "lost", "missed", "untyped", "died")
@@ -28,8 +31,8 @@ def add_option(parser: pytest.Parser) -> None:
         "--faults",
         metavar="N|FIRST:STOP",
         help="trials of each kind of fault in each store, or some of them by their numbers"
-        f" (N = {len(DEFAULT)}); the full trials are --faults 1000, which also kill and fail at every"
-        " system call; a table at the end says what came of them",
+        f" (N = {len(DEFAULT)}); the full trials are --faults {FULL}, which also kill and fail at"
+        " every system call; a table at the end says what came of them",
     )
 
 
@@ -76,12 +79,22 @@ class Trials:
         return self._numbers if first else range(-(-stop // per))
 
     def chosen(self, items: Sequence[Item], per: int = 1) -> list[tuple[int, Item]]:
-        """As many of `items` as there are trials, evenly spread; each with its place as number."""
+        """As many of `items` as there are trials, evenly spread; each with its place as number.
+
+        In the full trials these are all.
+        """
         numbers = self.numbers(per)
         if numbers.start:
             return [(i, items[i]) for i in numbers if i < len(items)]
-        n = min(len(numbers), len(items))
+        n = len(items) if len(self._numbers) >= FULL else min(len(numbers), len(items))
         return [(i, items[i]) for i in (k * len(items) // n for k in range(n))]
+
+    def count(self, promise: str, store: str, outcome: str, times: int = 1) -> None:
+        """Add to the table what assertions have shown, one of `GOOD`."""
+        assert outcome in GOOD, outcome
+        tally = Tally(promise, store)
+        tally.outcomes[outcome] = times
+        self._tallies.append(tally)
 
     @contextmanager
     def of(self, promise: str, store: str) -> Iterator[Tally]:

@@ -28,7 +28,7 @@ MIN_ROUNDS = 3
 MAX_ROUNDS = 200
 FEW_ROUNDS = 5
 """Fewer rounds than this are remarked upon: their median may be off."""
-STRETCH = 10
+STRETCH = 8
 """By so much a budget may be exceeded for the sake of that many rounds."""
 
 
@@ -137,8 +137,8 @@ def measure(
     gc.freeze()
     try:
         if benchmark.enabled:
-            # A longer one could not be had so many times.
-            limit = budget * STRETCH / FEW_ROUNDS if work.breakable else None
+            # Of a longer one there are only as few rounds as there must be.
+            limit = budget * STRETCH / MIN_ROUNDS if work.breakable else None
             count = rounds_within(budget, _warm_up(rounds, WARM_UP_SHARE * budget, limit, clock))
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()

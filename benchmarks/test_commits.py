@@ -9,6 +9,7 @@ from .options import MOST_COMMITS
 from .protocol import Work
 from .suite import Case, Measure, Suite
 from .test_store import ALWAYS_CHECKED
+from .workspace import NewStores
 
 
 class SmallCommits(StoreContender):
@@ -29,25 +30,17 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
     small = SmallCommits(store)
     n = min(suite.cutoffs[-1], MOST_COMMITS)
     images, labels = suite.images[:n], suite.labels[:n]
-    path = suite.workspace.scratch()
+    stores = NewStores(suite.workspace, small, n)
+    path = stores.path
     case = Case("commits", store, n, n, path, reads=False, variant="store", buffered=True)
-    rounds, good = 0, False
 
     def before() -> None:
-        nonlocal good
-        case.path, good = suite.workspace.scratch(), False
+        case.path = stores.begin()
 
     def check(_: None) -> None:
-        nonlocal rounds, good
-        if not rounds or n <= ALWAYS_CHECKED:
+        if n <= ALWAYS_CHECKED or not stores.accepted:
             suite.assert_equal(*small.read_many(case.path, images.shape), slice(0, n))
-        rounds, good = rounds + 1, True
-
-    def after() -> None:
-        if good:  # kept for the benchmarks that read
-            suite.workspace.keep(small, n, case.path)
-        else:
-            suite.workspace.remove(case.path)
+        stores.accept()
 
     measure(
         case,
@@ -55,10 +48,11 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
             before=before,
             run=lambda: small.store_many(case.path, images, labels, durable=False),
             check=check,
-            after=after,
+            after=stores.end,
             breakable=True,
         ),
     )
+    stores.keep()
 
 
 def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> None:

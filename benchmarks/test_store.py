@@ -5,7 +5,7 @@ import numpy as np
 from .contenders import Contender, StoreContender
 from .protocol import Work
 from .suite import Case, Measure, Suite
-from .workspace import ids_read_singly
+from .workspace import NewStores, ids_read_singly
 
 BATCH = 256
 ALWAYS_CHECKED, ONCE_CHECKED = 1_000, 10_000
@@ -39,16 +39,14 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
     """Create a store and store n images in one call: what it costs to convert a data set."""
     durable = suite.options.durable
     images, labels = suite.images[:n], suite.labels[:n]
-    case = Case("store_many", contender, n, images=n, path=suite.workspace.scratch(), reads=False)
-    rounds, good = 0, False
+    stores = NewStores(suite.workspace, contender, n)
+    case = Case("store_many", contender, n, images=n, path=stores.path, reads=False)
 
     def before() -> None:
-        nonlocal good
-        case.path, good = suite.workspace.scratch(), False
+        case.path = stores.begin()
 
     def check(_: None) -> None:
-        nonlocal rounds, good
-        if n <= ALWAYS_CHECKED or (n <= ONCE_CHECKED and not rounds):
+        if n <= ALWAYS_CHECKED or (n <= ONCE_CHECKED and not stores.accepted):
             suite.assert_equal(*contender.read_many(case.path, images.shape), slice(0, n))
         elif n > ONCE_CHECKED:
             ids = ids_read_singly(n)
@@ -56,13 +54,7 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
             for i in ids:
                 image, label = contender.read_single(case.path, i, images.shape[1:])
                 suite.assert_equal(image[np.newaxis], np.array([label]), np.array([i]))
-        rounds, good = rounds + 1, True
-
-    def after() -> None:
-        if good:  # for the benchmarks that read, and the one that appends
-            suite.workspace.keep(contender, n, case.path)
-        else:
-            suite.workspace.remove(case.path)
+        stores.accept()
 
     measure(
         case,
@@ -70,10 +62,11 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
             before=before,
             run=lambda: contender.store_many(case.path, images, labels, durable),
             check=check,
-            after=after,
+            after=stores.end,
             breakable=True,
         ),
     )
+    stores.keep()
 
 
 def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:

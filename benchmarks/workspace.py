@@ -70,13 +70,7 @@ class Workspace:
         return path
 
     def keep(self, contender: Contender, n: int, path: Path) -> None:
-        """Keep a store of the first `n` images for `store` to give, or `spare`, or remove it."""
-        if (contender.name, n) in self._made or not path.exists():
-            if isinstance(contender, StoreContender) and (contender.name, n) not in self._spare:
-                self._spare[contender.name, n] = path
-            else:
-                self.remove(path)
-            return
+        """Keep a store of the first `n` images for `store` to give."""
         # Else the disk would still be writing this while the next benchmark is timed.
         os.sync()
         self.usage[path] = disk_usage(path)
@@ -84,6 +78,14 @@ class Workspace:
         contender.prepare_read_single(path, images, labels, ids_read_singly(n))
         os.sync()
         self._made[contender.name, n] = path
+
+    def put_aside(self, contender: Contender, n: int, path: Path) -> None:
+        """Remove a store of the first `n` images, or keep it for `spare` if that is as good."""
+        is_spare = isinstance(contender, StoreContender) and (contender.name, n) not in self._spare
+        if is_spare and _has_many_files(path):
+            self._spare[contender.name, n] = path
+        else:
+            self.remove(path)
 
     def scratch(self) -> Path:
         """A path at which nothing is yet."""
@@ -96,7 +98,7 @@ class Workspace:
         """
         if not path.exists():
             return
-        if sum(1 for _ in islice(files_below(path), MANY_FILES + 1)) > MANY_FILES:
+        if _has_many_files(path):
             self._set_aside += 1
             path.rename(self.path / f"removed-{self._set_aside}")
         else:
@@ -109,6 +111,51 @@ class Workspace:
             with ThreadPoolExecutor() as threads:
                 deque(threads.map(_remove_files, self.path.iterdir()), maxlen=0)
             self._folder.cleanup()
+
+
+class NewStores:
+    """The stores of the first `n` images that rounds of storing make.
+
+    Each is put aside before the next is made, so that its memory, that of the page cache, can be
+    used again: a virtual machine that has never used its memory may take several times as long to
+    write into it. The last is kept for the benchmarks that read.
+
+    path: that of the round
+    accepted: how many were good
+    """
+
+    def __init__(self, workspace: Workspace, contender: Contender, n: int) -> None:
+        self._workspace = workspace
+        self._contender = contender
+        self._n = n
+        self._is_good = False
+        self.path = workspace.scratch()
+        self.accepted = 0
+
+    def begin(self) -> Path:
+        """Where the next round is to make its store."""
+        if self._is_good:
+            self._workspace.put_aside(self._contender, self._n, self.path)
+        self.path, self._is_good = self._workspace.scratch(), False
+        return self.path
+
+    def accept(self) -> None:
+        """Say that the round's store is good."""
+        self._is_good = True
+        self.accepted += 1
+
+    def end(self) -> None:
+        """Remove the round's store, unless it is good."""
+        if not self._is_good:
+            self._workspace.remove(self.path)
+
+    def keep(self) -> None:
+        """Keep the last round's store for the benchmarks that read."""
+        self._workspace.keep(self._contender, self._n, self.path)
+
+
+def _has_many_files(path: Path) -> bool:
+    return sum(1 for _ in islice(files_below(path), MANY_FILES + 1)) > MANY_FILES
 
 
 def _spread(folder: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.contenders import Image, Labels
+from benchmarks.contenders import Contender, Image, Labels
 from benchmarks.limit import Limit
 from benchmarks.rows import STORE_ROWS
-from benchmarks.workspace import Workspace, ids_read_singly
+from benchmarks.workspace import NewStores, Workspace, ids_read_singly
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 4, 5, 3), np.uint8)
 LABELS = np.arange(20)
@@ -114,11 +114,49 @@ def test_single_images_are_read_from_all_over_the_store(n: int, ids: list[int]) 
 
 def test_a_store_that_may_be_changed_is_not_the_one_that_is_read(workspace: Workspace) -> None:
     hdf5 = STORE_ROWS["hdf5"]
-    kept = workspace.store(hdf5, 10)
-    first, second = workspace.scratch(), workspace.spare(hdf5, 10)
-    hdf5.store_many(first, IMAGES[:10], LABELS[:10], durable=False)
-    workspace.keep(hdf5, 10, first)
-    assert workspace.spare(hdf5, 10) == first
-    assert len({kept, first, second}) == 3
-    for path in (kept, first, second):
+    kept, spare = workspace.store(hdf5, 10), workspace.spare(hdf5, 10)
+    assert workspace.store(hdf5, 10) == kept != spare
+    for path in (kept, spare):
         np.testing.assert_array_equal(hdf5.read_many(path, (10, *IMAGES.shape[1:]))[0], IMAGES[:10])
+
+
+def make(stores: NewStores, contender: Contender, n: int) -> Path:
+    """Do what a round of storing does."""
+    path = stores.begin()
+    contender.store_many(path, IMAGES[:n], LABELS[:n], durable=False)
+    stores.accept()
+    stores.end()
+    return path
+
+
+def test_rounds_of_storing_leave_the_last_store_to_be_read(workspace: Workspace) -> None:
+    stores = NewStores(workspace, Limit(), 10)
+    paths = [make(stores, Limit(), 10) for _ in range(3)]
+    stores.keep()
+    assert workspace.store(Limit(), 10) == paths[-1]
+    assert [path.exists() for path in paths] == [False, False, True]
+    assert stores.accepted == 3
+
+
+def test_a_round_that_broke_off_leaves_nothing(workspace: Workspace) -> None:
+    stores = NewStores(workspace, Limit(), 10)
+    path = stores.begin()
+    Limit().store_many(path, IMAGES[:3], LABELS[:3], durable=False)
+    stores.end()
+    assert not path.exists()
+    assert stores.begin() != path
+    assert stores.accepted == 0
+
+
+@pytest.mark.parametrize(("files", "is_spare"), [(1, False), (51, True)])
+def test_a_store_of_many_files_is_put_aside_to_be_the_one_that_may_be_changed(
+    workspace: Workspace, files: int, is_spare: bool
+) -> None:
+    png = STORE_ROWS["png"]
+    stores = NewStores(workspace, png, 10)
+    path = make(stores, png, 10)
+    for i in range(files):
+        (path / str(i)).touch()
+    make(stores, png, 10)
+    stores.keep()
+    assert (workspace.spare(png, 10) == path) == is_spare

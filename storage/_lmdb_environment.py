@@ -9,6 +9,7 @@ writer joins, when another process has outgrown the memory map, or when this one
 import errno
 import os
 import stat
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import ClassVar
 import lmdb
 
 from ._errors import CorruptStoreError, StoreIOError
+from ._lmdb_pages import FreeList
 
 DATA, LOCK = "data.mdb", "lock.mdb"
 MAX_READERS = 1022
@@ -188,27 +190,42 @@ class Environment:
             raise
 
     def _checked(self, environment: lmdb.Environment) -> lmdb.Environment:
-        """Refuse a file that ends before its last page: reading that would kill the process.
+        """Refuse a file with which LMDB would kill the process.
 
-        Also clears the slots of readers that no longer live.
+        That is one that ends before its last page, for a writer also one whose list of free pages
+        is damaged. Also clears the slots of readers that no longer live.
         """
         try:
             info = environment.info()
             if 2 * info["num_readers"] > MAX_READERS:
                 # Before the slots of killed readers are all there are: to open takes one too.
                 environment.reader_check()
-            pages = info["last_pgno"] + 1
-            needed = pages * environment.stat()["psize"]
+            page_size = environment.stat()["psize"]
+            needed = (info["last_pgno"] + 1) * page_size
             held = os.stat(f"{self._path}/{DATA}").st_size
             if held < needed:
                 raise CorruptStoreError(
                     f"{self._path / DATA}: has {held} bytes but its pages take {needed}; restore"
                     " it from a copy"
                 )
+            if self._writer_durable is not None:
+                self._check_free_list(page_size)
         except BaseException:
             environment.close()
             raise
         return environment
+
+    def _check_free_list(self, page_size: int) -> None:
+        descriptor = os.open(self._path / DATA, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            FreeList(descriptor, page_size).check()
+        except (ValueError, struct.error) as error:
+            raise CorruptStoreError(
+                f"{self._path / DATA}: its list of free pages is damaged ({error}); restore it from"
+                " a copy, or copy what is stored into another store"
+            ) from error
+        finally:
+            os.close(descriptor)
 
     @classmethod
     def _before_fork(cls) -> None:

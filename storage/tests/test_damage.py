@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -395,6 +397,51 @@ def test_an_lmdb_file_that_is_a_link_is_refused(path: Path, tmp_path: Path, tria
     with pytest.raises(CorruptStoreError, match=r"data\.mdb"):
         LmdbStore(path)
     trials.count("hostile files", LmdbStore.format, "refused")
+
+
+def free_list(path: Path) -> tuple[int, int]:
+    """The page that LMDB's list of free pages is on, as its newest meta page says; and its size."""
+    data = (path / "data.mdb").read_bytes()
+    (page_size,) = struct.unpack_from("<I", data, 40)
+    metas = [struct.unpack_from("<Q 56x Q", data, i * page_size + 80) for i in range(2)]
+    return max(metas, key=lambda meta: meta[1])[0], page_size
+
+
+def append_in_child(path: Path) -> str:
+    """What an attempt to store says; raises ChildProcessError where it kills the process."""
+
+    def append() -> str:
+        try:
+            with LmdbStore(path, "a", durable=False) as store:
+                store.store_single(pictures(1)[0], 1)
+        except CorruptStoreError as error:
+            return str(error)
+        return ""
+
+    return in_child(append)
+
+
+def test_a_damaged_list_of_free_pages_is_refused_by_a_writer_and_ends_no_process(
+    path: Path, tmp_path: Path
+) -> None:
+    images, _ = make(LmdbStore, path)
+    page, size = free_list(path)
+    data = (path / "data.mdb").read_bytes()
+    start = page * size
+    lower, upper = struct.unpack_from("<2H", data, start + 12)
+    refused = [0, 0]
+    for at in [*range(start, start + lower), *range(start + upper, start + size)]:
+        for i, new in enumerate((b"\xff" * 8, bytes([data[at] ^ 0x80]))):
+            damaged = tmp_path / "damaged"
+            shutil.copytree(path, damaged)
+            changed = b"".join((data[:at], new, data[at + len(new) :]))
+            (damaged / "data.mdb").write_bytes(changed[: len(data)])
+            refused[i] += "list of free pages" in append_in_child(damaged)
+            with LmdbStore(damaged) as store:
+                np.testing.assert_array_equal(store.read_many(range(6))[0], images)
+            shutil.rmtree(damaged)
+    assert min(refused) > (lower + size - upper) / 3
+    assert append_in_child(path) == ""
 
 
 def drop(key: bytes) -> Callable[[lmdb.Transaction], object]:

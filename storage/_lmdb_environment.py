@@ -20,7 +20,7 @@ from typing import ClassVar
 import lmdb
 
 from ._errors import CorruptStoreError, StoreIOError
-from ._lmdb_pages import FreeList
+from ._lmdb_pages import Pages, check_blocks
 
 DATA, LOCK = "data.mdb", "lock.mdb"
 MAX_READERS = 1022
@@ -77,6 +77,7 @@ class Environment:
         self._map_factor = 2
         self._cramped = False  # there is not the address space for a larger map
         self._environment: lmdb.Environment | None = None
+        self._is_followed = False  # its trees have been looked over since it was opened
         self._active = 0
         self._idle = threading.Condition(threading.RLock())
 
@@ -154,6 +155,14 @@ class Environment:
             except lmdb.ReadersFullError:  # perhaps by processes that no longer live
                 self._opened().reader_check()
                 transaction = self._opened().begin(write=write, buffers=True)
+            if not self._is_followed:
+                # Within a transaction, which keeps other processes from using its pages again.
+                try:
+                    self._check_trees(self._opened().stat()["psize"])
+                except BaseException:
+                    transaction.abort()
+                    raise
+                self._is_followed = True
             self._active += 1
             return transaction
 
@@ -166,6 +175,7 @@ class Environment:
                 self._cramped = True
                 environment = self._open(size + CRAMPED_RESERVE)
             self._environment = self._checked(environment)
+            self._is_followed = False
         return self._environment
 
     def _open(self, map_size: int) -> lmdb.Environment:
@@ -190,10 +200,9 @@ class Environment:
             raise
 
     def _checked(self, environment: lmdb.Environment) -> lmdb.Environment:
-        """Refuse a file with which LMDB would kill the process.
+        """Refuse a file that ends before its last page: reading that would kill the process.
 
-        That is one that ends before its last page, for a writer also one whose list of free pages
-        is damaged. Also clears the slots of readers that no longer live.
+        Also clears the slots of readers that no longer live.
         """
         try:
             info = environment.info()
@@ -208,24 +217,30 @@ class Environment:
                     f"{self._path / DATA}: has {held} bytes but its pages take {needed}; restore"
                     " it from a copy"
                 )
-            if self._writer_durable is not None:
-                self._check_free_list(page_size)
         except BaseException:
             environment.close()
             raise
         return environment
 
-    def _check_free_list(self, page_size: int) -> None:
-        descriptor = os.open(self._path / DATA, os.O_RDONLY | os.O_CLOEXEC)
+    def _check_trees(self, page_size: int) -> None:
+        """Refuse a file whose pages LMDB would follow out of it, which would kill the process."""
+        descriptor = os.open(f"{self._path}/{DATA}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            FreeList(descriptor, page_size).check()
-        except (ValueError, struct.error) as error:
-            raise CorruptStoreError(
-                f"{self._path / DATA}: its list of free pages is damaged ({error}); restore it from"
-                " a copy, or copy what is stored into another store"
-            ) from error
+            with self._damage("its tree of blocks is damaged", "restore it from a copy"):
+                check_blocks(descriptor, page_size)
+            if self._writer_durable is not None:
+                way_out = "restore it from a copy, or copy what is stored into another store"
+                with self._damage("its list of free pages is damaged", way_out):
+                    Pages(descriptor, page_size).check_list()
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def _damage(self, what: str, way_out: str) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, struct.error) as error:
+            raise CorruptStoreError(f"{self._path / DATA}: {what} ({error}); {way_out}") from error
 
     @classmethod
     def _before_fork(cls) -> None:

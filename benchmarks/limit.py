@@ -1,7 +1,7 @@
-"""What the disk and the memory allow: the raw bytes to and from one plain file.
+"""The floor under every table: one plain file, with nothing between it and the arrays.
 
-The file holds the pixels of all images, then their labels as int64. It has no checksums, no index
-and no way to append, and so is no store; it is the line under every table.
+It holds the pixels of all images, then their labels as int64. It has no checksums, no index
+and no way to append, and so is no store.
 """
 
 import os

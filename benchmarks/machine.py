@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any  # of what JSON may hold
 
 import psutil
 

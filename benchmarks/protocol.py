@@ -73,7 +73,7 @@ class Benchmark(Protocol):
     enabled: bool
     has_error: bool
     group: str
-    extra_info: dict[str, Any]
+    extra_info: dict[str, Any]  # what JSON may hold
     stats: Measured
 
     def pedantic(

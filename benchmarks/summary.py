@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self  # any: of what JSON may hold
 
 from .protocol import FEW_ROUNDS
 from .rows import ROWS

@@ -124,7 +124,8 @@ class PngStore(PartStore):
 def in_threads(function: Callable[..., Result], *items: Collection[Any]) -> Iterator[Result]:
     """`map`, in as many threads as there are cores where there is more than one item.
 
-    Pillow's codec and the file system work without the interpreter's lock.
+    The items may be of any types, as those of `map`. Pillow's codec and the file system work
+    without the interpreter's lock.
     """
     if len(items[0]) == 1:
         yield from map(function, *items)

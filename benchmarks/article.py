@@ -18,9 +18,12 @@ from pathlib import Path
 import h5py
 import lmdb
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from .contenders import Contender, Image, Labels, Shape
+
+Ids = NDArray[np.int64]
 
 
 class CifarImage:
@@ -175,6 +178,23 @@ def read_many_hdf5(folder: Path, shape: Shape) -> tuple[Image, Labels]:
         return images, np.array(file["/meta"]).astype(np.int64)
 
 
+# ---- some of many, to check them ------------------------------------------------------------
+
+
+def read_some_disk(folder: Path, ids: Ids, shape: Shape) -> tuple[Image, Labels]:
+    """The images `ids` of what `store_many_disk` stored."""
+    images = np.stack([np.array(Pillow.open(folder / f"{i}.png")) for i in ids.tolist()])
+    with (folder / f"{shape[0]}.csv").open(newline="") as file:
+        labels = [int(row[0]) for row in csv.reader(file)]
+    return images, np.array(labels, np.int64)[ids]
+
+
+def read_some_hdf5(folder: Path, ids: Ids, shape: Shape) -> tuple[Image, Labels]:
+    """The images `ids` of what `store_many_hdf5` stored."""
+    images, labels = read_many_hdf5(folder, shape)
+    return images[ids], labels[ids]
+
+
 # ---- as contenders -------------------------------------------------------------------------
 
 
@@ -187,7 +207,7 @@ class Article(Contender):
     many: Callable[[Path, Image, Labels], None]
     one: Callable[[Path, int], tuple[Image, int]]
     all: Callable[[Path, Shape], tuple[Image, Labels]]
-    single_in_many: bool  # whether `one` reads what `many` stored
+    some: Callable[[Path, Ids, Shape], tuple[Image, Labels]] | None  # None: `one` reads from many
     syncs: bool  # whether its storing calls wait for the disk
 
     def create(self, path: Path, durable: bool) -> None:
@@ -206,10 +226,13 @@ class Article(Contender):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         return self.all(path, shape)
 
+    def read_some(self, path: Path, ids: Ids, shape: Shape) -> tuple[Image, Labels]:
+        return self.some(path, ids, shape) if self.some else super().read_some(path, ids, shape)
+
     def prepare_read_single(
         self, path: Path, images: Image, labels: Labels, ids: Sequence[int]
     ) -> None:
-        if not self.single_in_many:
+        if self.some:  # what holds many is not what `one` reads
             for image_id in ids:
                 self.single(path, images[image_id], image_id, int(labels[image_id]))
 
@@ -224,7 +247,7 @@ ARTICLE = (
         store_many_disk,
         read_single_disk,
         read_many_disk,
-        single_in_many=False,
+        some=read_some_disk,
         syncs=False,
     ),
     Article(
@@ -233,7 +256,7 @@ ARTICLE = (
         store_many_lmdb,
         read_single_lmdb,
         read_many_lmdb,
-        single_in_many=True,
+        some=None,
         syncs=True,
     ),
     Article(
@@ -242,7 +265,7 @@ ARTICLE = (
         store_many_hdf5,
         read_single_hdf5,
         read_many_hdf5,
-        single_in_many=False,
+        some=read_some_hdf5,
         syncs=False,
     ),
 )

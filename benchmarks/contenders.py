@@ -44,6 +44,14 @@ class Contender(ABC):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         """Read all images as one array of `shape`, (n, H, W, C), and their labels, in order."""
 
+    def read_some(self, path: Path, ids: NDArray[np.int64], shape: Shape) -> tuple[Image, Labels]:
+        """Read the images `ids` of what `store_many` has stored, `shape` being that of all.
+
+        For checking: one by one, as no row needs to be fast at it.
+        """
+        found = [self.read_single(path, i, shape[1:]) for i in ids.tolist()]
+        return np.stack([image for image, _ in found]), np.array([label for _, label in found])
+
     def prepare_read_single(  # noqa: B027  # most need nothing
         self, path: Path, images: Image, labels: Labels, ids: Sequence[int]
     ) -> None:

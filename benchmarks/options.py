@@ -90,7 +90,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--round-budget",
         default="0.25",
         metavar="SECONDS",
-        help="time for the rounds of one benchmark, of which there are at least three (0.3)",
+        help="time for the rounds of one benchmark, of which there are at least three (0.25)",
     )
     group.addoption(
         "--cache",

@@ -28,6 +28,8 @@ MIN_ROUNDS = 3
 MAX_ROUNDS = 200
 FEW_ROUNDS = 5
 """Fewer rounds than this are remarked upon: their median may be off."""
+LONGEST_TIMER = 1e6
+"""Seconds; the system's timers do not take any number."""
 STRETCH = 8
 """By so much a budget may be exceeded for the sake of that many rounds."""
 
@@ -189,8 +191,8 @@ def _broken_off_after(seconds: float | None) -> Iterator[None]:
         raise _BrokenOffError
 
     handler = signal.signal(signal.SIGALRM, break_off)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST_TIMER))
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -185,10 +185,10 @@ class Suite:
         return fraction
 
     def _check(self, benchmark: Benchmark, case: Case, work: Work[Result], result: Result) -> None:
-        if "files" not in benchmark.extra_info:  # checking may add to the store
+        work.check(result)
+        if "files" not in benchmark.extra_info:
             usage = self.workspace.usage.get(case.path) or disk_usage(case.path)
             benchmark.extra_info |= usage._asdict()
-        work.check(result)
 
     def assert_equal(
         self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]

@@ -42,6 +42,17 @@ def test_many_images_come_back_as_they_were(row: Contender, durable: bool, tmp_p
 
 
 @each_row
+def test_some_of_many_images_are_read_as_they_were_stored(row: Contender, tmp_path: Path) -> None:
+    row.store_many(tmp_path / "store", IMAGES, LABELS, durable=False)
+    before = sorted(tmp_path.rglob("*"))
+    ids = np.array([0, 5, 11])
+    images, labels = row.read_some(tmp_path / "store", ids, IMAGES.shape)
+    np.testing.assert_array_equal(images, IMAGES[ids], strict=True)
+    np.testing.assert_array_equal(labels, LABELS[ids], strict=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@each_row
 @pytest.mark.parametrize("label", [3, 256, -1, 2**63 - 1, -(2**63)])
 def test_one_image_comes_back_as_it_was(row: Contender, label: int, tmp_path: Path) -> None:
     row.create(tmp_path / "store", durable=False)

@@ -21,10 +21,20 @@ from .summary import LIMIT, format_number
 Line: TypeAlias = tuple[str, Iterable[object]]
 
 STORES = ("hdf5", "lmdb", "png")
-MANY = ("store_many", "append", "read_many", "read_batch", "epoch")
-"""Operations whose cost per image should not grow with the store."""
+MANY = (
+    ("store_many", ""),
+    ("read_many", ""),
+    ("read_batch", ""),
+    ("epoch", ""),
+    ("iterate", "single"),
+    ("iterate", "slice"),
+    ("parallel_read", "1 process"),
+    ("parallel_read", "2 processes"),
+    ("parallel_read", "4 processes"),
+)
+"""Operations, and variants of them, whose cost per image should not grow with the store."""
 MOST_GROWTH = 1.3
-"""Times the cost per image in a store a size smaller."""
+"""Times the cost per image in a smaller store."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,8 @@ class Figures:
 
     def __init__(self, run: Run) -> None:
         self._rows = run.rows
-        *_, self.fewer, self.n = [0, *sorted({n for *_, n in run.rows})]
+        *_, self.fewer, self.n = every = [0, *sorted({n for *_, n in run.rows})]
+        self.fewest = next((n for n in every if n > 1), self.n)  # 1 is that of store_single
         self.commits = max(
             (n for operation, *_, n in run.rows if operation == "commits"), default=0
         )
@@ -91,9 +102,10 @@ class Figures:
         two = self.time("parallel_read", backend, variant="2 processes")
         return AtLeast(one / two, " × one process", 1.7)
 
-    def growth(self, operation: str, backend: str) -> AtMost:
-        smaller = self.time(operation, backend, self.fewer)
-        return AtMost(self.time(operation, backend) / smaller, "", MOST_GROWTH)
+    def growth(self, operation: str, backend: str, n: int, variant: str = "") -> AtMost:
+        """The cost of an image in the largest store as a multiple of that in one of `n` images."""
+        smaller = self.time(operation, backend, n, variant)
+        return AtMost(self.time(operation, backend, variant=variant) / smaller, "", MOST_GROWTH)
 
     def per_doubling(self, operation: str, backend: str) -> str:
         """How much longer one image takes in a store twice as large."""
@@ -145,12 +157,16 @@ def speed(f: Figures) -> Iterator[Line]:
 
 
 def growth(f: Figures) -> Iterator[Line]:
-    """The cost of an image in the largest store beside that in one a size smaller."""
-    for operation in MANY:
+    """The cost of an image in the largest store beside that in one a size smaller, or the least."""
+    for operation, variant in MANY:
         yield (
-            f"{operation}, × that at n = {f.fewer:,}",
-            [f.growth(operation, store) for store in STORES],
+            f"{operation} {variant}".strip() + f", × that at n = {f.fewer:,}",
+            [f.growth(operation, store, f.fewer, variant) for store in STORES],
         )
+    yield (
+        f"append, × that to a store of {f.fewest}",
+        [f.growth("append", store, f.fewest) for store in STORES],
+    )
     yield (
         "open + read_single, more for each doubling of n",
         [f.per_doubling("read_single", store) for store in STORES],

@@ -6,12 +6,12 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from benchmarks.protocol import MAX_ROUNDS, MIN_ROUNDS
+from benchmarks.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
 from benchmarks.rows import STORE_ROWS
 
 from . import style, tables
 from .answers import answers
-from .changes import Changes
+from .changes import CALM_SHARE, Changes
 from .figures import Picture, draw
 from .interval import CONFIDENCE
 from .remarks import remarks
@@ -83,9 +83,9 @@ def circumstances(run: Run) -> dict[str, str]:
         "Versions": ", ".join(
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
-        "Protocol": f"a warm-up, then {MIN_ROUNDS} to {MAX_ROUNDS} rounds in about"
-        f" {budget}; each has fresh state, made before the clock starts, and is"
-        " checked after it has stopped; the median counts",
+        "Protocol": "a warm-up, of long rounds their beginning; then up to"
+        f" {MAX_ROUNDS} rounds in about {budget}, or {FEW_ROUNDS} in {STRETCH} times that, never"
+        f" fewer than {MIN_ROUNDS}; each is checked after the clock has stopped; the median counts",
     }
 
 
@@ -105,6 +105,7 @@ def _changes(run: Run, changes: Changes) -> dict[str, object]:
         "before": before.name,
         "identity": identity(before),
         "none": changes.none,
+        "calm": f"{CALM_SHARE:.0%}",
         "rows": len(stores),
         "unsure": sum(change.interval is None for change in stores),
         "faster": [f"{in_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r < 1],

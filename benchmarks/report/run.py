@@ -31,7 +31,7 @@ COUNTS = ("n", "images_per_round", "files", "apparent_bytes", "allocated_bytes")
 """What a benchmark's `extra_info` says of it."""
 MOST = 10**15
 """Images, files, bytes or rounds; who counts more of them has not counted."""
-BRIEFEST, LONGEST = 1e-12, 1e9
+BRIEFEST, LONGEST = 1e-9, 1e9
 """Seconds that a round can take."""
 PROCESSES = re.compile(r"([1-9][0-9]{0,5}) process(es)?")
 """What the variants of parallel reading are called."""
@@ -119,6 +119,8 @@ def _check(info: Mapping[str, Any], stats: Mapping[str, Any]) -> None:
         if type(count) is not int or not 0 < count <= MOST:  # true is an int, but counts nothing
             raise ValueError(f"count {count}")
     quartiles = [stats[key] for key in ("q1", "median", "q3")]
+    if bool in map(type, quartiles):
+        raise TypeError(f"quartiles {quartiles}")
     if not all(BRIEFEST <= seconds <= LONGEST for seconds in quartiles):  # nor is NaN
         raise ValueError(f"quartiles {quartiles}")
     if not np.allclose(quartiles, sorted(quartiles), rtol=1e-9, atol=0):  # but for rounding
@@ -181,6 +183,8 @@ def find(name: str | None) -> Path:
         raise ReportError(
             f"no runs are saved in {STORAGE}; make one by `pytest benchmarks --benchmark-autosave`"
         )
+    if name == "":  # as a variable of the shell that is not set
+        raise ReportError("no run is named by nothing; `pytest-benchmark list` shows those there are")
     wanted = NUMBERED if name is None else name
     own = _query(wanted, get_machine_id())  # type: ignore[no-untyped-call]
     if own and name is None:

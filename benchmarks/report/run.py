@@ -184,7 +184,9 @@ def find(name: str | None) -> Path:
             f"no runs are saved in {STORAGE}; make one by `pytest benchmarks --benchmark-autosave`"
         )
     if name == "":  # as a variable of the shell that is not set
-        raise ReportError("no run is named by nothing; `pytest-benchmark list` shows those there are")
+        raise ReportError(
+            "no run is named by nothing; `pytest-benchmark list` shows those there are"
+        )
     wanted = NUMBERED if name is None else name
     own = _query(wanted, get_machine_id())  # type: ignore[no-untyped-call]
     if own and name is None:

@@ -37,6 +37,7 @@ def test_figures_are_those_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lines["allocated bytes per image"][0] == "**3,200 > 3,100**"
     assert lines["parallel_read, 2 processes"] == ["2.00 × one process ≥ 1.7"] * 3
     assert lines["store_many, × that at n = 10"] == ["0.505 ≤ 1.3"] * 3  # 1 + 10 / n µs an image
+    assert lines["iterate slice, × that at n = 10"] == lines["epoch, × that at n = 10"]
     assert lines["store_single, buffered"][0] == "0.003 × article-hdf5 ≤ 1.5"
     assert lines["compacted, × that of one call"] == ["0.990 ≤ 1.2"] * 3
 

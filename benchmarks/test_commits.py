@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from .contenders import Image, Labels, StoreContender
 from .options import MOST_COMMITS
 from .protocol import Work
 from .suite import Case, Measure, Suite
-from .test_store import CHECKED
-from .workspace import NewStores
+from .workspace import NewStores, ids_checked
 
 
 class SmallCommits(StoreContender):
@@ -41,7 +39,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
     def check(_: None) -> None:
         if not stores.accepted:
             suite.assert_equal(*small.read_many(case.path, images.shape), slice(0, n))
-        ids = np.unique(np.linspace(0, n - 1, CHECKED).astype(np.int64))
+        ids = ids_checked(n)
         suite.assert_equal(*small.read_some(case.path, ids, images.shape), ids)
         stores.accept()
 

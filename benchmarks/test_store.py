@@ -5,15 +5,13 @@ import numpy as np
 from .contenders import Contender, StoreContender
 from .protocol import Work
 from .suite import Case, Measure, Suite
-from .workspace import NewStores
+from .workspace import NewStores, ids_checked
 
 BATCH = 256
-CHECKED = 100
-"""Of more images than this, each round's store is read back here and there, the last included."""
 ALL_CHECKED = 10_000
-"""Up to so many images, all that the first round stored are read back.
+"""Up to so many images, all that the first round stored are read back; of later rounds, some.
 
-Of more, that would take as long as to store them; `read_many` reads and checks them all.
+Of more, that would take as long as to store them; `read_many` reads and checks all of the last.
 """
 
 
@@ -50,7 +48,7 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
     def check(_: None) -> None:
         if n <= ALL_CHECKED and not stores.accepted:
             suite.assert_equal(*contender.read_many(case.path, images.shape), slice(0, n))
-        ids = np.unique(np.linspace(0, n - 1, CHECKED).astype(np.int64))
+        ids = ids_checked(n)
         suite.assert_equal(*contender.read_some(case.path, ids, images.shape), ids)
         stores.accept()
 

@@ -212,3 +212,8 @@ def _progress(path: Path, total: int, what: str, show: bool) -> Iterator[None]:
 def ids_read_singly(n: int) -> Sequence[int]:
     """The images that `read_single` reads in turn: up to five, spread over the store."""
     return sorted({n * k // 5 for k in range(5)})
+
+
+def ids_checked(n: int) -> NDArray[np.int64]:
+    """Where what a round has stored is read back: up to a hundred images, the last included."""
+    return np.unique(np.linspace(0, n - 1, 100).astype(np.int64))

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.contenders import Contender, Image, Labels
 from benchmarks.limit import Limit
 from benchmarks.rows import STORE_ROWS
-from benchmarks.workspace import NewStores, Workspace, ids_read_singly
+from benchmarks.workspace import NewStores, Workspace, ids_checked, ids_read_singly
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 4, 5, 3), np.uint8)
 LABELS = np.arange(20)
@@ -110,6 +110,12 @@ def test_closing_removes_everything_from_the_chosen_directory(tmp_path: Path) ->
 )
 def test_single_images_are_read_from_all_over_the_store(n: int, ids: list[int]) -> None:
     assert ids_read_singly(n) == ids
+
+
+@pytest.mark.parametrize(("n", "count"), [(1, 1), (10, 10), (100, 100), (100_000, 100)])
+def test_what_was_stored_is_checked_from_the_first_image_to_the_last(n: int, count: int) -> None:
+    ids = ids_checked(n)
+    assert (len(ids), ids[0], ids[-1]) == (count, 0, n - 1)
 
 
 def test_a_store_that_may_be_changed_is_not_the_one_that_is_read(workspace: Workspace) -> None:

@@ -631,7 +631,9 @@ class Store(ABC):
         """
         if len(ids) <= 1024:
             try:
-                if len(ids):
+                if len(ids) == 1:
+                    self._read_one(int(ids[0]))
+                elif len(ids):
                     self._read(ids)
                 return
             except CorruptStoreError as error:

@@ -45,6 +45,7 @@ from ._base import Record, Store
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
 from ._files import sync
 from ._lmdb_environment import DATA, LOCK, LOCK_BYTES, MAX_READERS, Environment, lmdb_errors
+from ._lmdb_pages import LAST, Pages
 from ._records import (
     Batch,
     Image,
@@ -266,7 +267,7 @@ class LmdbStore(Store):
         try:
             if self.mode != "r":
                 self._environment.set_writer(self.durable)
-            with self._environment.transaction() as transaction:
+            with self._environment.transaction(only=LAST) as transaction:
                 length = self._committed(transaction.cursor())
             self._check_count(names, length)
             if self.mode != "r":
@@ -372,9 +373,11 @@ class LmdbStore(Store):
 
     def _drop_from(self, first: int) -> None:
         """Remove the blocks from `first` on, if there are any."""
-        with self._environment.transaction() as transaction:
+        with self._environment.transaction(only=first) as transaction:
             found = transaction.cursor().set_range(KEY.pack(first))
         if found:
+            with self._environment.transaction(check=Pages.check_own_pages):
+                pass
             self._write(partial(drop_blocks, first=first))
 
     def _compact(self) -> None:
@@ -401,7 +404,7 @@ class LmdbStore(Store):
     def _loose_runs(self) -> list[tuple[int, int, Shape]]:
         """First id, stop and shape of neighbouring loose blocks, two or more together."""
         runs = []
-        with self._environment.transaction() as transaction:
+        with self._environment.transaction(check=Pages.check_own_pages) as transaction:
             summaries = [
                 (block.first, block.stop, block.shape, block.is_loose)
                 for block in self._blocks(transaction.cursor())
@@ -425,7 +428,7 @@ class LmdbStore(Store):
             return records or self._read_each(cursor, ids)
 
     def _read_one(self, image_id: int) -> Record:
-        with self._environment.transaction() as transaction:
+        with self._environment.transaction(only=image_id) as transaction:
             return self._record(transaction.cursor(), image_id)
 
     def _read_each(self, cursor: lmdb.Cursor, ids: NDArray[np.int64]) -> tuple[Images, Labels]:
@@ -566,7 +569,13 @@ class LmdbStore(Store):
         return np.concatenate(labels)[: self._length]
 
     def _structure_problems(self) -> list[str]:
-        problems = []
+        problems: list[str] = []
+        for check in (Pages.check_all, Pages.check_own_pages):
+            try:
+                with self._environment.transaction(check=check):
+                    pass
+            except CorruptStoreError as error:
+                problems += error.problems
         with self._environment.transaction() as transaction:
             try:
                 for block in self._blocks(transaction.cursor()):

@@ -11,16 +11,16 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import lmdb
 
 from ._errors import CorruptStoreError, StoreIOError
-from ._lmdb_pages import Pages, check_blocks
+from ._lmdb_pages import CommitGoneError, Pages
 
 DATA, LOCK = "data.mdb", "lock.mdb"
 MAX_READERS = 1022
@@ -33,6 +33,10 @@ CRAMPED_RESERVE = 16 * 2**20
 """And where there is no address space for that, beyond the file itself."""
 SPARE_TRANSACTIONS = 8
 """Finished read transactions kept to be used again, for as many threads."""
+WAYS = 8
+"""Up to so many images are looked up before all of the trees is looked over."""
+ATTEMPTS = 100
+"""At looking over the commit of a transaction before other processes have made two more."""
 
 DAMAGE = (
     lmdb.CorruptedError,
@@ -43,6 +47,9 @@ DAMAGE = (
     lmdb.BadValsizeError,
     lmdb.IncompatibleError,
 )
+
+Check: TypeAlias = Callable[[Pages], None]
+"""A method of `Pages`."""
 
 
 @contextmanager
@@ -77,7 +84,11 @@ class Environment:
         self._map_factor = 2
         self._cramped = False  # there is not the address space for a larger map
         self._environment: lmdb.Environment | None = None
-        self._is_followed = False  # its trees have been looked over since it was opened
+        self._descriptor = -1  # of the data file, while the environment is open
+        self._pages: Pages | None = None  # that were last looked over
+        self._ways = 0  # looked over since it was opened
+        self._is_sound = False  # all has been looked over since
+        self._damage = ""  # or that has found this
         self._active = 0
         self._idle = threading.Condition(threading.RLock())
 
@@ -119,6 +130,7 @@ class Environment:
             if self._environment is not None:
                 self._environment.close()
                 self._environment = None
+                os.close(self._descriptor)
 
     def grow(self) -> None:
         """Make room, the map was full; raises OSError where there is no address space."""
@@ -128,13 +140,18 @@ class Environment:
         self.reset()
 
     @contextmanager
-    def transaction(self, write: bool = False) -> Iterator[lmdb.Transaction]:
+    def transaction(
+        self, write: bool = False, only: int | None = None, check: Check | None = None
+    ) -> Iterator[lmdb.Transaction]:
         """A transaction whose values are memoryviews, valid only within it.
+
+        only: the one key to be looked up, so that not all of the tree need be looked over
+        check: what to look over besides
 
         Raises `CorruptStoreError`, `StoreIOError`, OSError, and lmdb.MapFullError when writing.
         """
         with lmdb_errors(self._path):
-            transaction = self._begin(write)
+            transaction = self._begin(write, only, check)
             try:
                 with transaction:
                     yield transaction
@@ -143,39 +160,53 @@ class Environment:
                     self._active -= 1
                     self._idle.notify_all()
 
-    def _begin(self, write: bool) -> lmdb.Transaction:
+    def _begin(self, write: bool, only: int | None, check: Check | None) -> lmdb.Transaction:
         with self._idle:
-            try:
-                transaction = self._opened().begin(write=write, buffers=True)
-            except (lmdb.MapResizedError, lmdb.PanicError):
-                # By a writer in another process; or a meta page could not be written, and until
-                # the file is opened again LMDB refuses everything.
-                self.reset()
-                transaction = self._opened().begin(write=write, buffers=True)
-            except lmdb.ReadersFullError:  # perhaps by processes that no longer live
-                self._opened().reader_check()
-                transaction = self._opened().begin(write=write, buffers=True)
-            if not self._is_followed:
-                # Within a transaction, which keeps other processes from using its pages again.
+            for attempt in range(ATTEMPTS):
+                transaction = self._begin_unchecked(write)
+                # Within it, since that keeps other processes from using its pages again.
                 try:
-                    self._check_trees(self._opened().stat()["psize"])
+                    self._look_over(transaction.id() - write, only, check)
+                except CommitGoneError as error:
+                    transaction.abort()
+                    if attempt + 1 == ATTEMPTS:
+                        raise self._damaged(str(error)) from error
                 except BaseException:
                     transaction.abort()
                     raise
-                self._is_followed = True
+                else:
+                    break
             self._active += 1
             return transaction
 
+    def _begin_unchecked(self, write: bool) -> lmdb.Transaction:
+        try:
+            return self._opened().begin(write=write, buffers=True)
+        except (lmdb.MapResizedError, lmdb.PanicError):
+            # By a writer in another process; or a meta page could not be written, and until
+            # the file is opened again LMDB refuses everything.
+            self.reset()
+            return self._opened().begin(write=write, buffers=True)
+        except lmdb.ReadersFullError:  # perhaps by processes that no longer live
+            self._opened().reader_check()
+            return self._opened().begin(write=write, buffers=True)
+
     def _opened(self) -> lmdb.Environment:
         if self._environment is None:
-            size = os.stat(f"{self._path}/{DATA}").st_size
+            descriptor = os.open(f"{self._path}/{DATA}", os.O_RDONLY | os.O_CLOEXEC)
             try:
-                environment = self._open(self._map_factor * size + MAP_RESERVE)
-            except (lmdb.MemoryError, MemoryError):
-                self._cramped = True
-                environment = self._open(size + CRAMPED_RESERVE)
-            self._environment = self._checked(environment)
-            self._is_followed = False
+                size = os.fstat(descriptor).st_size
+                try:
+                    environment = self._open(self._map_factor * size + MAP_RESERVE)
+                except (lmdb.MemoryError, MemoryError):
+                    self._cramped = True
+                    environment = self._open(size + CRAMPED_RESERVE)
+                self._environment = self._checked(environment, descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+            self._pages, self._ways, self._is_sound, self._damage = None, 0, False, ""
         return self._environment
 
     def _open(self, map_size: int) -> lmdb.Environment:
@@ -199,7 +230,7 @@ class Environment:
                 return open_with(lock=False)  # where nobody may write, no reader need register
             raise
 
-    def _checked(self, environment: lmdb.Environment) -> lmdb.Environment:
+    def _checked(self, environment: lmdb.Environment, descriptor: int) -> lmdb.Environment:
         """Refuse a file that ends before its last page: reading that would kill the process.
 
         Also clears the slots of readers that no longer live.
@@ -211,7 +242,7 @@ class Environment:
                 environment.reader_check()
             page_size = environment.stat()["psize"]
             needed = (info["last_pgno"] + 1) * page_size
-            held = os.stat(f"{self._path}/{DATA}").st_size
+            held = os.fstat(descriptor).st_size
             if held < needed:
                 raise CorruptStoreError(
                     f"{self._path / DATA}: has {held} bytes but its pages take {needed}; restore"
@@ -222,25 +253,50 @@ class Environment:
             raise
         return environment
 
-    def _check_trees(self, page_size: int) -> None:
-        """Refuse a file whose pages LMDB would follow out of it, which would kill the process."""
-        descriptor = os.open(f"{self._path}/{DATA}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with self._damage("its tree of blocks is damaged", "restore it from a copy"):
-                check_blocks(descriptor, page_size)
-            if self._writer_durable is not None:
-                way_out = "restore it from a copy, or copy what is stored into another store"
-                with self._damage("its list of free pages is damaged", way_out):
-                    Pages(descriptor, page_size).check_list()
-        finally:
-            os.close(descriptor)
+    def _look_over(self, commit: int, only: int | None, check: Check | None) -> None:
+        """Refuse what would lead LMDB out of the file, which would kill the process.
 
-    @contextmanager
-    def _damage(self, what: str, way_out: str) -> Iterator[None]:
+        For one key only what leads there, unless that is asked for again and again and the rest is
+        not known to be damaged; for a writer also what would make it overwrite pages in use.
+        """
+        if self._is_sound and check is None:
+            return
         try:
-            yield
-        except (ValueError, struct.error) as error:
-            raise CorruptStoreError(f"{self._path / DATA}: {what} ({error}); {way_out}") from error
+            if self._pages is None or self._pages.commit != commit:
+                self._pages = Pages(self._descriptor, self._opened().stat()["psize"], commit)
+            if check is not None:
+                check(self._pages)
+            if self._is_sound:
+                return
+            if only is not None and (self._ways < WAYS or self._damage):
+                self._ways += 1
+                self._pages.check_way(only)
+                return
+            self._check_trees(self._pages)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        except struct.error as error:
+            raise self._damaged("a record goes beyond its page") from error
+        self._is_sound, self._pages = True, None
+
+    def _check_trees(self, pages: Pages) -> None:
+        """Check them once; raises ValueError, the same again."""
+        if self._damage:
+            raise ValueError(self._damage)
+        try:
+            if self._writer_durable is None:
+                pages.check_blocks()
+            else:
+                pages.check_all()
+        except ValueError as error:
+            self._damage = str(error)
+            raise
+
+    def _damaged(self, reason: str) -> CorruptStoreError:
+        return CorruptStoreError(
+            f"{self._path / DATA}: its pages are damaged: {reason}; restore it from a copy, or copy"
+            " what can be read into another store"
+        )
 
     @classmethod
     def _before_fork(cls) -> None:

@@ -6,6 +6,7 @@ Each kind changes a store on disk, as its generator says, and returns what it ha
 import resource
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from .._lmdb_environment import LOCK
 from . import raw
 from .children import in_child
 from .histories import Step, some, stream
-from .model import append, image_of, is_right, readings
+from .model import append, are_right, image_of, readings
 from .trials import BAD, GOOD
 
 Random: TypeAlias = np.random.Generator
@@ -172,7 +173,7 @@ def outcome(store_class: type[Store], path: Path) -> Finding:
     def worst() -> Finding:
         limit_memory()
         findings = [attempt(path, task) for task in uses(store_class, path)]
-        *reading, verifying, _ = [result for result, _ in findings]
+        *reading, verifying, _, _ = [result for result, _ in findings]
         if "refused" in reading and verifying == "right":
             findings.append(("missed", "verify() finds nothing, and reading does"))
         return max(findings, key=lambda finding: (*GOOD, *BAD).index(finding[0]))
@@ -193,14 +194,19 @@ def attempt(path: Path, use: Callable[[], Finding]) -> Finding:
     try:
         return use()
     except StorageError as error:
-        text = str(error)
-        return ("refused" if str(path) in text and "\n" not in text else "untyped"), text
+        return typed(path, str(error))
+    except AssertionError as error:
+        return "wrong", str(error)
     except Exception:  # what the stores promise not to raise
         return "untyped", traceback.format_exc()
 
 
+def typed(path: Path, message: str) -> Finding:
+    return ("refused" if str(path) in message and "\n" not in message else "untyped"), message
+
+
 def uses(store_class: type[Store], path: Path) -> Iterator[Callable[[], Finding]]:
-    """Every way to read, each with the store opened anew; then to verify, and to store."""
+    """Every way to read, each with the store opened anew; then to verify, store, and compact."""
 
     def read(n: int) -> Finding:
         with store_class(path) as store:
@@ -214,14 +220,44 @@ def uses(store_class: type[Store], path: Path) -> Iterator[Callable[[], Finding]
             store.verify()
         return "right", ""
 
-    def append_two() -> Finding:
-        with store_class(path, "a", durable=False) as store:
-            append(store, 2)
-            if len(store) != LENGTH + 2:
-                return "lost", f"{len(store)} images after 2 were added to {LENGTH}"
-            return ("right" if is_right(store) else "wrong"), "after storing"
+    def change(how: Callable[[Store], object], adds: int = 0) -> Finding:
+        before = sound(store_class, path)
+        refusal = ""
+        try:
+            with store_class(path, "a", durable=False) as store:
+                length = len(store) + adds
+                how(store)
+        except StorageError as error:
+            refusal = str(error)
+        lost = before - sound(store_class, path)
+        if lost:
+            return "lost", f"{sorted(lost)}, by {how}, which {refusal or 'returned'}"
+        if refusal:
+            return typed(path, refusal)
+        with store_class(path) as store:
+            if len(store) != length:
+                return "lost", f"{len(store)} images after {how}, not {length}"
+        return "right", ""
+
+    def append_two(store: Store) -> None:
+        length = len(store)
+        append(store, 2)
+        assert are_right(store.read_many([length, length + 1]), range(length, length + 2))
 
     for n in range(3 + LENGTH):
         yield partial(read, n)
     yield verify
-    yield append_two
+    yield partial(change, append_two, adds=2)
+    yield partial(change, store_class.compact)
+
+
+def sound(store_class: type[Store], path: Path) -> set[int]:
+    """The images that can still be read; raises AssertionError where one is wrong."""
+    found = set()
+    with suppress(StorageError), store_class(path) as store:
+        for i in range(len(store)):
+            with suppress(StorageError):
+                image, label = store[i]
+                assert are_right(([image], [label]), [i]), f"image {i} is wrong"
+                found.add(i)
+    return found

@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +20,6 @@ from .. import (
     StorageError,
     Store,
 )
-from .._base import Mode
 from . import raw
 from .children import in_child
 from .samples import (
@@ -398,104 +395,6 @@ def test_an_lmdb_file_that_is_a_link_is_refused(path: Path, tmp_path: Path, tria
     with pytest.raises(CorruptStoreError, match=r"data\.mdb"):
         LmdbStore(path)
     trials.count("hostile files", LmdbStore.format, "refused")
-
-
-def roots(path: Path) -> tuple[int, int, int]:
-    """The pages that LMDB's list of free pages and its tree of blocks begin with; a page's size."""
-    data = (path / "data.mdb").read_bytes()
-    (page_size,) = struct.unpack_from("<I", data, 40)
-    metas = [struct.unpack_from("<Q 40x Q 8x Q", data, i * page_size + 80) for i in range(2)]
-    free_list, blocks, _ = max(metas, key=lambda meta: meta[2])
-    return free_list, blocks, page_size
-
-
-def append_in_child(path: Path) -> str:
-    """What an attempt to store says; raises ChildProcessError where it kills the process."""
-
-    def append() -> str:
-        try:
-            with LmdbStore(path, "a", durable=False) as store:
-                store.store_single(pictures(1)[0], 1)
-        except CorruptStoreError as error:
-            return str(error)
-        return ""
-
-    return in_child(append)
-
-
-def test_a_damaged_list_of_free_pages_is_refused_by_a_writer_and_ends_no_process(
-    path: Path, tmp_path: Path
-) -> None:
-    images, _ = make(LmdbStore, path)
-    page, _, size = roots(path)
-    data = (path / "data.mdb").read_bytes()
-    start = page * size
-    lower, upper = struct.unpack_from("<2H", data, start + 12)
-    refused = [0, 0]
-    for at in [*range(start, start + lower), *range(start + upper, start + size)]:
-        for i, new in enumerate((b"\xff" * 8, bytes([data[at] ^ 0x80]))):
-            damaged = tmp_path / "damaged"
-            shutil.copytree(path, damaged)
-            changed = b"".join((data[:at], new, data[at + len(new) :]))
-            (damaged / "data.mdb").write_bytes(changed[: len(data)])
-            refused[i] += "list of free pages" in append_in_child(damaged)
-            with LmdbStore(damaged) as store:
-                np.testing.assert_array_equal(store.read_many(range(6))[0], images)
-            shutil.rmtree(damaged)
-    assert min(refused) > (lower + size - upper) / 3
-    assert append_in_child(path) == ""
-
-
-def test_a_damaged_tree_of_blocks_is_refused_and_ends_no_process(
-    path: Path, tmp_path: Path
-) -> None:
-    """Each byte of a page of each kind that is not a key or room, in a tree of two levels."""
-    images = pictures(100, (1, 1))
-    with LmdbStore(path, "x", durable=False) as store:
-        for label, image in enumerate(images):
-            store.store_single(image, label)
-    _, root, size = roots(path)
-    data = (path / "data.mdb").read_bytes()
-
-    def nodes(page: int) -> list[int]:
-        (lower,) = struct.unpack_from("<H", data, page * size + 12)
-        return [*struct.unpack_from(f"<{(lower - 16) // 2}H", data, page * size + 16)]
-
-    leaf = struct.unpack_from("<H", data, root * size + nodes(root)[0])[0]
-    places = [
-        page * size + at
-        for page in (root, leaf)
-        for at in (
-            *range(16 + 2 * len(nodes(page))),
-            *(node + i for node in nodes(page)[:2] for i in range(8)),
-        )
-    ]
-
-    def use(mode: Mode) -> str:
-        try:
-            with LmdbStore(damaged, mode, durable=False) as store:
-                store.verify()
-                if mode == "a":
-                    store.store_single(images[0], 1)
-        except CorruptStoreError as error:
-            return str(error)
-        return ""
-
-    def outcomes() -> list[str]:
-        found = []
-        for at in places:
-            for new in (b"\xff" * 2, b"\xff" * 8, bytes([data[at] ^ 0x80])):
-                changed = b"".join((data[:at], new, data[at + len(new) :]))
-                (damaged / "data.mdb").write_bytes(changed)
-                found += [use("r"), use("a")]
-        return found
-
-    damaged = tmp_path / "damaged"
-    shutil.copytree(path, damaged)
-    found = in_child(outcomes)
-    assert sum("tree of blocks is damaged" in said for said in found) > len(found) / 2
-    with LmdbStore(path) as store:
-        store.verify()
 
 
 def drop(key: bytes) -> Callable[[lmdb.Transaction], object]:

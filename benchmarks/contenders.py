@@ -47,7 +47,7 @@ class Contender(ABC):
     def read_some(self, path: Path, ids: NDArray[np.int64], shape: Shape) -> tuple[Image, Labels]:
         """Read the images `ids` of what `store_many` has stored, `shape` being that of all.
 
-        For checking: one by one, as no row needs to be fast at it.
+        For checking, so that it need not be fast.
         """
         found = [self.read_single(path, i, shape[1:]) for i in ids.tolist()]
         return np.stack([image for image, _ in found]), np.array([label for _, label in found])
@@ -92,5 +92,11 @@ class StoreContender(Contender):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         with self.store_class(path) as store:
             images, labels = store.read_many()
+        assert isinstance(images, np.ndarray)
+        return images, labels
+
+    def read_some(self, path: Path, ids: NDArray[np.int64], shape: Shape) -> tuple[Image, Labels]:
+        with self.store_class(path) as store:
+            images, labels = store.read_many(ids)
         assert isinstance(images, np.ndarray)
         return images, labels

@@ -2,40 +2,47 @@
 
 Each round has fresh state, made before the clock starts; what it returned is checked, and what it
 left removed, after the clock has stopped. One round warms up and counts for nothing, or some, if
-they are short: the first may look for what later ones find. Of a long round the beginning is enough
-to warm up, where the work says that it may be broken off. Then come as many as the time budget
-allows, at least three, and five if that does not take too much more; the median is the figure.
+they are short: the first may look for what later ones find. Where a small part of a round tells
+that one takes very long, that part is the warm-up. Then come as many as the time budget allows, at
+least three, and five if that does not take too much more; the median is the figure.
 
 Python's garbage collector stays on, but what was there before the first round is kept from it: to
 search all that pytest has in memory takes longer than many a round, and comes in every fourth or so.
 """
 
 import gc
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
-from types import FrameType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
 MOST_WARM_UPS, WARM_UP_SHARE = 5, 0.1
 """There are so many rounds of warm-up, or fewer once they have taken that part of the budget."""
 MIN_ROUNDS = 3
-MAX_ROUNDS = 200
+MAX_ROUNDS = 100
 FEW_ROUNDS = 5
 """Fewer rounds than this are remarked upon: their median may be off."""
-LONGEST_TIMER = 1e6
-"""Seconds; the system's timers do not take any number."""
-STRETCH = 8
-"""By so much a budget may be exceeded for the sake of that many rounds."""
+STRETCH = 5
+"""By so much a budget may be exceeded for the sake of that many rounds, or of a whole warm-up."""
+SMALL_PART, FEWEST_OF_PART = 100, 10
+"""The part of a round that is tried first is a hundredth of its images, if these are so many."""
 
 
 def nothing() -> None:
     pass
+
+
+class Part(NamedTuple):
+    """A part of a round, with which a long one is warmed up.
+
+    run: does it, in the state that a round finds
+    share: of the round's images
+    """
+
+    run: Callable[[], object]
+    share: float
 
 
 @dataclass
@@ -46,14 +53,14 @@ class Work(Generic[Result]):
     check: given what `run` returned; raises AssertionError where it is not what was stored
     before: makes the state that `run` needs
     after: removes what it left, also after an error or an interruption
-    breakable: whether the warm-up may be broken off, because each image costs what the last did
+    part: where a round may take very long, and each image costs what the last did
     """
 
     run: Callable[[], Result]
     check: Callable[[Result], None]
     before: Callable[[], None] = nothing
     after: Callable[[], None] = nothing
-    breakable: bool = False
+    part: Part | None = None
 
 
 class Statistics(Protocol):
@@ -81,6 +88,12 @@ class Benchmark(Protocol):
     def pedantic(
         self, target: Callable[[], None], *, setup: Callable[[], None], rounds: int
     ) -> None: ...
+
+
+def images_of_part(n: int) -> int:
+    """How many of a round's `n` images a `Part` has; 0 where there is to be none."""
+    few = n // SMALL_PART
+    return few if few >= FEWEST_OF_PART else 0
 
 
 def rounds_within(budget: float, duration: float) -> int:
@@ -139,9 +152,7 @@ def measure(
     gc.freeze()
     try:
         if benchmark.enabled:
-            # Of a longer one there are only as few rounds as there must be.
-            limit = budget * STRETCH / MIN_ROUNDS if work.breakable else None
-            count = rounds_within(budget, _warm_up(rounds, WARM_UP_SHARE * budget, limit, clock))
+            count = rounds_within(budget, _warm_up(rounds, work.part, budget, clock))
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
     except BaseException:
@@ -153,50 +164,27 @@ def measure(
 
 
 def _warm_up(
-    rounds: Rounds[Result], budget: float, limit: float | None, clock: Callable[[], float]
+    rounds: Rounds[Result], part: Part | None, budget: float, clock: Callable[[], float]
 ) -> float:
-    """Run rounds that do not count; return how long the last took, in seconds.
-
-    limit: seconds after which a round is broken off, and taken to last for ever
-    """
+    """Run rounds that do not count; return how long one takes, in seconds."""
+    if part is not None:
+        rounds.begin()
+        start = clock()
+        part.run()
+        duration = (clock() - start) / part.share
+        rounds.close()
+        if duration > STRETCH * budget:
+            return duration
     spent = duration = 0.0
     for _ in range(MOST_WARM_UPS):
         rounds.begin()
         start = clock()
-        try:
-            with _broken_off_after(limit):
-                rounds.run()
-        except _BrokenOffError:
-            rounds.close()
-            return inf
+        rounds.run()
         duration = clock() - start
         spent += duration
-        if spent >= budget:
+        if spent >= WARM_UP_SHARE * budget:
             break
     return duration
-
-
-class _BrokenOffError(BaseException):
-    """Not an error of the work, which must not handle it as one."""
-
-
-@contextmanager
-def _broken_off_after(seconds: float | None) -> Iterator[None]:
-    """Raise `_BrokenOffError` in the block after so long, if it does not end before."""
-    if seconds is None:
-        yield
-        return
-
-    def break_off(_number: int, _frame: FrameType | None) -> None:
-        raise _BrokenOffError
-
-    handler = signal.signal(signal.SIGALRM, break_off)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST_TIMER))
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
 
 
 def throughput(images: int, pixel_bytes: int, seconds: float) -> dict[str, float]:

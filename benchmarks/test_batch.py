@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from .contenders import StoreContender
 from .opened import OpenStore
-from .protocol import Work
+from .protocol import Part, Work, images_of_part
 from .suite import Case, Measure, Suite
 
 BATCH = 256
@@ -38,12 +38,19 @@ def test_read_batch(suite: Suite, measure: Measure, store: StoreContender, n: in
         )
 
 
+MOST_KEPT = 10_000
+"""Up to so many images, all of an epoch are kept and checked once, in the warm-up."""
+
+
 def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
     """Every image once, shuffled, in batches of 256: a pass of training, without the training."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
     order: Ids = np.arange(n)
-    seen_all = False
+    seen_all = n > MOST_KEPT  # then of each round the last batch; `read_many` checks all
+    part = None
+    if few := images_of_part(n):
+        part = Part(lambda: opened.store.read_many(order[:few]), few / n)
 
     with OpenStore(store, path, suite.options.cold) as opened:
 
@@ -70,5 +77,5 @@ def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) ->
 
         measure(
             Case("epoch", store, n, images=n, path=path, reads=True),
-            Work(before=before, run=run, check=check, after=opened.after),
+            Work(before=before, run=run, check=check, after=opened.after, part=part),
         )

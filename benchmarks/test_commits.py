@@ -6,7 +6,7 @@ import pytest
 
 from .contenders import Image, Labels, StoreContender
 from .options import MOST_COMMITS
-from .protocol import Work
+from .protocol import Part, Work, images_of_part
 from .suite import Case, Measure, Suite
 from .workspace import NewStores, ids_checked
 
@@ -33,6 +33,12 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
     path = stores.path
     case = Case("commits", store, n, n, path, reads=False, variant="store", buffered=True)
 
+    part = None
+    if few := images_of_part(n):
+        part = Part(
+            lambda: small.store_many(case.path, images[:few], labels[:few], durable=False), few / n
+        )
+
     def before() -> None:
         case.path = stores.begin()
 
@@ -50,7 +56,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
             run=lambda: small.store_many(case.path, images, labels, durable=False),
             check=check,
             after=stores.end,
-            breakable=True,
+            part=part,
         ),
     )
     stores.keep()

@@ -9,7 +9,7 @@ from .suite import Case, Measure, Suite
 from .test_batch import BATCH, SEED
 from .workers import Batches, Team, Workers
 
-BATCHES = 16
+BATCHES = 8
 """Batches that each process reads in a round, and keeps in the first to have them checked."""
 MOST_BYTES = 2**26
 """Of larger images, only so many batches as have no more pixels than this, or one."""

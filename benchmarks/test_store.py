@@ -3,7 +3,7 @@
 import numpy as np
 
 from .contenders import Contender, StoreContender
-from .protocol import Work
+from .protocol import Part, Work, images_of_part
 from .suite import Case, Measure, Suite
 from .workspace import NewStores, ids_checked
 
@@ -42,6 +42,12 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
     stores = NewStores(suite.workspace, contender, n)
     case = Case("store_many", contender, n, images=n, path=stores.path, reads=False)
 
+    part = None
+    if few := images_of_part(n):
+        part = Part(
+            lambda: contender.store_many(case.path, images[:few], labels[:few], durable), few / n
+        )
+
     def before() -> None:
         case.path = stores.begin()
 
@@ -59,27 +65,42 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
             run=lambda: contender.store_many(case.path, images, labels, durable),
             check=check,
             after=stores.end,
-            breakable=True,
+            part=part,
         ),
     )
     stores.keep()
 
 
 def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
-    """Open a store of n images, store a batch in it, close: what it costs to add to a data set."""
-    path, durable = suite.workspace.spare(store, n), suite.options.durable
+    """Open a store of n images, store a batch in it, close: what it costs to add to a data set.
+
+    Rounds add to one store until it would have twice as many images, then to a new one.
+    """
+    durable = suite.options.durable
     ids = np.arange(BATCH) % len(suite.images)
     images, labels = suite.images[ids], suite.labels[ids]
     length = n
+    case = Case("append", store, n, BATCH, suite.workspace.spare(store, n), reads=False)
+
+    def before() -> None:
+        nonlocal length
+        if length > n and length + BATCH > 2 * n:
+            suite.workspace.remove(case.path)
+            case.path, length = suite.workspace.spare(store, n), n
 
     def check(_: None) -> None:
         nonlocal length
-        with store.store_class(path) as opened:
+        with store.store_class(case.path) as opened:
+            assert len(opened) == length + BATCH
             suite.assert_equal(*opened.read_many(range(length, length + BATCH)), ids)
         length += BATCH
 
     measure(
-        Case("append", store, n, images=BATCH, path=path, reads=False),
-        Work(run=lambda: store.append(path, images, labels, durable), check=check),
+        case,
+        Work(
+            before=before,
+            run=lambda: store.append(case.path, images, labels, durable),
+            check=check,
+        ),
     )
-    suite.workspace.remove(path)
+    suite.workspace.remove(case.path)

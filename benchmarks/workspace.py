@@ -215,5 +215,5 @@ def ids_read_singly(n: int) -> Sequence[int]:
 
 
 def ids_checked(n: int) -> NDArray[np.int64]:
-    """Where what a round has stored is read back: up to a hundred images, the last included."""
-    return np.unique(np.linspace(0, n - 1, 100).astype(np.int64))
+    """Where what a round has stored is read back: up to twenty images, the last included."""
+    return np.unique(np.linspace(0, n - 1, 20).astype(np.int64))

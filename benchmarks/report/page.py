@@ -83,7 +83,7 @@ def circumstances(run: Run) -> dict[str, str]:
         "Versions": ", ".join(
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
-        "Protocol": "a warm-up, of long rounds their beginning; then up to"
+        "Protocol": "a warm-up, of long rounds a hundredth; then up to"
         f" {MAX_ROUNDS} rounds in about {budget}, or {FEW_ROUNDS} in {STRETCH} times that, never"
         f" fewer than {MIN_ROUNDS}; each is checked after the clock has stopped; the median counts",
     }

@@ -63,7 +63,7 @@ def test_without_options_everything_is_measured_durably_with_a_warm_cache() -> N
         rows=tuple(ROWS),
         cutoffs=None,
         store_dir=None,
-        round_budget=0.25,
+        round_budget=0.2,
         cold=False,
         durable=True,
         timed=True,

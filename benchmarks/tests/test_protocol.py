@@ -1,21 +1,21 @@
 """How every figure is measured, on a clock that the tests control."""
 
-import signal
-import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from benchmarks import protocol
 from benchmarks.protocol import (
     MAX_ROUNDS,
     MIN_ROUNDS,
+    STRETCH,
     Measured,
+    Part,
     Work,
+    images_of_part,
     measure,
     rounds_within,
     throughput,
@@ -129,57 +129,47 @@ def test_short_rounds_warm_up_for_a_tenth_of_the_budget_and_the_last_says_how_lo
     assert journal.calls == [*PARTS] * (warm_ups + rounds)
 
 
-@dataclass
-class LongWarmUp:
-    """Work whose first round takes long, and which handles errors by itself."""
-
-    journal: Journal
-    seconds: float = 60.0
-    handled: list[Exception] = field(default_factory=list)
-
-    def run(self) -> None:
-        self.journal.part("run")
-        if self.journal.calls.count("run") == 1:
-            try:
-                time.sleep(self.seconds)
-            except Exception as error:
-                self.handled.append(error)
-
-    def work(self, breakable: bool) -> Work[None]:
-        work = self.journal.work()
-        work.run, work.breakable = self.run, breakable
-        return work
-
-
-@pytest.mark.parametrize("budget", [0.01, 0.02])
-def test_a_long_warm_up_is_broken_off_and_cleared_where_the_work_allows_it(
-    budget: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("seconds", "warm_ups"), [(0.375, 1), (0.5, 1), (0.50390625, 0), (100.0, 0)]
+)
+def test_of_a_round_that_takes_too_long_a_part_is_the_warm_up(
+    seconds: float, warm_ups: int
 ) -> None:
-    monkeypatch.setattr(protocol, "STRETCH", MIN_ROUNDS)  # so that the limit is the budget
-    handler = signal.getsignal(signal.SIGALRM)
-    benchmark = FakeBenchmark()
-    long = LongWarmUp(Journal(benchmark.clock))
-    start = time.monotonic()
-    measure(benchmark, long.work(breakable=True), budget)
-    assert budget <= time.monotonic() - start < long.seconds
-    assert long.journal.calls == ["before", "run", "after"] + [*PARTS] * MIN_ROUNDS
-    assert not benchmark.has_error
-    assert not long.handled
-    assert signal.getsignal(signal.SIGALRM) == handler
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    clock = Clock()
+    journal = Journal(clock, {"part": seconds / 64, "run": seconds})
+    work = replace(journal.work(), part=Part(lambda: journal.part("part"), 1 / 64))
+    benchmark = FakeBenchmark(clock)
+    measure(benchmark, work, 0.5 / STRETCH, clock)
+    assert journal.calls[:3] == ["before", "part", "after"]
+    assert journal.calls[3:] == [*PARTS] * (warm_ups + len(benchmark.durations))
+    assert len(benchmark.durations) == MIN_ROUNDS
+    assert benchmark.durations == [seconds] * MIN_ROUNDS
 
 
-@pytest.mark.parametrize(("breakable", "seconds"), [(True, 0.02), (False, 0.1)])
-def test_a_warm_up_that_is_short_enough_or_not_to_be_broken_off_is_whole(
-    breakable: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(protocol, "STRETCH", MIN_ROUNDS)
-    benchmark = FakeBenchmark()
-    long = LongWarmUp(Journal(benchmark.clock, {"run": 1.0}), seconds)
-    measure(benchmark, long.work(breakable), 10 * seconds if breakable else seconds / 10)
-    rounds = 1 + len(benchmark.durations)
-    assert rounds > MIN_ROUNDS
-    assert long.journal.calls == [*PARTS] * rounds
+def test_a_part_that_fails_is_cleared_once_and_marked() -> None:
+    clock = Clock()
+    journal = Journal(clock, fails_in="part", error=KeyboardInterrupt())
+    work = replace(journal.work(), part=Part(lambda: journal.part("part"), 0.5))
+    benchmark = FakeBenchmark(clock)
+    with pytest.raises(KeyboardInterrupt):
+        measure(benchmark, work, 1.0, clock)
+    assert journal.calls == ["before", "part", "after"]
+    assert benchmark.has_error
+
+
+def test_without_the_timer_no_part_is_run() -> None:
+    clock = Clock()
+    journal = Journal(clock)
+    work = replace(journal.work(), part=Part(lambda: journal.part("part"), 0.5))
+    measure(FakeBenchmark(clock, enabled=False), work, 1.0, clock)
+    assert journal.calls == [*PARTS]
+
+
+@pytest.mark.parametrize(
+    ("n", "few"), [(1, 0), (999, 0), (1_000, 10), (10_050, 100), (100_000, 1_000)]
+)
+def test_a_part_is_a_hundredth_of_the_images_if_that_is_not_too_few(n: int, few: int) -> None:
+    assert images_of_part(n) == few
 
 
 @pytest.mark.parametrize(
@@ -189,21 +179,21 @@ def test_a_warm_up_that_is_short_enough_or_not_to_be_broken_off_is_whole(
         (1.0, 0.126, 7),  # the eighth would be over the budget
         (1.0, 0.1875, 5),
         (1.0, 0.25, 5),  # more than fit, but not many times more
-        (1.0, 1.6, 5),
-        (1.0, 1.61, 4),
-        (1.0, 2.01, 3),
+        (1.0, 1.0, 5),
+        (1.0, 1.01, 4),
+        (1.0, 1.26, 3),
         (1.0, 100.0, 3),
         (0.01, 0.5, 3),
-        (1.0, 1 / 128, 128),
-        (1.0, 0.005, 200),
-        (1.0, 1e-9, 200),
-        (1.0, 0.0, 200),  # too short for the clock
+        (1.0, 1 / 64, 64),
+        (1.0, 0.01, 100),
+        (1.0, 1e-9, 100),
+        (1.0, 0.0, 100),  # too short for the clock
     ],
 )
-def test_rounds_fill_the_budget_or_are_5_but_never_below_3_or_above_200(
+def test_rounds_fill_the_budget_or_are_5_but_never_below_3_or_above_100(
     budget: float, duration: float, rounds: int
 ) -> None:
-    assert (MIN_ROUNDS, MAX_ROUNDS) == (3, 200)
+    assert (MIN_ROUNDS, MAX_ROUNDS) == (3, 100)
     assert rounds_within(budget, duration) == rounds
 
 

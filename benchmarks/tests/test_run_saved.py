@@ -104,7 +104,7 @@ def test_every_row_says_what_its_figure_depends_on(whole: Saved) -> None:
             "read_single": 1,
             "append": 256,
             "read_batch": 256,
-            "parallel_read": 16 * 256 * bench["params"].get("processes", 0),
+            "parallel_read": 8 * 256 * bench["params"].get("processes", 0),
             "commits": 1 if info["variant"] == "open" else 10,
         }.get(info["operation"], 10)
         assert info["images_per_second"] == pytest.approx(images / median)

@@ -1,7 +1,10 @@
 """The floor under every table: one plain file, with nothing between it and the arrays.
 
-It holds the pixels of all images, then their labels as int64. It has no checksums, no index
-and no way to append, and so is no store.
+It holds the labels of all images as int64, then their pixels. It has no checksums, no index and no
+way to append, and so is no store.
+
+The labels come first because of how processors copy: NumPy's large arrays begin 16 bytes into a
+page, and to copy what begins a page to there takes a third longer than from elsewhere in the file.
 """
 
 import os
@@ -35,8 +38,8 @@ class Limit(Contender):
 
     def _write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
         with (path / "raw").open("wb") as file:
-            file.write(images.data)
             file.write(labels.data)
+            file.write(images.data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -47,15 +50,16 @@ class Limit(Contender):
         with (path / "raw").open("rb", buffering=0) as file:
             image = np.empty(shape, np.uint8)
             n = os.fstat(file.fileno()).st_size // (image.nbytes + LABEL_BYTES)
-            file.seek(image_id * image.nbytes)
+            file.seek(image_id * LABEL_BYTES)
+            label = int.from_bytes(file.read(LABEL_BYTES), sys.byteorder, signed=True)
+            file.seek(n * LABEL_BYTES + image_id * image.nbytes)
             file.readinto(image.data)
-            file.seek(n * image.nbytes + image_id * LABEL_BYTES)
-            return image, int.from_bytes(file.read(LABEL_BYTES), sys.byteorder, signed=True)
+            return image, label
 
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         with (path / "raw").open("rb", buffering=0) as file:
-            images = np.fromfile(file, np.uint8, prod(shape)).reshape(shape)
-            return images, np.fromfile(file, np.int64, shape[0])
+            labels = np.fromfile(file, np.int64, shape[0])
+            return np.fromfile(file, np.uint8, prod(shape)).reshape(shape), labels
 
 
 def _sync_folder(path: Path) -> None:

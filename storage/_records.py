@@ -34,6 +34,7 @@ SLAB_BYTES = 8 * 2**20
 
 INT64 = np.iinfo(np.int64)
 MAX_CHANNELS = 4
+MOST_SIDE = 2**32 - 1
 
 # 2**64 / golden ratio and the second prime of xxHash64: any two odd, unrelated constants would do.
 ID_FACTOR = 0x9E3779B97F4A7C15
@@ -148,7 +149,7 @@ def check_shape(shape: Shape, what: str) -> None:
     if (
         len(shape) not in (2, 3)
         or min(shape) < 1
-        or max(shape[:2]) > np.iinfo(np.uint32).max
+        or max(shape[:2]) > MOST_SIDE
         or (len(shape) == 3 and shape[2] > MAX_CHANNELS)
     ):
         raise ShapeError(
@@ -241,6 +242,8 @@ def _from_array(first: int, images: NDArray[np.uint8], labels: Labels) -> Batch:
 
 def _from_sequence(first: int, images: Sequence[object], labels: Labels) -> Batch:
     _same_length(len(images), len(labels))
+    if len(images) == 1:  # as a camera gives them: there is nothing to join
+        return _from_array(first, check_image(images[0], 0)[np.newaxis], labels)
     shapes = [check_image(image, i).shape for i, image in enumerate(images)]
     common = shapes[0] if len(set(shapes)) == 1 else shapes
     return Batch(first, labels, common, lambda: stacked(images, len(images)))

@@ -5,7 +5,7 @@ repeats it: `--faults 417:418` with the test's name.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ def add_option(parser: pytest.Parser) -> None:
         metavar="N|FIRST:STOP",
         help="trials of each kind of fault in each store, or some of them by their numbers"
         f" (N = {len(DEFAULT)}); the full trials are --faults {FULL}, which also kill and fail at"
-        " every system call; a table at the end says what came of them",
+        " every system call; a table at the end says what came of them, and what was not tried",
     )
 
 
@@ -119,3 +119,12 @@ class Trials:
             figures = "".join(f"{outcomes[column]:9,}" for column in columns)
             lines.append(f"{promise:28}{store:6}{outcomes.total():8,}{figures}")
         return lines
+
+
+def not_tried(skipped: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines of what the table lacks, so that none of it looks tried: of each test and reason one.
+
+    skipped: the names of tests, each with its parameters, and why they were skipped
+    """
+    counted = Counter((name.split("[")[0], why) for name, why in skipped)
+    return [f"not tried: {test} ({n}): {why}" for (test, why), n in counted.items()]

@@ -13,7 +13,7 @@ import pytest
 
 Item = TypeVar("Item")
 
-DEFAULT = range(12)
+DEFAULT = range(8)
 """What all tests of faults together can do in about a minute."""
 
 FULL = 1_000
@@ -73,6 +73,11 @@ class Trials:
         self._numbers = numbers
         self._tallies: list[Tally] = []
 
+    @property
+    def full(self) -> bool:
+        """Whether what can be counted is tried in full."""
+        return len(self._numbers) >= FULL
+
     def numbers(self, per: int = 1) -> range:
         """The trials of a kind of which there is one for `per` of the others."""
         first, stop = self._numbers.start, self._numbers.stop
@@ -86,7 +91,7 @@ class Trials:
         numbers = self.numbers(per)
         if numbers.start:
             return [(i, items[i]) for i in numbers if i < len(items)]
-        n = len(items) if len(self._numbers) >= FULL else min(len(numbers), len(items))
+        n = len(items) if self.full else min(len(numbers), len(items))
         return [(i, items[i]) for i in (k * len(items) // n for k in range(n))]
 
     def count(self, promise: str, store: str, outcome: str, times: int = 1) -> None:

@@ -180,7 +180,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     ]
     if figures:
         terminalreporter.section("image storage benchmark")
-        known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
+        known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]  # as above
         for line in machine.in_words(known):
             terminalreporter.write_line(line)
         terminalreporter.write_line("")

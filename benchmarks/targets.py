@@ -229,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2
-    print("\n".join(lines))  # noqa: T201
+    print("\n".join(lines))  # noqa: T201  # as above
     return 0
 
 

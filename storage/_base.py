@@ -433,8 +433,7 @@ class Store(ABC):
     def _record_count(self, before: int) -> None:
         with suppress(OSError):  # what was stored is stored: the count may lag behind
             try:
-                # For every commit; to make two paths takes as long as to rename.
-                os.rename(self._count_file(before), self._count_file(self._length))  # noqa: PTH104
+                os.rename(self._count_file(before), self._count_file(self._length))  # noqa: PTH104  # for every commit; two paths take as long to make
             except FileNotFoundError:  # it does
                 for name in filter(COUNT.fullmatch, os.listdir(self.path)):
                     (self.path / name).rename(self._count_file(self._length))

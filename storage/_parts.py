@@ -261,14 +261,13 @@ class PartStore(Store):
 
     def _rename(self, old: str, new: str) -> None:
         """Give a part the name under which it counts, or undo that where it cannot be synced."""
-        # Once for every commit: to make two paths would take as long as to rename.
         folder = os.fspath(self.path)
-        os.rename(f"{folder}/{old}", f"{folder}/{new}")  # noqa: PTH104
+        os.rename(f"{folder}/{old}", f"{folder}/{new}")  # noqa: PTH104  # for every commit; two paths take as long to make
         try:
             if self.durable:
                 sync(self.path)
         except BaseException:
-            os.rename(f"{folder}/{new}", f"{folder}/{old}")  # noqa: PTH104
+            os.rename(f"{folder}/{new}", f"{folder}/{old}")  # noqa: PTH104  # as above
             raise
 
     def _part(self, name: PartName) -> Part:

@@ -61,14 +61,14 @@ def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, 
     described = dict(processes[0])
     stats = Stats()  # type: ignore[no-untyped-call]  # it has no types
     for process in processes:
-        stats.update(process["stats"]["median"])  # type: ignore[no-untyped-call]
+        stats.update(process["stats"]["median"])  # type: ignore[no-untyped-call]  # it has no types
     kept = {k: v for k, v in described["extra_info"].items() if k != rounds.KEY}
     kept["screening_processes"] = len(screened)
     kept["processes"] = [process["extra_info"][rounds.KEY] for process in processes]
     kept["gate"] = asdict(finding)
     described["extra_info"] = kept
     described["stats"] = {
-        **stats.as_dict(),  # type: ignore[no-untyped-call]
+        **stats.as_dict(),  # type: ignore[no-untyped-call]  # it has no types
         "data": stats.data,
         "iterations": 1,
     }

@@ -10,7 +10,7 @@ from .figures import Plan
 from .run import Key, Run, in_words
 
 SHOWN = 5
-"""Names in a list before it is cut short."""
+"""Names of benchmarks before their list is cut short: there may be hundreds."""
 
 
 def remarks(run: Run, missing: Sequence[Plan]) -> list[str]:
@@ -22,10 +22,10 @@ def remarks(run: Run, missing: Sequence[Plan]) -> list[str]:
         _if("The data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
         _without_rounds(run),
         _if("Left out, because this version has no such back end or operation: {}.", run.strangers),
-        _if("Left out, because they are damaged or there twice: {}.", run.unreadable),
+        _if("Left out, because they are damaged or there twice: {}.", _cut(run.unreadable)),
         _if("Not measured in this run: {}.", _operations(run)),
         _if("Without figures in this run: {}.", _stores(run)),
-        _if("Missing in this run: {}.", _holes(run)),
+        _if("Missing in this run: {}.", _cut(_holes(run))),
         _if("Not drawn, because nothing on them was measured: {}.", [p.title for p in missing]),
         _few_rounds(run),
     ]
@@ -33,8 +33,13 @@ def remarks(run: Run, missing: Sequence[Plan]) -> list[str]:
 
 
 def _if(sentence: str, names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return sentence.format(", ".join(names[:SHOWN]) + more) if names else ""
+    return sentence.format(", ".join(names)) if names else ""
+
+
+def _cut(names: Sequence[str]) -> list[str]:
+    if len(names) <= SHOWN:
+        return [*names]
+    return [*names[: SHOWN - 1], f"{names[SHOWN - 1]} and {len(names) - SHOWN} more"]
 
 
 def _without_rounds(run: Run) -> str:
@@ -43,7 +48,7 @@ def _without_rounds(run: Run) -> str:
         return _if(
             "Without an interval, and so without a winner where they compete, because the durations"
             " of their rounds are missing or damaged: {}.",
-            lacking,
+            _cut(lacking),
         )
     return (
         "This run does not hold the durations of the rounds, as runs of earlier versions do not, or"

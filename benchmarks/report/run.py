@@ -188,7 +188,7 @@ def find(name: str | None) -> Path:
             "no run is named by nothing; `pytest-benchmark list` shows those there are"
         )
     wanted = NUMBERED if name is None else name
-    own = _query(wanted, get_machine_id())  # type: ignore[no-untyped-call]
+    own = _query(wanted, get_machine_id())  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
     if own and name is None:
         return own[-1]
     found = own or _query(wanted, None)
@@ -217,7 +217,7 @@ def _query(wanted: str, machine: str | None) -> list[Path]:
     """What pytest-benchmark finds in the folder of one machine, or of all, by rising number."""
     storage = load_storage(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
         f"file://{STORAGE}",
-        logger=Logger(Logger.QUIET),  # type: ignore[no-untyped-call]
+        logger=Logger(Logger.QUIET),  # type: ignore[no-untyped-call]  # nor has its logger
         default_machine_id=machine,
         netrc=None,
     )

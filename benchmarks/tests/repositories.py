@@ -26,7 +26,7 @@ Hdf5Part._parse = parse_often
 
 def git(repository: Path, *arguments: str) -> str:
     done = subprocess.run(  # noqa: S603  # our own command
-        ["git", *IDENTITY, *arguments],  # noqa: S607
+        ["git", *IDENTITY, *arguments],  # noqa: S607  # the user's own git
         cwd=repository,
         check=True,
         capture_output=True,

@@ -19,9 +19,11 @@ from benchmarks.contenders import StoreContender
 from benchmarks.report import style
 from benchmarks.report.__main__ import main
 from benchmarks.report.figures import PLANS
+from benchmarks.report.remarks import remarks
+from benchmarks.report.run import load
 from benchmarks.rounds import KEY
 from benchmarks.rows import ROWS, STORE_ROWS
-from benchmarks.summary import format_multiple, format_number
+from benchmarks.summary import TITLES, format_multiple, format_number
 
 from .runs import REPOSITORY, environment
 from .saved import MACHINE, NS, Saved, bench, faster, only, save, whole_run, without_rounds
@@ -308,11 +310,12 @@ def test_the_page_has_each_name_once_and_knows_those_it_refers_to(tmp_path: Path
 def test_what_a_run_says_is_text_and_never_markup(tmp_path: Path) -> None:
     saved = whole_run()
     saved["machine_info"]["cpu_model"] = "<script>alert(1)</script>"
-    saved["benchmarks"].append(bench("read_many", "<b>zarr", 10, 1.0))
+    others = [*"abcdef", "<b>zarr"]
+    saved["benchmarks"] += [bench("read_many", name, 10, 1.0) for name in others]
     page = written(saved, tmp_path)
     assert not {"script", "b"} & {tag for tag, _ in page.tags}
     assert "<script>alert(1)</script>, 3 cores" in page.text
-    assert "no such back end or operation: <b>zarr." in page.text
+    assert "no such back end or operation: a, b, c, d, e, f, <b>zarr." in page.text
 
 
 # ---- what is missing -------------------------------------------------------------------------
@@ -354,6 +357,15 @@ def test_values_that_cannot_be_are_left_out_and_named(tmp_path: Path) -> None:
     assert ("read_many", "png", "10") in page.cells
 
 
+def test_of_a_hundred_benchmarks_that_are_left_out_five_are_named(tmp_path: Path) -> None:
+    saved = whole_run()
+    names = [f"test[{i}]" for i in range(100)]
+    saved["benchmarks"] += [{"name": name} for name in names]
+    run = load(str(save(saved, tmp_path / "run.json")))
+    damaged = f"they are damaged or there twice: {', '.join(names[:5])} and 95 more."
+    assert any(damaged in remark for remark in remarks(run, []))
+
+
 def test_text_that_cannot_be_printed_is_escaped_on_the_page(tmp_path: Path) -> None:
     saved = whole_run()
     saved["machine_info"] |= {"cpu_model": "lone\ud800", "dataset_note": "two\nlines"}
@@ -376,10 +388,12 @@ def test_missing_rows_are_named_and_nothing_empty_is_drawn(tmp_path: Path) -> No
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "disk.png").write_text("of an earlier run")
     page = written(saved, tmp_path)
-    assert "Not measured in this run: store_single, store_many, append, commits" in page.text
+    unmeasured = [name for name in TITLES if name not in ("read_batch", "epoch", "iterate")]
+    assert f"Not measured in this run: {', '.join(unmeasured)}." in page.text
     assert "Without figures in this run: lmdb." in page.text
     assert "Missing in this run: read_batch png n=1,000, epoch png n=1,000, iterate" in page.text
-    assert "because nothing on them was measured: Storing n images, " in page.text
+    undrawn = [plan.title for plan in PLANS if plan.name not in ("iterate", "random-batches")]
+    assert f"because nothing on them was measured: {', '.join(undrawn)}." in page.text
     assert page.cells["read_batch", "png", "1,000"] == "-"
     assert [tag for tag, _ in page.tags].count("svg") == 2
     files = {path.name for path in (tmp_path / "out").iterdir()}
@@ -511,7 +525,7 @@ def test_the_newest_run_is_reported_in_a_folder_called_report(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("0001_a.json", "0002_b.json"):
-        save(whole_run(), Path(".benchmarks", get_machine_id(), name))  # type: ignore[no-untyped-call]
+        save(whole_run(), Path(".benchmarks", get_machine_id(), name))  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
     assert main([]) == 0
     assert capsys.readouterr().out == "report/index.html\n"
     assert main(["--out", "two\nlines"]) == 0

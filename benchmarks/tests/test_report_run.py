@@ -45,8 +45,8 @@ def test_the_newest_run_is_the_last_one_of_this_system_as_pytest_benchmark_has_i
         numbered(name)
     numbered("0012_d.json", "Darwin-CPython-3.9-64bit")
     assert find(None).name == "0010_c.json"
-    logger = Logger()  # type: ignore[no-untyped-call]
-    storage = load_storage(  # type: ignore[no-untyped-call]
+    logger = Logger()  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+    storage = load_storage(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
         "file://.benchmarks", logger=logger, default_machine_id=OWN, netrc=None
     )
     *_, (compared, _) = storage.load()  # what --benchmark-compare takes

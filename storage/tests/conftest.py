@@ -1,14 +1,16 @@
 """The trials of a run, and the table of them at its end where `--faults` asked for them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from .histories import SMALL_PIECES
 from .nursery import Nursery
-from .trials import Trials, read_option
+from .trials import Trials, not_tried, read_option
 
+HERE = Path(__file__).parent
 TRIALS = pytest.StashKey[Trials]()
 
 
@@ -19,7 +21,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     if config.getoption("faults"):
         terminalreporter.section("faults")
-        for line in config.stash[TRIALS].table():
+        skipped = [
+            (report.nodeid.split("::")[-1], report.longrepr[2].removeprefix("Skipped: "))
+            for report in terminalreporter.getreports("skipped")
+            if (config.rootpath / report.nodeid.split("::")[0]).parent == HERE
+        ]
+        for line in (*config.stash[TRIALS].table(), *not_tried(skipped)):
             terminalreporter.write_line(line)
 
 

@@ -18,12 +18,12 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
     if mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small file system takes root")
     command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603
+    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603  # our own command
         pytest.skip("this machine lets root mount nothing, as in a container")
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S603, S607
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S603, S607  # our own command, from where `mount` is
 
 
 def fill(disk: Path, but: int = 0) -> Path:

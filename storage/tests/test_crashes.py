@@ -109,11 +109,14 @@ def test_killed_at_random_times(store_class: type[Store], tmp_path: Path, trials
             path = tmp_path / str(trial)
             length: int | None = None
             killed = 0
+            seconds = SECONDS
             while killed < KILLED:
                 mode: Mode = "x" if length is None else "a"
                 history = History(store_class, path, mode, any_steps(random), length or 0)
-                # One that had come to its end by then is not counted, and the next goes on.
-                killed += is_killed_after(SECONDS * random.random(), history)
+                if is_killed_after(seconds * random.random(), history):
+                    killed += 1
+                else:
+                    seconds /= 2  # it had come to its end by then; the next one goes on
                 seen = look(history)
                 if seen.outcome != "right":
                     break

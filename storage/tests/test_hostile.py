@@ -49,7 +49,7 @@ def assert_refused(store_class: type[Store], path: Path, trials: Trials) -> None
 
     def run() -> list[tuple[str, str]]:
         limit_memory()
-        return [attempt(path, lambda use=use: opened(use)) for use in uses]  # type: ignore[misc]
+        return [attempt(path, lambda use=use: opened(use)) for use in uses]  # type: ignore[misc]  # no default in mypy's view
 
     def opened(use: Callable[[Store], object]) -> tuple[str, str]:
         with store_class(path) as store:

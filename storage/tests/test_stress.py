@@ -4,6 +4,7 @@ import mmap
 import os
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate
@@ -24,6 +25,7 @@ from .trials import Trials
 pytestmark = each_store
 
 BATCHES = [1, 3, 2, 5] * 50
+"""How many images the writer adds in each call; the normal suite makes two in five of them."""
 READING_PROCESSES, READING_THREADS = 4, 8
 FEWEST_LOOKS, LOOKS_PER_BATCH, PAUSE = 3, 2, 0.005
 CONTENDERS_PER = 5
@@ -31,8 +33,9 @@ CONTENDERS_PER = 5
 AT_ONCE = 0.1
 """Seconds within which half of the second writers are refused, which a wait would exceed."""
 WORKERS, READS = 4, 1_500
+"""Reads of each worker in the full trials; in the normal suite it makes a fifth of them."""
 HELD = 40
-KILLED, SLOTS = 300, 30
+KILLED, SLOTS = 300, 10
 """How many readers are killed in the full trials, and how many there is room for."""
 
 
@@ -56,7 +59,8 @@ def test_readers_beside_a_writer_see_whole_commits(
 
     The writer waits for looks now and then, or a fast one would be done before there are many.
     """
-    lengths = [*accumulate(BATCHES, initial=1)]
+    batches = BATCHES if trials.full else BATCHES[: 2 * len(BATCHES) // 5]
+    lengths = [*accumulate(batches, initial=1)]
     for i in range(lengths[-1]):
         image_of(i)  # made once, and not in each process
     with store_class(path, "x") as first:
@@ -69,7 +73,7 @@ def test_readers_beside_a_writer_see_whole_commits(
     def write() -> None:
         try:
             with store_class(path, "a", durable=False) as writer:
-                for number, n in enumerate(BATCHES):
+                for number, n in enumerate(batches):
                     append(writer, n)
                     while looks.sum() < LOOKS_PER_BATCH * number:
                         time.sleep(0.0005)
@@ -210,50 +214,66 @@ def test_killed_readers_are_in_nobodys_way(
 # ---- workers -----------------------------------------------------------------------------------
 
 
-def count_wrong(trials: Trials, promise: str, store_class: type[Store], wrong: list[int]) -> None:
+@pytest.fixture
+def reads(trials: Trials) -> int:
+    """How many each worker makes."""
+    return READS if trials.full else READS // 5
+
+
+@pytest.fixture(scope="module")
+def spawned() -> Iterator[ProcessPoolExecutor]:
+    """Workers for all stores: to start them takes longer than what they do."""
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+        yield pool
+
+
+def count_wrong(
+    trials: Trials, promise: str, store_class: type[Store], reads: int, wrong: list[int]
+) -> None:
     with trials.of(promise, store_class.format) as tally:
         for worker, n in enumerate(wrong):
-            for outcome, times in (("wrong", n), ("right", READS - n)):
+            for outcome, times in (("wrong", n), ("right", reads - n)):
                 for _ in range(times):
                     tally.add(worker, outcome)
 
 
 def test_workers_that_are_forked_with_an_open_store(
-    store_class: type[Store], made: Path, trials: Trials
+    store_class: type[Store], made: Path, trials: Trials, reads: int
 ) -> None:
     with store_class(made) as store, ThreadPoolExecutor(WORKERS) as pool:
-        assert wrong_reads(store, READS, WORKERS) == 0
+        assert wrong_reads(store, reads, WORKERS) == 0
         tasks = [
-            pool.submit(in_child, partial(wrong_reads, store, READS, worker))
+            pool.submit(in_child, partial(wrong_reads, store, reads, worker))
             for worker in range(WORKERS)
         ]
         wrong = [task.result() for task in tasks]
-    count_wrong(trials, "forked workers", store_class, wrong)
+    count_wrong(trials, "forked workers", store_class, reads, wrong)
 
 
 def test_workers_that_are_spawned_and_sent_the_store(
-    store_class: type[Store], made: Path, trials: Trials
+    store_class: type[Store],
+    made: Path,
+    trials: Trials,
+    reads: int,
+    spawned: ProcessPoolExecutor,
 ) -> None:
-    with (
-        store_class(made) as store,
-        ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool,
-    ):
+    with store_class(made) as store:
         store.read_many()
-        tasks = [pool.submit(wrong_reads, store, READS, worker) for worker in range(WORKERS)]
+        tasks = [spawned.submit(wrong_reads, store, reads, worker) for worker in range(WORKERS)]
         wrong = [task.result() for task in tasks]
-    count_wrong(trials, "spawned workers", store_class, wrong)
+    count_wrong(trials, "spawned workers", store_class, reads, wrong)
 
 
 # On a machine with fewer cores, of which it warns, they have all the more to wait for.
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_of_pytorch(
-    store_class: type[Store], made: Path, trials: Trials, method: str
+    store_class: type[Store], made: Path, trials: Trials, reads: int, method: str
 ) -> None:
     data = pytest.importorskip("torch.utils.data")
     with store_class(made) as store:
         store.read_many()
-        order = np.random.default_rng(0).integers(0, HELD, WORKERS * READS).tolist()
+        order = np.random.default_rng(0).integers(0, HELD, WORKERS * reads).tolist()
         loader = data.DataLoader(
             store,
             batch_size=20,

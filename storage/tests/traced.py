@@ -72,7 +72,7 @@ def traced(task: Callable[[], object], *options: str, nursery: Nursery | None = 
             log = _trace(pid, go, options)
             waited = os.waitpid(pid, 0)[1] if nursery is None else nursery.wait()
             status = os.waitstatus_to_exitcode(waited)
-            found, error = (None, None) if status else pickle.loads(shared)  # noqa: S301  # our own
+            found, error = (None, None) if status else pickle.loads(shared)  # noqa: S301  # from our own child
     finally:
         os.close(go)
         os.close(answer)
@@ -84,7 +84,7 @@ def _trace(pid: int, go: int, options: Sequence[str]) -> str:
     """Let a process go on that waits for `go`, under strace until it ends; return the log."""
     with tempfile.NamedTemporaryFile("r", prefix="strace-") as log:
         command = ["strace", "-f", "-y", "-s", "0", "-o", log.name, *options, "-p", str(pid)]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:  # noqa: S603
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:  # noqa: S603  # our own command
             assert strace.stderr is not None
             said = strace.stderr.readline()
             attached = "attached" in said

@@ -5,7 +5,7 @@ repeats it: `--faults 417:418` with the test's name.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import pytest
 
 Item = TypeVar("Item")
 
-DEFAULT = range(12)
+DEFAULT = range(8)
 """What all tests of faults together can do in about a minute."""
 
 FULL = 1_000
@@ -32,7 +32,7 @@ def add_option(parser: pytest.Parser) -> None:
         metavar="N|FIRST:STOP",
         help="trials of each kind of fault in each store, or some of them by their numbers"
         f" (N = {len(DEFAULT)}); the full trials are --faults {FULL}, which also kill and fail at"
-        " every system call; a table at the end says what came of them",
+        " every system call; a table at the end says what came of them, and what was not tried",
     )
 
 
@@ -73,6 +73,11 @@ class Trials:
         self._numbers = numbers
         self._tallies: list[Tally] = []
 
+    @property
+    def full(self) -> bool:
+        """Whether what can be counted is tried in full."""
+        return len(self._numbers) >= FULL
+
     def numbers(self, per: int = 1) -> range:
         """The trials of a kind of which there is one for `per` of the others."""
         first, stop = self._numbers.start, self._numbers.stop
@@ -86,7 +91,7 @@ class Trials:
         numbers = self.numbers(per)
         if numbers.start:
             return [(i, items[i]) for i in numbers if i < len(items)]
-        n = len(items) if len(self._numbers) >= FULL else min(len(numbers), len(items))
+        n = len(items) if self.full else min(len(numbers), len(items))
         return [(i, items[i]) for i in (k * len(items) // n for k in range(n))]
 
     def count(self, promise: str, store: str, outcome: str, times: int = 1) -> None:
@@ -119,3 +124,12 @@ class Trials:
             figures = "".join(f"{outcomes[column]:9,}" for column in columns)
             lines.append(f"{promise:28}{store:6}{outcomes.total():8,}{figures}")
         return lines
+
+
+def not_tried(skipped: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines of what the table lacks, so that none of it looks tried: of each test and reason one.
+
+    skipped: the names of tests, each with its parameters, and why they were skipped
+    """
+    counted = Counter((name.split("[")[0], why) for name, why in skipped)
+    return [f"not tried: {test} ({n}): {why}" for (test, why), n in counted.items()]

@@ -1,0 +1,32 @@
+"""The full trials say what they could not try, and do not count it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_what_lacks_strace_or_root_is_named_as_not_tried(tmp_path: Path) -> None:
+    """Where no program is found, nothing can be traced and nothing mounted."""
+    folder = Path(__file__).parent
+    command = [sys.executable, "-m", "pytest", "--faults", "1000", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, folder / "test_syncs.py", folder / "test_full_disk.py"],
+        cwd=folder.parents[1],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    table = done.stdout.partition("died\n")[2].splitlines()
+    untraced = "(3): system calls cannot be traced: strace is not installed"
+    unmounted = "mounting a small file system takes root"
+    assert table[:-1] == [
+        f"not tried: test_a_durable_call_syncs_every_file_and_folder_that_it_changes {untraced}",
+        f"not tried: test_another_call_syncs_nothing {untraced}",
+        f"not tried: test_a_call_that_fills_the_disk_stores_nothing (3): {unmounted}",
+        f"not tried: test_a_full_disk_can_be_read_and_no_store_created_on_it (3): {unmounted}",
+        f"not tried: test_a_disk_with_room_for_a_part_of_a_call_has_no_room (6): {unmounted}",
+        f"not tried: test_a_process_that_met_a_full_disk_exits_as_any_other (3): {unmounted}",
+    ]
+    assert " 21 skipped in " in table[-1]

@@ -585,7 +585,7 @@ class Store(ABC):
             # A reader that skips the checks still has them made here.
             check, self._check = self._check, True
             try:
-                problems = self._problems()
+                problems = list(dict.fromkeys(self._problems()))  # each once
             finally:
                 self._check = check
         if problems:

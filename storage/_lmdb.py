@@ -286,13 +286,18 @@ class LmdbStore(Store):
         """How many images the calls that are complete have stored."""
         if not cursor.last():
             return 0
-        block = self._block(cursor)
-        if not block.is_sound:
-            raise self._broken(f"the block of image {block.first}, the last, is damaged")
+        block = self._last(cursor)
         length = block.stop if block.stop == block.call.stop else block.call.start
         if length * ROW_BYTES > os.stat(f"{self.path}/{DATA}").st_size:
             raise self._broken(f"a block says that {length} images are there, too many for {DATA}")
         return length
+
+    def _last(self, cursor: lmdb.Cursor) -> Block:
+        """The block at `cursor`, the last that counts; raises `CorruptStoreError`."""
+        block = self._block(cursor)
+        if not block.is_sound:
+            raise self._broken(f"the block of image {block.first}, the last, is damaged")
+        return block
 
     def _layout(self, first: int | memoryview, value: memoryview) -> tuple[int, Dimensions]:
         """Images in the block of id or key `first`, and their dimensions; refuses other lengths."""
@@ -376,8 +381,12 @@ class LmdbStore(Store):
         with self._environment.transaction(only=first) as transaction:
             found = transaction.cursor().set_range(KEY.pack(first))
         if found:
-            with self._environment.transaction(check=Pages.check_own_pages):
-                pass
+            self._environment.check(Pages.check_own_pages)
+            with self._environment.transaction() as transaction:
+                cursor = transaction.cursor()
+                cursor.set_range(KEY.pack(first))
+                if cursor.prev():
+                    self._last(cursor)  # were it damaged, it could not be opened by itself
             self._write(partial(drop_blocks, first=first))
 
     def _compact(self) -> None:
@@ -404,7 +413,8 @@ class LmdbStore(Store):
     def _loose_runs(self) -> list[tuple[int, int, Shape]]:
         """First id, stop and shape of neighbouring loose blocks, two or more together."""
         runs = []
-        with self._environment.transaction(check=Pages.check_own_pages) as transaction:
+        self._environment.check(Pages.check_own_pages)
+        with self._environment.transaction() as transaction:
             summaries = [
                 (block.first, block.stop, block.shape, block.is_loose)
                 for block in self._blocks(transaction.cursor())
@@ -443,7 +453,7 @@ class LmdbStore(Store):
         """One record."""
         first, value = self._seek(cursor, image_id)
         n, dimensions = self._layout(first, value)
-        if image_id >= first + n:
+        if not first <= image_id < first + n:
             raise self._lacking(image_id)
         shape = as_shape(dimensions)
         row, size = image_id - first, prod(shape)
@@ -572,8 +582,7 @@ class LmdbStore(Store):
         problems: list[str] = []
         for check in (Pages.check_all, Pages.check_own_pages):
             try:
-                with self._environment.transaction(check=check):
-                    pass
+                self._environment.check(check)
             except CorruptStoreError as error:
                 problems += error.problems
         with self._environment.transaction() as transaction:

@@ -12,7 +12,7 @@ import stat
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, TypeAlias
@@ -34,9 +34,10 @@ CRAMPED_RESERVE = 16 * 2**20
 SPARE_TRANSACTIONS = 8
 """Finished read transactions kept to be used again, for as many threads."""
 WAYS = 8
-"""Up to so many images are looked up before all of the trees is looked over."""
+"""So many look-ups of one block have only what leads to it looked over, then all of the trees."""
 ATTEMPTS = 100
-"""At looking over the commit of a transaction before other processes have made two more."""
+"""So many transactions are begun anew where another process makes two commits meanwhile."""
+BEYOND_PAGE = "a record goes beyond its page"
 
 DAMAGE = (
     lmdb.CorruptedError,
@@ -139,6 +140,11 @@ class Environment:
         self._map_factor *= 2
         self.reset()
 
+    def check(self, check: Check) -> None:
+        """Look over the pages in a way of their own; raises `CorruptStoreError`."""
+        with self.transaction(check=check):
+            pass
+
     @contextmanager
     def transaction(
         self, write: bool = False, only: int | None = None, check: Check | None = None
@@ -146,7 +152,7 @@ class Environment:
         """A transaction whose values are memoryviews, valid only within it.
 
         only: the one key to be looked up, so that not all of the tree need be looked over
-        check: what to look over besides
+        check: what to look over, instead of what is to be relied upon
 
         Raises `CorruptStoreError`, `StoreIOError`, OSError, and lmdb.MapFullError when writing.
         """
@@ -266,31 +272,38 @@ class Environment:
                 self._pages = Pages(self._descriptor, self._opened().stat()["psize"], commit)
             if check is not None:
                 check(self._pages)
-            if self._is_sound:
                 return
-            if only is not None and (self._ways < WAYS or self._damage):
+            if only is None:
+                self._check_trees(self._pages)
+            elif self._ways < WAYS or not self._are_sound(self._pages):
                 self._ways += 1
                 self._pages.check_way(only)
-                return
-            self._check_trees(self._pages)
         except ValueError as error:
             raise self._damaged(str(error)) from error
         except struct.error as error:
-            raise self._damaged("a record goes beyond its page") from error
-        self._is_sound, self._pages = True, None
+            raise self._damaged(BEYOND_PAGE) from error
+
+    def _are_sound(self, pages: Pages) -> bool:
+        """Whether nothing is wrong in all of the trees."""
+        with suppress(ValueError):
+            self._check_trees(pages)
+        return self._is_sound
 
     def _check_trees(self, pages: Pages) -> None:
-        """Check them once; raises ValueError, the same again."""
-        if self._damage:
-            raise ValueError(self._damage)
-        try:
-            if self._writer_durable is None:
-                pages.check_blocks()
-            else:
-                pages.check_all()
-        except ValueError as error:
-            self._damage = str(error)
-            raise
+        """Check all of them, once; raises ValueError, the same again."""
+        if not self._damage:
+            try:
+                if self._writer_durable is None:
+                    pages.check_blocks()
+                else:
+                    pages.check_all()
+                self._is_sound, self._pages = True, None
+                return
+            except ValueError as error:
+                self._damage = str(error)
+            except struct.error:
+                self._damage = BEYOND_PAGE
+        raise ValueError(self._damage)
 
     def _damaged(self, reason: str) -> CorruptStoreError:
         return CorruptStoreError(

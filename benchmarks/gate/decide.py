@@ -1,9 +1,9 @@
 """The statistics: what the pairs of measurements of a benchmark say of it.
 
-A pair is two fresh processes, one of each side, that measure a benchmark one right after the other,
-which first being a matter of chance. Its one number is the logarithm of the head's median over the
-base's: were both sides the same code, it would be as often above zero as below, by as much,
-whatever else the machine does. That is all that the signed-rank test needs.
+A pair is two fresh processes, one of each side, that measure a benchmark in turns, which first
+being a matter of chance. Its one number is the logarithm of the head's median over the base's: were
+both sides the same code, it would be as often above zero as below, by as much, whatever else the
+machine does. That is all that the signed-rank test needs.
 
 It is asked twice, each time of other pairs. A screen of all benchmarks clears those that are surely
 not slower by as much as matters. Only what it cannot clear is measured again; there it must be

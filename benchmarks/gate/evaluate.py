@@ -8,7 +8,8 @@
 Each run is the gate as a user starts it. Its verdict is appended to the file RECORD, so that what
 was interrupted is taken up again: the numbers are those of runs that RECORD is to hold in the end.
 The same measurements are judged, too, as `--benchmark-compare-fail=median:10%` judges two runs of
-the suite: by one process of each side.
+the suite, one after the other: by one process of each side, that of the base from the first pair
+and that of the head from the second.
 """
 
 import argparse
@@ -126,11 +127,11 @@ def run_gate(
 
 
 def stock_failures(saved: dict[Side, Any]) -> list[str]:
-    """The benchmarks whose medians in the first pair of processes differ by more than the limit."""
+    """The benchmarks whose medians, in one process and then in another, differ by too much."""
     return [
         base["name"]
         for base, head in zip(*(saved[side]["benchmarks"] for side in Side), strict=True)
-        if head["stats"]["data"][0] > base["stats"]["data"][0] * (1 + STOCK_LIMIT)
+        if head["stats"]["data"][1] > base["stats"]["data"][0] * (1 + STOCK_LIMIT)
     ]
 
 

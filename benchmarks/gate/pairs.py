@@ -1,5 +1,6 @@
 """Pairs of fresh processes, one of each side, that measure the same benchmarks in turns."""
 
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,8 +32,22 @@ class Pairs:
     _chance: random.Random = field(default_factory=random.Random)
 
     @contextmanager
+    def _on_one_core(self) -> Iterator[None]:
+        """Keep this process, and with it those that it starts, on one core, chosen by chance.
+
+        One core may be slower than another, for seconds. On the same, that is so for both sides;
+        and a process that waits for its turn leaves the core to the other at once.
+        """
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self._chance.choice(sorted(cores))})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, cores)
+
+    @contextmanager
     def _started(self) -> Iterator[dict[Side, Process]]:
-        with ExitStack() as stack:
+        with self._on_one_core(), ExitStack() as stack:
             processes = {
                 side: stack.enter_context(
                     Process(
@@ -62,18 +77,29 @@ class Pairs:
             return names
 
     def measure(self, names: Sequence[str]) -> Iterator[Measured]:
-        """Measure the benchmarks `names`, in that order, one side right after the other."""
+        """Measure the benchmarks `names`, in that order, the rounds of both sides in turns."""
         with self._started() as processes:
             for process in processes.values():
                 process.names()
                 process.choose(names)
             for name in names:
-                outcomes = {
-                    side: processes[side].measure() for side, _ in self._shuffled(self.trees)
-                }
+                outcomes = self._take_turns(processes)
                 if not self._may_be_left_out(name, outcomes):
                     base, head = (outcomes[side]["benchmark"] for side in Side)
                     yield Measured(name, base, head)
+
+    def _take_turns(self, processes: Mapping[Side, Process]) -> dict[Side, Message]:
+        """What both sides say of the next benchmark."""
+        outcomes: dict[Side, Message] = {}
+        waiting = [side for side, _ in self._shuffled(self.trees)]
+        while waiting:
+            side = waiting.pop(0)
+            outcome = processes[side].take_turn()
+            if outcome is None:
+                waiting.append(side)
+            else:
+                outcomes[side] = outcome
+        return outcomes
 
     def _may_be_left_out(self, name: str, outcomes: Mapping[Side, Message]) -> bool:
         """Whether it has failed as expected; raises InvalidError where it has unexpectedly."""

@@ -63,7 +63,7 @@ def environment() -> dict[str, str]:
 class Process:
     """pytest in one side's tree, at the other end of a channel.
 
-    Raises InvalidError, from `names` and `measure`, where it has ended instead of answering.
+    Raises InvalidError, from `names` and `take_turn`, where it has ended instead of answering.
     """
 
     def __init__(
@@ -108,13 +108,17 @@ class Process:
         return names
 
     def choose(self, names: Sequence[str]) -> None:
-        """Say which benchmarks `measure` is to measure, one in each call, in this order."""
+        """Say which benchmarks are to be measured, in this order."""
         self._send({"names": [*names]})
 
-    def measure(self) -> Message:
-        """The next benchmark's outcome: {"benchmark": ...} or {"problem": ...}."""
+    def take_turn(self) -> Message | None:
+        """Let it go on; a benchmark's outcome, or None where it needs more turns.
+
+        An outcome is {"benchmark": ...} or {"problem": ...}. The turn after it begins the next one.
+        """
         self._send({})
-        return self._receive()
+        outcome: Message | None = self._receive()["outcome"]
+        return outcome
 
     def _send(self, message: Message) -> None:
         try:

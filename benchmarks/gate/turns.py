@@ -2,24 +2,34 @@
 
     pytest benchmarks -p benchmarks.gate.turns --gate-channel DESCRIPTOR
 
-So two processes, one for each version of the code, can take turns: what one has measured is a
-fraction of a second old when the other measures the same, and the machine has hardly changed.
+So two processes, one for each version of the code, can take turns: each measures a few rounds of a
+benchmark while the other waits, and then the other does. What the machine's speed is at the moment,
+and that changes from second to second, is the same for both.
 
-It says what it has collected, hears which of that to run, and then answers each message with what
-pytest-benchmark has measured, or why it has not.
+It says what it has collected, and hears which of that to run. Then each message gives it a turn, at
+the end of which it answers: with what pytest-benchmark has measured, or why it has not, or with
+nothing yet.
 """
 
 import socket
+import time
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 import pytest
 
 import storage
+from benchmarks.protocol import Work
+from benchmarks.suite import Case, Measure
 
 from .channel import Channel, Message
-from .inject import Injection
+from .inject import Injection, Result
+
+TURN = 0.005
+"""Seconds after which a turn ends, when a round does: short beside what the machine's moods last."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +53,7 @@ class Turns:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._problem = ""
+        self._turn_began = 0.0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -57,11 +68,31 @@ class Turns:
         self._channel.send({"storage": storage.__file__, "names": [*items]})
         chosen = [items[name] for name in self._channel.receive()["names"]]
         for item, following in zip_longest(chosen, chosen[1:]):
-            self._channel.receive()
+            self._await_turn()
             self._problem = ""
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            self._channel.send(self._outcome(session.config))
+            self._channel.send({"outcome": self._outcome(session.config)})
         self._channel.receive()  # clearing up must wait until the other side has measured, too
+
+    def _await_turn(self) -> None:
+        self._channel.receive()
+        self._turn_began = time.monotonic()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
+        """Let the other side have its turns between the benchmark's rounds."""
+        given: dict[str, Any] = pyfuncitem.funcargs  # pytest knows no more of fixtures' types
+        if "measure" in given:
+            given["measure"] = partial(self._measure_in_turns, given["measure"])
+
+    def _measure_in_turns(self, measure: Measure, case: Case, work: Work[Result]) -> None:
+        def before() -> None:
+            if time.monotonic() - self._turn_began >= TURN:
+                self._channel.send({"outcome": None})
+                self._await_turn()
+            work.before()
+
+        measure(case, replace(work, before=before))
 
     def _outcome(self, config: pytest.Config) -> Message:
         # Taken out of the list, so that no table of it is made at the end.

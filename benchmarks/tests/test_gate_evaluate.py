@@ -100,11 +100,11 @@ def test_only_runs_that_are_missing_are_made(
 
 
 def test_the_stock_check_compares_one_process_of_each_side() -> None:
-    def side(*medians: float) -> dict[str, object]:
-        benchmarks = [
-            {"name": f"b{i}", "stats": {"data": [median, 1.0]}} for i, median in enumerate(medians)
-        ]
-        return {"benchmarks": benchmarks}
+    def side(*data: list[float]) -> dict[str, object]:
+        return {"benchmarks": [{"name": f"b{i}", "stats": {"data": d}} for i, d in enumerate(data)]}
 
-    saved = {Side.BASE: side(1.0, 1.0, 1.0), Side.HEAD: side(1.09, 1.11, 0.5)}
+    saved = {
+        Side.BASE: side([1.0, 9.0], [1.0, 9.0], [1.0, 0.1]),
+        Side.HEAD: side([9.0, 1.09], [0.1, 1.11], [9.0, 0.5]),
+    }
     assert evaluate.stock_failures(saved) == ["b1"]

@@ -1,5 +1,6 @@
 """The processes that the gate starts: what they import, why they end, what they lack."""
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,10 @@ from tempfile import gettempdir
 
 import pytest
 
-from benchmarks.gate.channel import Channel
+from benchmarks.gate.channel import Channel, Message
 from benchmarks.gate.errors import InvalidError
 from benchmarks.gate.inject import slowed
+from benchmarks.gate.pairs import Pairs
 from benchmarks.gate.process import Process, Side, compare_names, reason
 from benchmarks.gate.profile import Profile, choose_directory
 
@@ -132,11 +134,39 @@ def test_a_process_measures_what_it_is_told_with_the_stores_of_its_tree(tmp_path
     with Process(Side.HEAD, tree, chosen, tmp_path / "log", None) as process:
         assert process.names() == ["test_read_batch[hdf5-n=3]", "test_read_single[hdf5-n=3]"]
         process.choose(["test_read_single[hdf5-n=3]"])
-        measured = process.measure()["benchmark"]
+        turns = [process.take_turn()]
+        while turns[-1] is None:
+            turns.append(process.take_turn())
+    assert len(turns) > 3, "rounds of 50 ms in turns of 5"
+    measured = turns[-1]["benchmark"]
     assert measured["name"] == "test_read_single[hdf5-n=3]"
     assert measured["stats"]["median"] > 0
     assert measured["extra_info"]["durability"] == "buffered"
     assert [*(tmp_path / "stores").iterdir()] == []
+
+
+def test_both_sides_of_a_pair_take_turns_on_one_core(tmp_path: Path) -> None:
+    tree = make_repository(tmp_path / "tree")
+    chosen = profile(tmp_path, "read_single")
+    pairs = Pairs(dict.fromkeys(Side, tree), chosen, tmp_path / "log", None, [])
+    cores = os.sched_getaffinity(0)
+    turns: list[Side] = []
+
+    class Watched(Process):
+        def take_turn(self) -> Message | None:
+            turns.append(self.side)
+            assert len(os.sched_getaffinity(0)) == 1
+            assert os.sched_getaffinity(self._process.pid) == os.sched_getaffinity(0)
+            return super().take_turn()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.gate.pairs.Process", Watched)
+        (measured,) = pairs.measure(["test_read_single[hdf5-n=3]"])
+    assert all(median > 0 for median in measured.medians)
+    both = 2 * min(turns.count(side) for side in Side)
+    assert both > 6
+    assert turns[:both] == turns[:2] * (both // 2)
+    assert os.sched_getaffinity(0) == cores
 
 
 def test_a_tree_that_would_be_measured_with_another_s_stores_is_refused(

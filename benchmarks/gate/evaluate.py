@@ -53,7 +53,7 @@ while True:
 
 
 class Target(NamedTuple):
-    """A narrowed profile, and the operation in it that is made slower."""
+    """A narrowed profile, and the operation that is made slower."""
 
     backend: str
     cutoff: int
@@ -159,7 +159,7 @@ def self_checks(runs: int, loaded: bool) -> Iterator[Record]:
 
 
 def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[Record]:
-    """A narrowed profile, one operation of which is slower on one side by `size` per cent."""
+    """A profile narrowed to one operation, which is slower on one side by `size` per cent."""
     for i in range(done, done + runs):
         target = TARGETS[i % len(TARGETS)]
         yield run_gate(
@@ -170,6 +170,7 @@ def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[Record]
             f"--into={target.operation}",
             f"--backend={target.backend}",
             f"--cutoff={target.cutoff}",
+            f"-k={target.operation}",
             loaded=loaded,
         )
 

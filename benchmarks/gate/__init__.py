@@ -1,9 +1,11 @@
 """Whether the working tree made a store slower than another commit did: see `__main__.py`.
 
 options.py    the command line
+run.py        one run: the two versions, the measurements, the verdict
 trees.py      the two versions, side by side in directories
 profile.py    which benchmarks are measured, and where their stores are
-process.py    a fresh process of one version; turns.py is its other end, inside pytest
+pairs.py      pairs of processes, one of each version, that measure in turns
+process.py    one of them; turns.py is its other end, inside pytest
 judge.py      screen all benchmarks, measure the suspects again
 decide.py     the statistics
 report.py     what is printed; saved.py, what is kept

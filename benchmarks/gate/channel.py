@@ -15,13 +15,20 @@ class Channel:
         self._lines = connection.makefile("r", encoding="utf-8")
 
     def send(self, message: Message) -> None:
-        """Send one message; raises OSError where the other end is closed."""
+        """Send one message; raises EOFError where the other end is closed."""
         # pytest-benchmark describes its options by objects that JSON does not know.
-        self._connection.sendall(json.dumps(message, default=str).encode() + b"\n")
+        line = json.dumps(message, default=str).encode() + b"\n"
+        try:
+            self._connection.sendall(line)
+        except ConnectionError as error:
+            raise EOFError from error
 
     def receive(self) -> Message:
-        """The next message; raises EOFError where the other end is closed."""
-        line = self._lines.readline()
+        """The next message; raises EOFError where the other end is closed, or TimeoutError."""
+        try:
+            line = self._lines.readline()
+        except ConnectionError as error:
+            raise EOFError from error
         if not line:
             raise EOFError
         message: Message = json.loads(line)

@@ -113,7 +113,7 @@ def run_gate(
                 raise
         seconds = round(time.monotonic() - start, 1)
         verdict = VERDICTS.get(process.returncode)
-        if verdict in (None, Verdict.INVALID):
+        if verdict in (None, Verdict.INVALID) or not any(Path(folder).iterdir()):
             raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
         saved = {
             side: json.loads(next(Path(folder).glob(f"*-{side}.json")).read_text()) for side in Side

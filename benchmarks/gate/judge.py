@@ -16,6 +16,7 @@ from .decide import (
     overall,
     pairs_needed,
 )
+from .errors import InvalidError
 
 
 class Measured(NamedTuple):
@@ -34,7 +35,7 @@ class Measured(NamedTuple):
 MeasurePair: TypeAlias = Callable[[Sequence[str]], Iterable[Measured]]
 """Measures benchmarks in one fresh process of each side, and gives them as they are done.
 
-One may be left out, if it cannot be measured and the user expects that.
+One may be left out, from the first pair on, if the user expects that the base cannot be measured.
 """
 Progress: TypeAlias = Callable[[str, int, Iterable[Measured]], Iterable[Measured]]
 """Passes on measurements of what is described, of which there will be so many, showing them."""
@@ -62,6 +63,8 @@ def judge(
     planned = dict.fromkeys(names, pairs)
     made.screened.extend(progress("screening", pairs * len(names), _measure(planned, measure_pair)))
     screen = _by_name(made.screened)
+    if not screen:
+        raise InvalidError("no benchmark could be measured on both sides")
     suspects = [name for name, found in screen.items() if may_be_slower(log_ratios(found))]
     needed = pairs_needed([log_ratios(screen[name]) for name in suspects])
     planned = dict(zip(suspects, needed, strict=True))
@@ -80,6 +83,8 @@ def _measure(planned: Mapping[str, int], measure_pair: MeasurePair) -> Iterator[
     left_out: set[str] = set()
     for done in range(max(planned.values(), default=0)):
         due = [name for name, pairs in planned.items() if pairs > done and name not in left_out]
+        if not due:
+            return
         measured = set()
         for one in measure_pair(due):
             measured.add(one.name)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.options import parse_cutoffs, parse_rows, parse_store_dir
-from benchmarks.rows import STORE_ROWS
 
 from .decide import FEWEST_SCREENED
 from .process import Injection
@@ -22,16 +21,18 @@ class Request:
     """What the user asked for.
 
     base: a revision; None to compare the working tree with itself
+    rows: of the tables; None for the stores that there are
     """
 
     base: str | None
-    rows: tuple[str, ...]
+    rows: tuple[str, ...] | None
     cutoffs: tuple[int, ...]
     keyword: str
     dataset: str
     offline: bool
     store_dir: Path | None
     pairs: int
+    all_cores: bool
     expected: tuple[str, ...]
     injection: Injection | None
     save: Path
@@ -42,7 +43,7 @@ def parse(arguments: list[str] | None) -> Request:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        rows = tuple(STORE_ROWS) if given.backend is None else parse_rows(given.backend)
+        rows = None if given.backend is None else parse_rows(given.backend)
         cutoffs = parse_cutoffs(given.cutoff) or CUTOFFS
         store_dir = parse_store_dir(given.store_dir)
     except pytest.UsageError as error:
@@ -61,6 +62,7 @@ def parse(arguments: list[str] | None) -> Request:
         offline=given.offline,
         store_dir=store_dir,
         pairs=given.pairs,
+        all_cores=given.all_cores,
         expected=tuple(given.expect),
         injection=injection,
         save=given.save,
@@ -98,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
         default=PAIRS,
         metavar="N",
         help=f"of processes, to begin with ({PAIRS})",
+    )
+    parser.add_argument(
+        "--all-cores",
+        action="store_true",
+        help="let a store's threads have every core: noisier, but what they gain is seen",
     )
     parser.add_argument("--dataset", default="cifar10", metavar="NAME|PATH", help="as for pytest")
     parser.add_argument("--offline", action="store_true", help="never download CIFAR-10")

@@ -63,7 +63,7 @@ def environment() -> dict[str, str]:
 class Process:
     """pytest in one side's tree, at the other end of a channel.
 
-    Raises InvalidError, from `names` and `take_turn`, where it has ended instead of answering.
+    Raises InvalidError, from all but `finish`, where it has ended instead of answering.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Process:
     def _send(self, message: Message) -> None:
         try:
             self._channel.send(message)
-        except OSError as error:
+        except EOFError as error:
             raise self._ended() from error
 
     def _receive(self) -> Message:
@@ -133,13 +133,16 @@ class Process:
             raise InvalidError(
                 f"the {self.side} has not answered for {PATIENCE:.0f} s: it has locked up"
             ) from error
-        except (EOFError, OSError) as error:
+        except EOFError as error:
             raise self._ended() from error
 
     def _ended(self) -> InvalidError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(ENDING)
-        why = reason(self._log.read_text(errors="replace"), self._process.returncode)
+        output = self._log.read_text(errors="replace")
+        why = reason(output, self._process.returncode)
+        if not output:
+            why += f" and has said nothing: there may be no room in {self._log.parent}"
         return InvalidError(f"the {self.side} cannot be measured: {why}")
 
     def finish(self) -> None:
@@ -168,7 +171,9 @@ class Process:
 
 def reason(output: str, code: int | None) -> str:
     """Why pytest has ended, in one line."""
-    if code is not None and code < 0:
+    if code is None:
+        return "it has hung up, but not ended"
+    if code < 0:
         return f"it was ended by {signal.Signals(-code).name}"
     found = REASON.findall(output)
     if found:
@@ -176,24 +181,40 @@ def reason(output: str, code: int | None) -> str:
     return f"pytest ended with code {code}"
 
 
+LIST_STORES = f"import {STORES}; print(*{STORES}.STORES, sep='\\n')"
+
+
+def list_stores(side: Side, tree: Path) -> list[str]:
+    """The names of the stores that a side's code has."""
+    return _ask(f"the {side}'s stores cannot be listed", tree, "-c", LIST_STORES)
+
+
 def list_benchmarks(tree: Path, profile: Profile) -> list[str]:
-    """The names of the benchmarks that a tree's own suite has in `profile`."""
-    done = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "pytest", *profile.choice, "--collect-only", "-q"],
-        cwd=tree,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise InvalidError(
-            "the base's own benchmarks cannot be listed, so that none can be missed:"
-            f" {reason(done.stdout, done.returncode)}"
+    """The names of the benchmarks that the base's own suite has in `profile`."""
+    failure = "the base's own benchmarks cannot be listed, so that none can be missed"
+    pytest_lines = _ask(failure, tree, "-m", "pytest", *profile.choice, "--collect-only", "-q")
+    return [line.split("::")[-1] for line in pytest_lines if "::" in line]
+
+
+def _ask(failure: str, tree: Path, *arguments: str) -> list[str]:
+    """The lines that Python prints in a tree; raises InvalidError, which begins with `failure`."""
+    try:
+        done = subprocess.run(  # noqa: S603  # our own command
+            [sys.executable, *arguments],
+            cwd=tree,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
         )
-    return [line.split("::")[-1] for line in done.stdout.splitlines() if "::" in line]
+    except subprocess.TimeoutExpired as error:
+        raise InvalidError(f"{failure}: no answer for {PATIENCE:.0f} s") from error
+    if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise InvalidError(f"{failure}: {reason(done.stdout, done.returncode)}")
+    return done.stdout.splitlines()
 
 
 def compare_names(

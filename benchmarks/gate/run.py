@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks import machine
@@ -13,7 +14,7 @@ from .errors import InvalidError
 from .judge import Judgement, Progress, judge
 from .options import Request
 from .pairs import Pairs
-from .process import Side, compare_names, list_benchmarks
+from .process import Side, compare_names, list_benchmarks, list_stores
 from .profile import Profile, choose_directory, write_sample
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,7 +55,8 @@ class Run:
             self.notes.append(
                 f"The working tree was measured as it is, with what is not committed: {named}{more}."
             )
-            self._commits[Side.HEAD] += "-dirty"
+            for side in Side if self._request.base is None else (Side.HEAD,):
+                self._commits[side] += "-dirty"
         differing = trees.requirement_differences(self._trees[Side.BASE], self._trees[Side.HEAD])
         if differing:
             self.notes.append(
@@ -74,8 +76,9 @@ class Run:
             raise InvalidError(f"--dataset: {error}") from error
         sample = self._folder / "images"
         write_sample(data, most, sample)
+        rows = self._rows()
         directory = request.store_dir or choose_directory(
-            request.rows, request.cutoffs, data.images[0].nbytes
+            rows[Side.HEAD], request.cutoffs, data.images[0].nbytes
         )
         circumstances = {
             "dataset": data.identity,
@@ -86,28 +89,63 @@ class Run:
             "durability": "buffered",
         }
         with tempfile.TemporaryDirectory(prefix="image-stores-gate-", dir=directory) as stores:
-            profile = Profile(request.rows, request.cutoffs, request.keyword, sample, Path(stores))
-            judgement = self._judge(profile, progress)
-        info = saved.describe_machine(circumstances)
-        paths = saved.save(request.save, judgement, info, self._commits)
+            profiles = {
+                side: Profile(rows[side], request.cutoffs, request.keyword, sample, Path(stores))
+                for side in Side
+            }
+            judgement = self._judge(profiles, progress)
+        cores = "all cores" if request.all_cores else "one core at a time"
         self.notes.append(
             f"Measured with {data.name} on {directory} ({circumstances['file_system']}), buffered,"
-            f" warm, n={','.join(map(str, request.cutoffs))}; kept in"
-            f" {paths[0].parent}/{paths[0].name.replace(Side.BASE, '*')}."
+            f" warm, n={','.join(map(str, request.cutoffs))}, {cores};"
+            f" {self._save(judgement, circumstances)}."
         )
         if data.note:
             self.notes.append(f"NOTE: {data.note}")
         return judgement
 
-    def _judge(self, profile: Profile, progress: Progress) -> Judgement:
+    def _rows(self) -> dict[Side, tuple[str, ...]]:
+        """Those of the rows asked for that each side has; raises InvalidError where it has none."""
+        stores = {side: list_stores(side, tree) for side, tree in self._trees.items()}
+        every = dict.fromkeys((*stores[Side.HEAD], *stores[Side.BASE]))
+        asked = self._request.rows or tuple(every)
+        rows = {
+            side: tuple(row for row in asked if row in stores[side] or row not in every)
+            for side in Side
+        }
+        for side in Side:
+            if not rows[side]:
+                raise InvalidError(f"the {side} has no store {' or '.join(asked)}")
+        return rows
+
+    def _save(self, judgement: Judgement, circumstances: Mapping[str, object]) -> str:
+        """Keep what was measured; returns a phrase that says where, or why not."""
+        info = saved.describe_machine(circumstances)
+        try:
+            paths = saved.save(self._request.save, judgement, info, self._commits)
+        except OSError as error:  # the verdict stands without it
+            return f"nothing is kept: {error}"
+        return f"kept in {paths[0].parent}/{paths[0].name.replace(Side.BASE, '*')}"
+
+    def _judge(self, profiles: Mapping[Side, Profile], progress: Progress) -> Judgement:
         request = self._request
-        own = list_benchmarks(self._trees[Side.BASE], profile) if request.base else []
+        own = list_benchmarks(self._trees[Side.BASE], profiles[Side.BASE]) if request.base else []
         trees.share_harness(self._trees[Side.HEAD], self._trees[Side.BASE])
         pairs = Pairs(
-            self._trees, profile, self._folder / "log", request.injection, request.expected
+            self._trees,
+            profiles,
+            self._folder / "log",
+            request.injection,
+            request.expected,
+            all_cores=request.all_cores,
         )
         names = compare_names(own, pairs.names(), request.expected)
         injection = request.injection
         if injection and not any(injection.into in name for name in names):
             raise InvalidError(f"--into: no benchmark has {injection.into!r} in its name")
-        return judge(names, request.pairs, pairs.measure, progress)
+        judgement = judge(names, request.pairs, pairs.measure, progress)
+        self.notes += [
+            f"Left out: {name} fails on the base, as expected: {problem}"
+            for name, problem in pairs.left_out.items()
+        ]
+        return judgement

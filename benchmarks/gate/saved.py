@@ -32,21 +32,36 @@ def save(
     machine_info: Mapping[str, object],
     commits: Mapping[Side, str],
 ) -> list[Path]:
-    """Write both sides' files and return their paths; raises OSError."""
+    """Write both sides' files and return their paths; raises OSError, and leaves none then."""
     now = datetime.now(UTC)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for side in Side:
-        saved = {
-            "machine_info": machine_info,
-            "commit_info": {"id": commits[side]},
-            "benchmarks": [_benchmark(side, finding, judgement) for finding in judgement.findings],
-            "datetime": now.isoformat(),
-            "version": __version__,
-        }
-        paths.append(folder / f"{now:%Y%m%d-%H%M%S}-{side}.json")
-        paths[-1].write_text(json.dumps(saved, indent=1) + "\n")
+    paths = [folder / f"{now:%Y%m%d-%H%M%S}-{side}.json" for side in Side]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for side, path in zip(Side, paths, strict=True):
+            path.write_text(_described(side, judgement, machine_info, commits[side], now))
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
     return paths
+
+
+def _described(
+    side: Side,
+    judgement: Judgement,
+    machine_info: Mapping[str, object],
+    commit: str,
+    now: datetime,
+) -> str:
+    """A side's file."""
+    saved = {
+        "machine_info": machine_info,
+        "commit_info": {"id": commit},
+        "benchmarks": [_benchmark(side, finding, judgement) for finding in judgement.findings],
+        "datetime": now.isoformat(),
+        "version": __version__,
+    }
+    return json.dumps(saved, indent=1) + "\n"
 
 
 def describe_machine(circumstances: Mapping[str, object]) -> dict[str, object]:

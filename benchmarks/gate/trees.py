@@ -7,6 +7,7 @@ gate is killed. Both are measured by the head's benchmarks: only `storage/` diff
 """
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -63,7 +64,7 @@ def find_base(repository: Path, revision: str) -> Base:
         raise InvalidError(
             f"--base: there is no commit {revision!r} here; fetch it, or name another"
         ) from error
-    present = set(git(repository, "ls-tree", "--name-only", commit, *EXPORTED).decode().split("\n"))
+    present = set(_names(git(repository, "ls-tree", "-z", "--name-only", commit, *EXPORTED)))
     base = Base(commit, f"{revision} ({commit[:SHOWN]})")
     for folder in (BENCHMARKS, STORES):
         if folder not in present:
@@ -73,10 +74,20 @@ def find_base(repository: Path, revision: str) -> Base:
 
 def export_base(repository: Path, base: Base, tree: Path) -> None:
     """Write the base's files, its own benchmarks among them, below the new directory `tree`."""
-    listed = git(repository, "ls-tree", "--name-only", base.commit, *EXPORTED).decode()
-    archive = git(repository, "archive", base.commit, *listed.split("\n")[:-1])
+    listed = git(repository, "ls-tree", "-z", "--name-only", base.commit, *EXPORTED)
+    archive = git(repository, "archive", base.commit, *_names(listed))
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(tree, filter="data")
+        try:
+            files.extractall(tree, filter="data")
+        except tarfile.FilterError as error:
+            raise InvalidError(
+                f"--base: {base.name} holds what is not unpacked: {error}"
+            ) from error
+
+
+def _names(listed: bytes) -> list[str]:
+    """Of files, as git lists them with -z."""
+    return os.fsdecode(listed).split("\0")[:-1]
 
 
 def export_head(repository: Path, tree: Path) -> None:
@@ -84,9 +95,8 @@ def export_head(repository: Path, tree: Path) -> None:
     if git(repository, "ls-files", "--unmerged"):
         raise InvalidError("the working tree is in the middle of a merge; finish it first")
     asked = ("--cached", "--others", "--exclude-standard", "--", *EXPORTED)
-    listed = git(repository, "ls-files", "-z", *asked).decode()
     tree.mkdir()
-    for name in listed.split("\0")[:-1]:
+    for name in _names(git(repository, "ls-files", "-z", *asked)):
         source, target = repository / name, tree / name
         if source.is_file():  # not one that was deleted, but is still in git's index
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,8 +120,7 @@ def share_harness(head: Path, base: Path) -> None:
 def uncommitted(repository: Path) -> list[str]:
     """Files of the head that are not as they were last committed, by their names."""
     asked = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *EXPORTED)
-    listed = git(repository, "status", *asked).decode()
-    return [entry[3:] for entry in listed.split("\0")[:-1]]
+    return [entry[3:] for entry in _names(git(repository, "status", *asked))]
 
 
 def requirement_differences(base: Path, head: Path) -> list[str]:

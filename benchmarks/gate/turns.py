@@ -59,7 +59,7 @@ class Turns:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         if session.testsfailed:
             return None  # pytest's own loop says that collecting went wrong
-        with suppress(EOFError, OSError):  # the gate has closed the channel: that is the end
+        with suppress(EOFError):  # the gate has closed the channel: that is the end
             self._take_turns(session)
         return True
 

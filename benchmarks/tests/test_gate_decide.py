@@ -29,6 +29,7 @@ from benchmarks.gate.decide import (
     p_value,
     pairs_needed,
 )
+from benchmarks.gate.errors import InvalidError
 from benchmarks.gate.judge import Judgement, Measured, judge
 
 Noise = Callable[[np.random.Generator, int], NDArray[np.float64]]
@@ -143,6 +144,23 @@ def test_a_benchmark_that_is_left_out_once_is_not_asked_for_again() -> None:
 
 
 # ---- the parts -------------------------------------------------------------------------------
+
+
+def test_where_nothing_could_be_measured_there_is_no_pass() -> None:
+    asked = []
+
+    def measure_pair(names: Sequence[str]) -> Iterator[Measured]:
+        asked.append(names)
+        return iter(())
+
+    with pytest.raises(InvalidError, match="no benchmark could be measured"):
+        judge(["a"], 10, measure_pair, lambda _what, _total, measured: measured)
+    assert asked == [["a"]]
+
+
+def test_a_suspect_that_proves_faster_is_told() -> None:
+    (finding,) = confirmed({"a": pairs_of(0.7, 20, gaussian, seed=0)})
+    assert finding.verdict is Verdict.IMPROVED
 
 
 def test_the_test_is_exact() -> None:

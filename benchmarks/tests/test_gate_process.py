@@ -2,9 +2,11 @@
 
 import os
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import gettempdir
+from typing import ClassVar, Self
 
 import pytest
 
@@ -148,7 +150,8 @@ def test_a_process_measures_what_it_is_told_with_the_stores_of_its_tree(tmp_path
 def test_both_sides_of_a_pair_take_turns_on_one_core(tmp_path: Path) -> None:
     tree = make_repository(tmp_path / "tree")
     chosen = profile(tmp_path, "read_single")
-    pairs = Pairs(dict.fromkeys(Side, tree), chosen, tmp_path / "log", None, [])
+    profiles = dict.fromkeys(Side, chosen)
+    pairs = Pairs(dict.fromkeys(Side, tree), profiles, tmp_path / "log", None, [])
     cores = os.sched_getaffinity(0)
     turns: list[Side] = []
 
@@ -167,6 +170,98 @@ def test_both_sides_of_a_pair_take_turns_on_one_core(tmp_path: Path) -> None:
     assert both > 6
     assert turns[:both] == turns[:2] * (both // 2)
     assert os.sched_getaffinity(0) == cores
+
+
+def test_a_side_that_dies_in_its_turn_is_a_line_and_ends_the_other(tmp_path: Path) -> None:
+    tree = make_repository(tmp_path / "tree")
+    profiles = dict.fromkeys(Side, profile(tmp_path, "read_single"))
+    pairs = Pairs(dict.fromkeys(Side, tree), profiles, tmp_path / "log", None, [])
+    cores = os.sched_getaffinity(0)
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Dying(Process):
+        def take_turn(self) -> Message | None:
+            started.append(self._process)
+            if len(started) == 3:
+                self._process.kill()
+            return super().take_turn()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.gate.pairs.Process", Dying)
+        with pytest.raises(InvalidError, match="cannot be measured: it was ended by SIGKILL"):
+            [*pairs.measure(["test_read_single[hdf5-n=3]"])]
+    assert len({*started}) == 2
+    assert all(process.poll() is not None for process in started)
+    assert os.sched_getaffinity(0) == cores
+
+
+class Scripted:
+    """In place of a process: what each turn of it ends with is known beforehand."""
+
+    outcomes: ClassVar[dict[Side, list[Message | None]]]
+
+    def __init__(self, side: Side, *_: object) -> None:
+        self._outcomes = iter(self.outcomes[side])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def names(self) -> list[str]:
+        return []
+
+    def choose(self, names: Sequence[str]) -> None: ...
+
+    def take_turn(self) -> Message | None:
+        return next(self._outcomes)
+
+    def finish(self) -> None: ...
+
+
+FINE: Message = {"benchmark": {"stats": {"median": 1.0}}}
+FAILED: Message = {"problem": "ValueError: no"}
+
+
+@pytest.fixture
+def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pairs:
+    """Pairs of `Scripted`, where a failure of "expected" is expected."""
+    monkeypatch.setattr("benchmarks.gate.pairs.Process", Scripted)
+    chosen = dict.fromkeys(Side, profile(tmp_path, ""))
+    return Pairs(dict.fromkeys(Side, tmp_path), chosen, tmp_path / "log", None, ["expected"])
+
+
+def test_a_side_that_needs_more_turns_than_the_other_gets_them(scripted: Pairs) -> None:
+    Scripted.outcomes = {Side.BASE: [FINE], Side.HEAD: [None, None, None, FINE]}
+    (measured,) = scripted.measure(["test"])
+    assert measured.medians == (1.0, 1.0)
+
+
+def test_what_fails_on_the_base_as_expected_is_left_out(scripted: Pairs) -> None:
+    Scripted.outcomes = {Side.BASE: [None, FAILED, FINE], Side.HEAD: [FINE, FINE]}
+    assert [one.name for one in scripted.measure(["expected", "other"])] == ["other"]
+    assert scripted.left_out == {"expected": "ValueError: no"}
+
+
+@pytest.mark.parametrize("side", Side)
+def test_what_fails_unexpectedly_is_invalid(scripted: Pairs, side: Side) -> None:
+    Scripted.outcomes = {s: [FAILED if s is side else FINE] for s in Side}
+    with pytest.raises(InvalidError, match=f"other fails on the {side}: ValueError: no"):
+        [*scripted.measure(["other"])]
+
+
+def test_what_fails_on_the_head_is_invalid_although_expected(scripted: Pairs) -> None:
+    Scripted.outcomes = {Side.BASE: [FAILED], Side.HEAD: [FAILED]}
+    with pytest.raises(InvalidError, match="expected fails on the head"):
+        [*scripted.measure(["expected"])]
+
+
+def test_what_fails_after_it_was_measured_is_invalid_although_expected(scripted: Pairs) -> None:
+    Scripted.outcomes = {side: [FINE] for side in Side}
+    assert len([*scripted.measure(["expected"])]) == 1
+    Scripted.outcomes = {Side.BASE: [FAILED], Side.HEAD: [FINE]}
+    with pytest.raises(InvalidError, match="expected fails on the base"):
+        [*scripted.measure(["expected"])]
 
 
 def test_a_tree_that_would_be_measured_with_another_s_stores_is_refused(

@@ -11,16 +11,16 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from benchmarks.gate import __main__ as gate
-from benchmarks.gate import decide, trees
+from benchmarks.gate import decide
 from benchmarks.gate.decide import Verdict
-from benchmarks.gate.interruption import EXIT_CODE
+from benchmarks.gate.interruption import EXIT_CODE, SIGNALS
 
 from .repositories import commit, git, make_repository, make_slower
 from .runs import COLUMNS, SECONDS, environment, too_wide
@@ -37,7 +37,23 @@ def broken(store, image_id):
 
 Hdf5Store.read_single = broken
 """
+FULL = """
+
+def full(store, images, labels):
+    raise DiskFullError("no space")
+
+
+from ._errors import DiskFullError
+Hdf5Store.store_many = full
+"""
 """Put at the end of `storage/_hdf5.py`."""
+NEW_STORE = """
+from ._hdf5 import Hdf5Store
+
+
+class New(Hdf5Store):
+    format = "new"
+"""
 
 
 @dataclass(frozen=True)
@@ -49,9 +65,10 @@ class Place:
     stores: Path
     saved: Path
     summary: Path
+    brief: tuple[str, ...] = BRIEF
 
     def arguments(self, *more: str) -> list[str]:
-        return [*BRIEF, f"--store-dir={self.stores}", f"--save={self.saved}", *more]
+        return [*self.brief, f"--store-dir={self.stores}", f"--save={self.saved}", *more]
 
     def saved_runs(self) -> dict[str, Any]:
         """What was saved, by side."""
@@ -80,9 +97,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(decide, "TO_SPARE", 0)
     monkeypatch.setattr(decide, "MOST_PAIRS", 7)
     monkeypatch.setenv(gate.STEP_SUMMARY, str(made.summary))
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield made
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     made.assert_cleared_up()
 
 
@@ -218,14 +236,52 @@ def test_a_choice_that_leaves_nothing_to_say(
     assert_invalid(place, capsys, "--self-check", *arguments, said=said)
 
 
-def test_a_full_disk(
+def full(*_: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "file")
+
+
+def test_a_disk_that_is_full_before_anything_is_measured(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "tree")
+    monkeypatch.setattr("benchmarks.gate.run.write_sample", full)  # when the trees are there
+    assert_invalid(place, capsys, "--self-check", said="No space left on device: 'file'")
 
-    monkeypatch.setattr(trees, "export_head", full)
-    assert_invalid(place, capsys, "--self-check", said="No space left on device: 'tree'")
+
+def test_a_disk_that_is_full_when_a_store_is_made(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
+        file.write(FULL)
+    said = r"test_read_single\[hdf5-n=3\] fails on the (base|head): .*DiskFullError"
+    assert_invalid(place, capsys, "--self-check", *ONE, said=said)
+
+
+def test_a_disk_that_is_full_at_the_end_hides_no_verdict(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_slower(place.repository)
+    write = Path.write_text
+
+    def half(path: Path, text: str) -> int:
+        write(path, text[: len(text) // 2])
+        return full() if path.parent == place.saved and "head" in path.name else len(text)
+
+    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setenv(gate.STEP_SUMMARY, str(place.saved))  # a directory
+    assert gate.main(place.arguments("--base=main", *ONE)) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("REGRESSED: ")
+    assert "nothing is kept: [Errno 28] No space left on device" in " ".join(said.out.split())
+    assert said.err.splitlines()[-1].startswith(f"{gate.STEP_SUMMARY}: [Errno 21] Is a directory")
+    assert [*place.saved.iterdir()] == []
+
+
+def test_a_defect_of_the_gate_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gate, "main", lambda: [][0])
+    assert gate.run() == 2
+    assert "IndexError" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -251,12 +307,61 @@ def test_a_wrong_option(
     assert said in capsys.readouterr().err
 
 
+# ---- stores that only one side has ---------------------------------------------------------------
+
+
+def of_all_stores(place: Place) -> Place:
+    """The same, but for the choice of a store."""
+    return replace(place, brief=tuple(word for word in BRIEF if "--backend" not in word))
+
+
+def edit_registry(place: Place, old: str, new: str) -> None:
+    registry = place.repository / "storage" / "_registry.py"
+    text = registry.read_text()
+    assert old in text
+    registry.write_text(text.replace(old, new))
+
+
+def measured(place: Place) -> set[str]:
+    return {bench["name"] for bench in place.saved_runs()["head"]["benchmarks"]}
+
+
+def test_a_store_that_was_removed_is_missing(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = of_all_stores(place)
+    edit_registry(place, '"storage._png:PngStore",', "")
+    said = r"the head has no test_read_single\[png-n=3\]; .* --expect"
+    assert_invalid(place, capsys, "--base=main", *ONE, said=said)
+    chosen = ("--base=main", "--expect=png", "-k", "read_single and not lmdb")
+    assert gate.main(place.arguments(*chosen)) in {0, 3}
+    assert measured(place) == {NAME}
+
+
+def test_a_store_that_was_added_is_missing_in_the_base(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = of_all_stores(place)
+    (place.repository / "storage" / "_new.py").write_text(NEW_STORE)
+    edit_registry(
+        place, '"storage._hdf5:Hdf5Store",', '"storage._hdf5:Hdf5Store", "storage._new:New",'
+    )
+    chosen = ("--base=main", "-k", "read_single and (new or hdf5)")
+    said = r"the base has no test_read_single\[new-n=3\]; .* --expect"
+    assert_invalid(place, capsys, *chosen, said=said)
+    assert gate.main(place.arguments(*chosen, "--expect=new")) in {0, 3}
+    assert measured(place) == {NAME}
+
+
 # ---- interruption ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("how", "seconds"),
+    [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.03), (signal.SIGHUP, 0.1), (signal.SIGHUP, 0.0)],
+)
 def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
-    place: Place, how: signal.Signals
+    place: Place, how: signal.Signals, seconds: float
 ) -> None:
     command = [sys.executable, "-m", "benchmarks.gate", *place.arguments("--self-check", *ONE)]
     with subprocess.Popen(  # our own command
@@ -270,6 +375,8 @@ def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
         try:
             wait_for_stores(place.stores, process)
             process.send_signal(how)
+            time.sleep(seconds)  # and another signal, while it clears up
+            process.send_signal(signal.SIGTERM)
             output = process.communicate(timeout=SECONDS)[0]
         finally:
             process.kill()

@@ -6,8 +6,6 @@ from typing import NoReturn
 
 EXIT_CODE = 130
 """What a shell tells of a command that Ctrl-C has ended."""
-
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """By a Ctrl-C, by a job that is cancelled, by a terminal that is closed."""
 

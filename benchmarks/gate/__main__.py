@@ -19,7 +19,7 @@ from tqdm import tqdm
 from . import report
 from .decide import Finding, Verdict
 from .errors import InvalidError
-from .interruption import EXIT_CODE, heed_termination
+from .interruption import exit_interrupted, heed_termination
 from .judge import Measured
 from .options import Request, parse
 from .run import Run
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         return CODES[Verdict.INVALID]
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was judged, and what was made for it is removed\n")
-        return EXIT_CODE
+        exit_interrupted()
 
 
 def _run(request: Request, folder: Path) -> int:

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from .decide import Verdict
 from .errors import InvalidError
-from .interruption import EXIT_CODE, heed_termination
+from .interruption import exit_interrupted, heed_termination
 from .process import Side
 from .run import REPOSITORY
 from .trees import git
@@ -260,7 +260,7 @@ def main() -> None:
     except (InvalidError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(EXIT_CODE)
+        exit_interrupted()
     for line in counts(read_records(asked.record)):
         sys.stdout.write(line + "\n")
 

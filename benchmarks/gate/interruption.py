@@ -1,6 +1,7 @@
 """Ending early, with everything removed that was made."""
 
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
@@ -27,3 +28,13 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def _ignore(_signal: int, _frame: FrameType | None) -> None:
     """Unlike SIG_IGN, also of use for a signal that had come already: Python complains of those."""
+
+
+def exit_interrupted() -> NoReturn:
+    """Exit as what a signal has ended, whichever come now.
+
+    As Python ends, it gives the signals that it handles their defaults back, which would kill it.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(EXIT_CODE)

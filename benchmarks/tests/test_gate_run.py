@@ -11,6 +11,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +24,7 @@ from benchmarks.gate.decide import Verdict
 from benchmarks.gate.interruption import EXIT_CODE, SIGNALS
 
 from .repositories import commit, git, make_repository, make_slower
-from .runs import COLUMNS, SECONDS, environment, too_wide
+from .runs import COLUMNS, REPOSITORY, SECONDS, environment, too_wide
 
 BRIEF = ("--dataset=standin", "--backend=hdf5", "--cutoff=3", "--pairs=5")
 ONE = ("-k", "read_single")
@@ -47,6 +48,21 @@ from ._errors import DiskFullError
 Hdf5Store.store_many = full
 """
 """Put at the end of `storage/_hdf5.py`."""
+SIGNALLED_AT_THE_END = """
+import os, signal
+from benchmarks.gate.interruption import exit_interrupted, heed_termination
+
+class Late:
+    def __del__(self, kill=os.kill, here=os.getpid(), number=signal.SIGTERM):
+        kill(here, number)
+
+heed_termination()
+late = Late()  # goes when the module does
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    exit_interrupted()
+"""
 NEW_STORE = """
 from ._hdf5 import Hdf5Store
 
@@ -387,11 +403,17 @@ def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
     assert not place.saved.exists()
 
 
+def test_a_signal_as_python_ends_does_not_change_the_exit_code() -> None:
+    command = [sys.executable, "-c", SIGNALLED_AT_THE_END]
+    assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == EXIT_CODE
+
+
 def wait_for_stores(stores: Path, process: subprocess.Popen[str]) -> None:
     """Wait until a process of the gate has made a store."""
     for _ in range(100 * SECONDS):
-        if [*stores.glob("*/*/*")]:
-            return
+        with suppress(FileNotFoundError):  # of a store that goes while it is looked at
+            if [*stores.glob("*/*/*")]:
+                return
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
     raise AssertionError("the gate measured nothing")

@@ -8,7 +8,6 @@ Exits with 0 (pass), 1 (regressed), 2 (invalid) or 3 (inconclusive).
 
 import os
 import sys
-import tempfile
 import textwrap
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from . import report
 from .decide import Finding, Verdict
 from .errors import InvalidError
-from .interruption import exit_interrupted, heed_termination
+from .interruption import exit_interrupted, heed_termination, temporary_directory
 from .judge import Measured
 from .options import Request, parse
 from .run import Run
@@ -35,8 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     request = parse(arguments)
     heed_termination()
     try:
-        with tempfile.TemporaryDirectory(prefix="gate-") as folder:
-            return _run(request, Path(folder))
+        with temporary_directory("gate-") as folder:
+            return _run(request, folder)
     except (InvalidError, OSError) as error:
         reason = " ".join(str(error).split())
         _tell(f"{Verdict.INVALID.upper()}: {reason}", [], [])
@@ -61,7 +60,7 @@ def _tell(line: str, findings: Sequence[Finding], notes: Sequence[str]) -> None:
     sys.stdout.flush()
     if os.environ.get(STEP_SUMMARY):
         try:
-            with Path(os.environ[STEP_SUMMARY]).open("a") as summary:
+            with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8") as summary:
                 summary.write(report.markdown(line, findings, notes))
         except OSError as error:  # the verdict stands without it
             sys.stderr.write(f"{STEP_SUMMARY}: {error}\n")

@@ -51,6 +51,8 @@ FEWEST_SCREENED = 5
 # The signed-rank test needs as many more pairs than a t-test would, if the noise is Gaussian; where
 # it is worse, fewer (Hodges and Lehmann, 1956).
 RELATIVE_EFFICIENCY = 3 / math.pi
+MEDIAN_ERROR = math.sqrt(math.pi / 2)
+"""The standard error of a median over that of a mean, if the noise is Gaussian."""
 
 
 class Verdict(StrEnum):
@@ -136,13 +138,17 @@ def pairs_needed(screened: Sequence[LogRatios]) -> list[int]:
 def detectable(ratios: LogRatios, error: float) -> float:
     """The smallest slow-down, a fraction, that so many pairs of that spread show with `POWER`.
 
+    It must be shown to be beyond the margin, and the median must come out at `EFFECT` or more.
+
     error: the level of the test; infinity where so few pairs can never reach it
     """
     if len(ratios) < _fewest_pairs(error):
         return math.inf
-    standard_error = spread(ratios) / math.sqrt(RELATIVE_EFFICIENCY * len(ratios))
-    shown = math.log1p(MARGIN) + _errors_away(error) * standard_error
-    return max(EFFECT, math.expm1(shown))
+    of_mean = spread(ratios) / math.sqrt(len(ratios))
+    of_test, of_median = of_mean / math.sqrt(RELATIVE_EFFICIENCY), of_mean * MEDIAN_ERROR
+    shown = math.log1p(MARGIN) + _errors_away(error) * of_test
+    large = math.log1p(EFFECT) + float(stats.norm.ppf(POWER)) * of_median
+    return math.expm1(max(shown, large))
 
 
 def holm(p_values: Sequence[float], error: float) -> list[bool]:
@@ -207,7 +213,7 @@ def confirmed(measured: Mapping[str, Pairs]) -> list[Finding]:
         verdict = Verdict.PASS
         if slower and np.median(ratios[name]) >= math.log1p(EFFECT):
             verdict = Verdict.REGRESSED
-        elif not slower and interval(ratios[name])[1] >= 1 + UNSEEN:
+        elif interval(ratios[name])[1] >= 1 + UNSEEN:
             verdict = Verdict.INCONCLUSIVE
         elif _is_faster(ratios[name]):
             verdict = Verdict.IMPROVED

@@ -42,8 +42,9 @@ AUTHOR = ("-c", "user.name=gate", "-c", "user.email=gate@localhost")
 """Of a commit in a clone that is thrown away."""
 
 LOAD = """
-import random, time
-while True:
+import os, random, time
+parent = os.getppid()
+while os.getppid() == parent:
     stop = time.monotonic() + random.uniform(0.5, 3)
     while time.monotonic() < stop:
         sum(range(10_000))

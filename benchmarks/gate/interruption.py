@@ -2,6 +2,10 @@
 
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -28,6 +32,34 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def _ignore(_signal: int, _frame: FrameType | None) -> None:
     """Unlike SIG_IGN, also of use for a signal that had come already: Python complains of those."""
+
+
+@contextmanager
+def temporary_directory(prefix: str, directory: Path | None = None) -> Iterator[Path]:
+    """One that is removed at the end, and whole: a signal that comes meanwhile counts after that.
+
+    directory: where to make it, instead of where temporary files are
+    """
+    folder = tempfile.TemporaryDirectory(prefix=prefix, dir=directory)
+    try:
+        yield Path(folder.name)
+    finally:
+        with _held():
+            folder.cleanup()
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """Let signals that come within wait for the end."""
+    came: list[int] = []
+    handlers = {n: signal.signal(n, lambda number, _: came.append(number)) for n in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for signal_number in came:
+            signal.raise_signal(signal_number)
 
 
 def exit_interrupted() -> NoReturn:

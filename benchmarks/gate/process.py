@@ -136,9 +136,10 @@ class Process:
         except EOFError as error:
             raise self._ended() from error
 
-    def _ended(self) -> InvalidError:
+    def _ended(self, patience: float = ENDING) -> InvalidError:
+        """Why it has ended, or hung up, in one line."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(ENDING)
+            self._process.wait(patience)
         output = self._log.read_text(errors="replace")
         why = reason(output, self._process.returncode)
         if not output:
@@ -158,11 +159,16 @@ class Process:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait until it has ended, or after an error end it; its stores are the caller's then."""
+        """Wait until it has ended, or after an error end it; its stores are the caller's then.
+
+        Raises InvalidError where it does not end by itself and in order.
+        """
         self.finish()
         try:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(0 if kind else ENDING)
+            if kind is None and (self._process.returncode is None or self._process.returncode < 0):
+                raise self._ended(patience=0)
         finally:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -204,8 +210,7 @@ def _ask(failure: str, tree: Path, *arguments: str) -> list[str]:
             cwd=tree,
             env=environment(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,  # each by itself: a warning is no name
             text=True,
             check=False,
             timeout=PATIENCE,
@@ -213,24 +218,25 @@ def _ask(failure: str, tree: Path, *arguments: str) -> list[str]:
     except subprocess.TimeoutExpired as error:
         raise InvalidError(f"{failure}: no answer for {PATIENCE:.0f} s") from error
     if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise InvalidError(f"{failure}: {reason(done.stdout, done.returncode)}")
+        raise InvalidError(f"{failure}: {reason(done.stdout + done.stderr, done.returncode)}")
     return done.stdout.splitlines()
 
 
 def compare_names(
     own: Sequence[str], names: Mapping[Side, Sequence[str]], expected: Sequence[str]
-) -> list[str]:
-    """The benchmarks to be measured, in order; raises InvalidError where others are missing.
+) -> tuple[list[str], list[str]]:
+    """The benchmarks to be measured, in order, and those missing on one side as expected.
+
+    Raises InvalidError where others are missing, or none is left.
+
 
     own: those of the base's own suite, any of which the head may have removed or renamed
     names: what the head's suite has collected with each side's stores
     expected: parts of names of benchmarks that may be missing on one side
     """
     head, base = names[Side.HEAD], names[Side.BASE]
-    for side, missing in (
-        (Side.HEAD, set(own) - set(head)),
-        (Side.BASE, set(head) - set(base)),
-    ):
+    lacking = {Side.HEAD: {*own} - {*head}, Side.BASE: {*head} - {*base}}
+    for side, missing in lacking.items():
         unexpected = sorted(n for n in missing if not any(part in n for part in expected))
         if unexpected:
             more = f" and {len(unexpected) - 1} more" if len(unexpected) > 1 else ""
@@ -241,4 +247,4 @@ def compare_names(
     common = [name for name in head if name in base]
     if not common:
         raise InvalidError("no benchmark is left to be measured; widen -k, --backend or --cutoff")
-    return common
+    return common, sorted(lacking[Side.HEAD] | lacking[Side.BASE])

@@ -38,7 +38,7 @@ def verdict_line(verdict: Verdict, findings: Sequence[Finding], against: str) ->
         case Verdict.INCONCLUSIVE:
             said = f"{undecided} {of_all} may be {UNSEEN:.0%} slower than {against}: too much noise"
         case _:
-            said = f"none {of_all} is slower than {against} by {EFFECT:.0%} or more"
+            said = f"none {of_all} was shown to be slower than {against} by {EFFECT:.0%} or more"
             faster = found[Verdict.IMPROVED]
             said += f", {faster} faster" if faster else ""
     return f"{verdict.upper()}: {said} ({again} measured again)"
@@ -46,7 +46,12 @@ def verdict_line(verdict: Verdict, findings: Sequence[Finding], against: str) ->
 
 def shown(findings: Iterable[Finding]) -> list[Finding]:
     """The rows worth showing, the slowest first."""
-    changed = (finding for finding in findings if finding.verdict is not Verdict.PASS)
+    changed = (
+        finding
+        for finding in findings
+        # Of a suspect that passes so slow a median is not enough to show that it is slower.
+        if finding.verdict is not Verdict.PASS or finding.ratio >= 1 + EFFECT
+    )
     return sorted(changed, key=lambda finding: -finding.ratio)
 
 

@@ -2,8 +2,7 @@
 
 import shutil
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import machine
@@ -11,15 +10,16 @@ from benchmarks.datasets import DatasetError, load_dataset
 
 from . import saved, trees
 from .errors import InvalidError
+from .interruption import temporary_directory
 from .judge import Judgement, Progress, judge
 from .options import Request
 from .pairs import Pairs
-from .process import Side, compare_names, list_benchmarks, list_stores
+from .process import Injection, Side, compare_names, list_benchmarks, list_stores
 from .profile import Profile, choose_directory, write_sample
 
 REPOSITORY = Path(__file__).parents[2]
-FILES_NAMED = 3
-"""Of those that are not committed."""
+NAMED = 3
+"""Of a list in a sentence; of the others it says how many there are."""
 
 
 class Run:
@@ -50,10 +50,9 @@ class Run:
     def _note_differences(self) -> None:
         changed = trees.uncommitted(REPOSITORY)
         if changed:
-            named = ", ".join(changed[:FILES_NAMED])
-            more = f" and {len(changed) - FILES_NAMED} more" if len(changed) > FILES_NAMED else ""
             self.notes.append(
-                f"The working tree was measured as it is, with what is not committed: {named}{more}."
+                "The working tree was measured as it is, with what is not committed:"
+                f" {_some(changed)}."
             )
             for side in Side if self._request.base is None else (Side.HEAD,):
                 self._commits[side] += "-dirty"
@@ -87,17 +86,20 @@ class Run:
             "file_system": machine.file_system(directory),
             "cache": "warm",
             "durability": "buffered",
+            "gate_cores": "all" if request.all_cores else "one at a time",
+            "gate_injection": _in_words(request.injection),
         }
-        with tempfile.TemporaryDirectory(prefix="image-stores-gate-", dir=directory) as stores:
+        with temporary_directory("image-stores-gate-", directory) as stores:
             profiles = {
-                side: Profile(rows[side], request.cutoffs, request.keyword, sample, Path(stores))
+                side: Profile(rows[side], request.cutoffs, request.keyword, sample, stores)
                 for side in Side
             }
             judgement = self._judge(profiles, progress)
-        cores = "all cores" if request.all_cores else "one core at a time"
+        if request.injection:
+            self.notes.append(f"Injected into the head: {circumstances['gate_injection']}.")
         self.notes.append(
             f"Measured with {data.name} on {directory} ({circumstances['file_system']}), buffered,"
-            f" warm, n={','.join(map(str, request.cutoffs))}, {cores};"
+            f" warm, n={','.join(map(str, request.cutoffs))}, cores: {circumstances['gate_cores']};"
             f" {self._save(judgement, circumstances)}."
         )
         if data.note:
@@ -139,7 +141,9 @@ class Run:
             request.expected,
             all_cores=request.all_cores,
         )
-        names = compare_names(own, pairs.names(), request.expected)
+        names, missing = compare_names(own, pairs.names(), request.expected)
+        if missing:
+            self.notes.append(f"Left out, as expected, for missing on one side: {_some(missing)}.")
         injection = request.injection
         if injection and not any(injection.into in name for name in names):
             raise InvalidError(f"--into: no benchmark has {injection.into!r} in its name")
@@ -149,3 +153,13 @@ class Run:
             for name, problem in pairs.left_out.items()
         ]
         return judgement
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _in_words(injection: Injection | None) -> str:
+    return f"{injection.fraction:.0%} into {injection.into}" if injection else "none"

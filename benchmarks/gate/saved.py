@@ -1,7 +1,8 @@
 """What is kept of a run: one file for each side, as pytest-benchmark saves them.
 
 A round of a benchmark in these files is a process: its duration is the median of the rounds in it.
-Those are kept beside it, with what the gate found.
+Those are kept beside it, with what the gate found. Of a suspect the processes of the screen are
+there, too, which its finding leaves out.
 """
 
 import json
@@ -16,6 +17,7 @@ from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 from pytest_benchmark.stats import Stats
 
 from benchmarks import machine, rounds
+from benchmarks.protocol import throughput
 
 from .channel import Message
 from .decide import Finding
@@ -24,6 +26,8 @@ from .process import Side
 
 FOLDER = Path(".benchmarks", "gate")
 """Beside the saved runs, whose numbers begin with digits: pytest-benchmark takes it for none."""
+OF_ONE_PROCESS = {rounds.KEY, *throughput(1, 1, 1.0)}
+"""What a benchmark's `extra_info` says of the rounds of one process."""
 
 
 def save(
@@ -77,7 +81,7 @@ def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, 
     stats = Stats()  # type: ignore[no-untyped-call]  # it has no types
     for process in processes:
         stats.update(process["stats"]["median"])  # type: ignore[no-untyped-call]  # it has no types
-    kept = {k: v for k, v in described["extra_info"].items() if k != rounds.KEY}
+    kept = {k: v for k, v in described["extra_info"].items() if k not in OF_ONE_PROCESS}
     kept["screening_processes"] = len(screened)
     kept["processes"] = [process["extra_info"][rounds.KEY] for process in processes]
     kept["gate"] = asdict(finding)

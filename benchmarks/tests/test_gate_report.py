@@ -25,7 +25,7 @@ FASTER = finding("read_single[png-n=1]", Verdict.IMPROVED, 0.5)
 def test_nothing_changed_has_no_rows() -> None:
     assert text_table(QUIET) == []
     assert verdict_line(Verdict.PASS, QUIET, "main (0123)") == (
-        "PASS: none of 3 benchmarks is slower than main (0123) by 8% or more (0 measured again)"
+        "PASS: none of 3 benchmarks was shown to be slower than main (0123) by 8% or more (0 measured again)"
     )
 
 
@@ -43,12 +43,20 @@ def test_only_what_changed_or_is_undecided_has_a_row_the_slowest_first() -> None
     assert "never" in rows[2]
 
 
+def test_a_suspect_that_passes_with_a_slow_median_has_a_row() -> None:
+    doubtful = finding("read_single[png-n=1]", Verdict.PASS, 1.1)
+    assert shown([*QUIET, doubtful]) == [doubtful]
+
+
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
         (Verdict.REGRESSED, "REGRESSED: 2 of 7 benchmarks slower than x, 1 undecided (4 measured"),
         (Verdict.INCONCLUSIVE, "INCONCLUSIVE: 1 of 7 benchmarks may be 15% slower than x"),
-        (Verdict.PASS, "PASS: none of 7 benchmarks is slower than x by 8% or more, 1 faster"),
+        (
+            Verdict.PASS,
+            "PASS: none of 7 benchmarks was shown to be slower than x by 8% or more, 1 faster",
+        ),
     ],
 )
 def test_the_verdict_says_how_many(verdict: Verdict, said: str) -> None:

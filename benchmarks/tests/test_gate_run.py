@@ -38,6 +38,12 @@ def broken(store, image_id):
 
 Hdf5Store.read_single = broken
 """
+DIES = """
+
+import atexit, os, signal, sys
+if "pytest" in sys.modules:
+    atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
+"""
 FULL = """
 
 def full(store, images, labels):
@@ -62,6 +68,25 @@ try:
     os.kill(os.getpid(), signal.SIGINT)
 except KeyboardInterrupt:
     exit_interrupted()
+"""
+SIGNALLED_IN_REMOVAL = """
+import os, shutil, signal, sys
+from pathlib import Path
+from benchmarks.gate.interruption import heed_termination, temporary_directory
+
+heed_termination()
+rmdir = os.rmdir
+
+def signalled(*arguments, **more):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return rmdir(*arguments, **more)
+
+try:
+    with temporary_directory("made-", Path(sys.argv[1])) as folder:
+        (folder / "deep" / "down").mkdir(parents=True)
+        os.rmdir = signalled
+except KeyboardInterrupt:
+    print("interrupted")
 """
 NEW_STORE = """
 from ._hdf5 import Hdf5Store
@@ -173,7 +198,9 @@ def test_its_parent_passes_against_it_and_is_told_to_be_faster(
     commit(place.repository)
     assert gate.main(place.arguments("--base=HEAD^", *ONE, "--pairs=7")) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"PASS: none of 1 benchmarks is slower than HEAD^ ({slow[:12]})")
+    assert lines[0].startswith(
+        f"PASS: none of 1 benchmarks was shown to be slower than HEAD^ ({slow[:12]})"
+    )
     assert "1 faster" in lines[0] + lines[1]
     assert any(line.endswith("improved") for line in lines)
 
@@ -192,6 +219,10 @@ def test_an_injected_slow_down_is_found_where_it_was_put(
         if bench["name"] == NAME
     )
     assert found["ratio"] > 2
+    saved = place.saved_runs()["head"]
+    assert saved["machine_info"]["gate_injection"] == "300% into read_single"
+    assert saved["machine_info"]["gate_cores"] == "one at a time"
+    assert "images_per_second" not in saved["benchmarks"][0]["extra_info"]
 
 
 # ---- what is invalid ---------------------------------------------------------------------------
@@ -235,6 +266,21 @@ def test_a_benchmark_that_fails_on_one_side(
         file.write(BROKEN)
     said = r"test_read_single\[hdf5-n=3\] fails on the head: .*ValueError: broken"
     assert_invalid(place, capsys, "--base=HEAD", *ONE, said=said)
+
+
+def test_a_process_that_dies_when_it_should_end(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
+        file.write(DIES)
+    said = "the head cannot be measured: it was ended by SIGSEGV"
+    assert_invalid(place, capsys, "--base=HEAD", *ONE, said=said)
+
+
+def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: Place) -> None:
+    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
+        file.write('import sys; print("a warning", file=sys.stderr)\n')
+    assert gate.main(place.arguments("--self-check", *ONE)) in {0, 3}
 
 
 @pytest.mark.parametrize(
@@ -352,6 +398,8 @@ def test_a_store_that_was_removed_is_missing(
     chosen = ("--base=main", "--expect=png", "-k", "read_single and not lmdb")
     assert gate.main(place.arguments(*chosen)) in {0, 3}
     assert measured(place) == {NAME}
+    said = "Left out, as expected, for missing on one side: test_read_single[png-n=3]."
+    assert said in capsys.readouterr().out
 
 
 def test_a_store_that_was_added_is_missing_in_the_base(
@@ -401,6 +449,14 @@ def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
     assert "Traceback" not in output
     assert still_running_below(place.temporary) == []
     assert not place.saved.exists()
+
+
+def test_a_signal_while_a_directory_is_removed_counts_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "within").mkdir()
+    command = [sys.executable, "-c", SIGNALLED_IN_REMOVAL, str(tmp_path / "within")]
+    done = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    assert done.stdout == "interrupted\n", done.stderr
+    assert [*(tmp_path / "within").iterdir()] == []
 
 
 def test_a_signal_as_python_ends_does_not_change_the_exit_code() -> None:

@@ -74,12 +74,14 @@ TARGETS = (
 class Record:
     """What one run said.
 
+    commit: of this code
     trial: what it was a run of
     right: the verdict that it should have had
     found: benchmarks called slower
     stock: those that pytest-benchmark would have failed
     """
 
+    commit: str
     trial: str
     loaded: bool
     right: str
@@ -97,7 +99,8 @@ def read_records(path: Path) -> list[Record]:
 def run_gate(
     trial: str, right: Verdict, *arguments: str, loaded: bool, repository: Path = REPOSITORY
 ) -> Record:
-    """Run the gate once; raises InvalidError where it judges nothing."""
+    """Run the gate once; raises InvalidError where that was interrupted."""
+    commit = git(REPOSITORY, "rev-parse", "--short", "HEAD").decode().strip()
     with tempfile.TemporaryDirectory(prefix="gate-evaluation-") as folder, _load(loaded):
         start = time.monotonic()
         with subprocess.Popen(  # noqa: S603  # our own command
@@ -114,8 +117,11 @@ def run_gate(
                 raise
         seconds = round(time.monotonic() - start, 1)
         verdict = VERDICTS.get(process.returncode)
-        if verdict in (None, Verdict.INVALID) or not any(Path(folder).iterdir()):
+        if verdict is None:
             raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
+        if verdict is Verdict.INVALID:
+            sys.stderr.write(said)
+            return Record(commit, trial, loaded, right, str(verdict), [], [], seconds)
         saved = {
             side: json.loads(next(Path(folder).glob(f"*-{side}.json")).read_text()) for side in Side
         }
@@ -124,7 +130,8 @@ def run_gate(
         for bench in saved[Side.HEAD]["benchmarks"]
         if bench["extra_info"]["gate"]["verdict"] == Verdict.REGRESSED
     ]
-    return Record(trial, loaded, right, str(verdict), found, stock_failures(saved), seconds)
+    stock = stock_failures(saved)
+    return Record(commit, trial, loaded, right, str(verdict), found, stock, seconds)
 
 
 def stock_failures(saved: dict[Side, Any]) -> list[str]:
@@ -195,7 +202,8 @@ def mutant(patch: Path, loaded: bool, undone: bool) -> Record:
 
 def counts(records: list[Record]) -> list[str]:
     """A line for each trial."""
-    heads = ("trial", "runs", "right", "pass", "regressed", "inconclusive", "stock fails", "s each")
+    said = (Verdict.PASS, Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.INVALID)
+    heads = ("trial", "runs", "right", *map(str, said), "stock", "s")
     rows: list[tuple[str, ...]] = [heads]
     for trial, loaded in dict.fromkeys((record.trial, record.loaded) for record in records):
         chosen = [r for r in records if (r.trial, r.loaded) == (trial, loaded)]
@@ -205,10 +213,7 @@ def counts(records: list[Record]) -> list[str]:
                 trial + (", loaded" if loaded else ""),
                 str(len(chosen)),
                 str(sum(record.verdict == record.right for record in chosen)),
-                *(
-                    str(verdicts[v])
-                    for v in (Verdict.PASS, Verdict.REGRESSED, Verdict.INCONCLUSIVE)
-                ),
+                *(str(verdicts[verdict]) for verdict in said),
                 str(sum(bool(record.stock) for record in chosen)),
                 f"{sum(record.seconds for record in chosen) / len(chosen):.0f}",
             )

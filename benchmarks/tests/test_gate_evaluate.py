@@ -37,7 +37,7 @@ for name, store_class in STORES.items():
 
 
 def a_record(trial: str, verdict: Verdict, right: Verdict, *, loaded: bool = False) -> Record:
-    return Record(trial, loaded, right, verdict, [], ["x"] * loaded, 10.0)
+    return Record("0123abc", trial, loaded, right, verdict, [], ["x"] * loaded, 10.0)
 
 
 @pytest.mark.parametrize("patch", sorted(MUTANTS.glob("*.patch")), ids=lambda patch: patch.stem)
@@ -66,11 +66,11 @@ def test_counts_tell_trials_and_loads_apart() -> None:
         a_record("self-check", Verdict.REGRESSED, Verdict.PASS, loaded=True),
         a_record("injected 10%", Verdict.INCONCLUSIVE, Verdict.REGRESSED),
     ]
-    head, quiet, loaded, injected = (line.rsplit(maxsplit=7) for line in counts(records))
+    head, quiet, loaded, injected = (line.rsplit(maxsplit=8) for line in counts(records))
     assert head[0].startswith("trial")
-    assert quiet == ["self-check", "2", "2", "2", "0", "0", "0", "10"]
-    assert loaded == ["self-check, loaded", "1", "0", "0", "1", "0", "1", "10"]
-    assert injected == ["injected 10%", "1", "0", "0", "0", "1", "0", "10"]
+    assert quiet == ["self-check", "2", "2", "2", "0", "0", "0", "0", "10"]
+    assert loaded == ["self-check, loaded", "1", "0", "0", "1", "0", "0", "1", "10"]
+    assert injected == ["injected 10%", "1", "0", "0", "0", "1", "0", "0", "10"]
 
 
 def test_only_runs_that_are_missing_are_made(

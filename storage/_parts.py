@@ -13,9 +13,8 @@ import os
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias, TypeVar
@@ -49,8 +48,6 @@ MAX_OPEN_PARTS = 64
 MAX_LISTINGS = 100
 LARGE_PART = 1_000_000
 """Of more images than this a name is not believed without a look at the part."""
-MANY_SLABS = 8
-"""Of so many, it pays to start a thread that checks one while the next is read."""
 SMALL_PART = 10_000
 """Parts of fewer images than this are worth merging with their neighbours."""
 
@@ -104,33 +101,19 @@ class Part(ABC):
         """The labels of all rows, on their own."""
 
     def read(self, rows: Rows, images: Image, check: bool) -> Labels:
-        """Fill `images` slab by slab, check each while the next one is read; return the labels."""
+        """Fill `images` slab by slab, check each while it is in the cache; return the labels."""
         labels, stored = self.table(rows)
         shape = images.shape[1:]
         step = slab_length(shape)
-        pieces = [slice(start, start + step) for start in range(0, len(rows), step)]
-
-        def filled(piece: slice) -> slice:
+        for start in range(0, len(rows), step):
+            piece = slice(start, start + step)
             self.read_into(rows[piece], images[piece])
-            return piece
-
-        def verify(piece: slice) -> None:
-            flat = images[piece].reshape(len(rows[piece]), -1)
-            found = checksums(rows[piece] + self.name.first, labels[piece], shape, flat)
-            wrong = np.flatnonzero(found != stored[piece])
-            if len(wrong):
-                raise self.damaged(int(rows[piece][wrong[0]]), "its checksum does not match")
-
-        if not check:
-            _exhaust(map(filled, pieces))
-        elif len(pieces) < MANY_SLABS:
-            _exhaust(map(verify, map(filled, pieces)))
-        else:
-            try:
-                with ThreadPoolExecutor(1) as checker:
-                    _exhaust(checker.map(verify, map(filled, pieces)))
-            except RuntimeError:  # no thread can be started, as when the interpreter is ending
-                _exhaust(map(verify, map(filled, pieces)))
+            if check:
+                flat = images[piece].reshape(len(rows[piece]), -1)
+                found = checksums(rows[piece] + self.name.first, labels[piece], shape, flat)
+                wrong = np.flatnonzero(found != stored[piece])
+                if len(wrong):
+                    raise self.damaged(int(rows[piece][wrong[0]]), "its checksum does not match")
         return labels
 
     def read_one(self, row: int, check: bool) -> Record:
@@ -153,10 +136,6 @@ class Part(ABC):
             f"{self.path}: image {self.name.first + row} is damaged: {reason}; restore it"
             " from a copy"
         )
-
-
-def _exhaust(items: Iterable[object]) -> None:
-    deque(items, maxlen=0)
 
 
 def grouped(ids: Rows, starts: Rows) -> Iterator[tuple[int, slice | Rows]]:

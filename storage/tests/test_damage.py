@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 
 import lmdb
 import numpy as np
@@ -101,36 +100,6 @@ def test_a_record_that_changed_is_found(name: str, path: Path, change: str, imag
         with pytest.raises(CorruptStoreError):
             unchecked.verify()
         unchecked.read_many([image_id])
-
-
-def refuse_to_start(_: Thread) -> None:
-    raise RuntimeError("can't start new thread")
-
-
-@each_format
-@pytest.mark.parametrize("image_id", [0, 17, 39])
-@pytest.mark.parametrize("threads", [True, False])
-@pytest.mark.usefixtures("small_pieces")
-def test_a_record_that_changed_is_found_in_a_large_read(
-    name: str, path: Path, image_id: int, threads: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There, slabs are checked in a thread of their own, or without it where none can be had."""
-    images, labels = pictures(41, (10, 20)), labels_for(41)
-    records = raw.records([*images], labels.tolist())
-    for folder in ("sound", "damaged"):
-        (path / folder).mkdir(parents=True)
-        raw.write(name, path / folder, records, [40, 1])
-        records[image_id] = flip_pixel(records[image_id])
-    if not threads:
-        monkeypatch.setattr(Thread, "start", refuse_to_start)
-    with STORES[name](path / "sound") as store:
-        assert_records(store.read_many(range(40)), images[:40], labels[:40])
-    with STORES[name](path / "damaged") as store:
-        with pytest.raises(CorruptRecordError, match=f"image {image_id} "):
-            store.read_many(range(40))
-        order = np.roll(np.arange(40), 7)
-        with pytest.raises(CorruptRecordError, match=f"image {image_id} "):
-            store.read_many(order)
 
 
 @each_format

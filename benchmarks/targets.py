@@ -30,6 +30,7 @@ MANY = (
     ("iterate", "slice"),
     ("parallel_read", "1 process"),
     ("parallel_read", "2 processes"),
+    ("parallel_read", "4 processes"),
 )
 """Operations, and variants of them, whose cost per image should not grow with the store."""
 MOST_GROWTH = 1.3

@@ -490,7 +490,7 @@ class Hdf5Part(Part):
                 check_shape(shape, "it")
             except ShapeError as error:
                 raise self.damaged(row, str(error)) from error
-            if prod(shape) > self.extents["pixels"][0][0]:
+            if prod(shape) > prod(self.extents["pixels"].shape):
                 raise self.damaged(row, f"its shape {shape} is larger than all pixels together")
         return shapes
 
@@ -509,12 +509,13 @@ class Hdf5Part(Part):
 
     def _offset_of(self, row: int) -> int:
         assert self.shape is not None
-        return self.extents["images"][2] + row * prod(self.shape)
+        return self.extents["images"].offset + row * prod(self.shape)
 
     def _read_mixed(self, rows: Rows, images: Image) -> None:
-        (total,), _, pixels = self.extents["pixels"]
+        pixels = self.extents["pixels"]
+        total = prod(pixels.shape)
         for row, image in zip(rows.tolist(), images, strict=True):
             start, stop = self._fetch("offsets", row, row + 2).tolist()
             if not 0 <= start <= stop <= total or stop - start != image.size:
                 raise self.damaged(row, "its place in the file does not fit its shape")
-            self._fill(pixels + start, image)
+            self._fill(pixels.offset + start, image)

@@ -101,6 +101,7 @@ def whole_run() -> Saved:
                 bench("iterate", name, n, speed(name) / 2, "slice"),
                 bench("parallel_read", name, n, speed(name), "1 process"),
                 bench("parallel_read", name, n, speed(name) / 2, "2 processes"),
+                bench("parallel_read", name, n, speed(name) / 2, "4 processes"),
             ]
     return {
         "machine_info": copy.deepcopy(MACHINE),

@@ -108,7 +108,8 @@ def test_two_operations_are_solid_and_broken_lines(tmp_path: Path) -> None:
 
 def test_parallel_readers_are_shown_for_the_largest_store(tmp_path: Path) -> None:
     axes = drawn("parallel-read", whole_run(), tmp_path)
-    assert lines(axes)["hdf5"] == pytest.approx({1: 1e6 / speed("hdf5"), 2: 2e6 / speed("hdf5")})
+    one = 1e6 / speed("hdf5")
+    assert lines(axes)["hdf5"] == pytest.approx({1: one, 2: 2 * one, 4: 2 * one})
     assert f"{max(NS):,}" in axes.get_xlabel()
     for container in axes.containers:  # the quartiles lie on both sides, though a rate is inverse
         assert isinstance(container, ErrorbarContainer)

@@ -99,7 +99,7 @@ def read_records(path: Path) -> list[Record]:
 def run_gate(
     trial: str, right: Verdict, *arguments: str, loaded: bool, repository: Path = REPOSITORY
 ) -> Record:
-    """Run the gate once; raises InvalidError where that was interrupted."""
+    """Run the gate once; raises InvalidError where that was interrupted or nothing could be kept."""
     commit = git(REPOSITORY, "rev-parse", "--short", "HEAD").decode().strip()
     with tempfile.TemporaryDirectory(prefix="gate-evaluation-") as folder, _load(loaded):
         start = time.monotonic()
@@ -117,11 +117,11 @@ def run_gate(
                 raise
         seconds = round(time.monotonic() - start, 1)
         verdict = VERDICTS.get(process.returncode)
-        if verdict is None:
-            raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
         if verdict is Verdict.INVALID:
             sys.stderr.write(said)
             return Record(commit, trial, loaded, right, str(verdict), [], [], seconds)
+        if verdict is None or not any(Path(folder).iterdir()):
+            raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
         saved = {
             side: json.loads(next(Path(folder).glob(f"*-{side}.json")).read_text()) for side in Side
         }

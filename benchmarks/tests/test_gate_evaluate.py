@@ -11,10 +11,11 @@ import pytest
 
 from benchmarks.gate import evaluate
 from benchmarks.gate.decide import Verdict
+from benchmarks.gate.errors import InvalidError
 from benchmarks.gate.evaluate import MUTANTS, SIZES, TARGETS, Record, counts, read_records
 from benchmarks.gate.process import Side
 
-from .repositories import git
+from .repositories import git, make_repository
 from .runs import REPOSITORY, environment
 
 ROUND_TRIP = """
@@ -71,6 +72,32 @@ def test_counts_tell_trials_and_loads_apart() -> None:
     assert quiet == ["self-check", "2", "2", "2", "0", "0", "0", "0", "10"]
     assert loaded == ["self-check, loaded", "1", "0", "0", "1", "0", "0", "1", "10"]
     assert injected == ["injected 10%", "1", "0", "0", "0", "1", "0", "0", "10"]
+
+
+def test_a_run_that_is_invalid_is_counted_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = make_repository(tmp_path / "repository")
+    monkeypatch.setattr(evaluate, "REPOSITORY", repository)
+    record = evaluate.run_gate(
+        "self-check", Verdict.PASS, "--base=nowhere", loaded=True, repository=repository
+    )
+    assert record.verdict == Verdict.INVALID
+    assert git(repository, "rev-parse", "HEAD").startswith(record.commit)
+    _, line = counts([record])
+    cells = ["self-check, loaded", "1", "0", "0", "0", "0", "1", "0"]
+    assert line.rsplit(maxsplit=8)[:-1] == cells
+
+
+@pytest.mark.parametrize("code", [0, 130])
+def test_a_run_that_leaves_nothing_to_judge_is_not_counted(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was interrupted, or what it measured could not be kept."""
+    monkeypatch.setattr(evaluate, "GATE", (sys.executable, "-c", f"print('x'); exit({code})"))
+    monkeypatch.setattr(evaluate, "git", lambda *_: b"0123abc\n")
+    with pytest.raises(InvalidError, match="self-check: x"):
+        evaluate.run_gate("self-check", Verdict.PASS, loaded=False)
 
 
 def test_only_runs_that_are_missing_are_made(

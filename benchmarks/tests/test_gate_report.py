@@ -25,7 +25,8 @@ FASTER = finding("read_single[png-n=1]", Verdict.IMPROVED, 0.5)
 def test_nothing_changed_has_no_rows() -> None:
     assert text_table(QUIET) == []
     assert verdict_line(Verdict.PASS, QUIET, "main (0123)") == (
-        "PASS: none of 3 benchmarks was shown to be slower than main (0123) by 8% or more (0 measured again)"
+        "PASS: none of 3 benchmarks was shown to be slower than main (0123) by 8% or more"
+        " (0 measured again)"
     )
 
 

@@ -70,7 +70,7 @@ except KeyboardInterrupt:
     exit_interrupted()
 """
 SIGNALLED_IN_REMOVAL = """
-import os, shutil, signal, sys
+import os, signal, sys
 from pathlib import Path
 from benchmarks.gate.interruption import heed_termination, temporary_directory
 

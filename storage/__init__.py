@@ -7,7 +7,6 @@
 See `Store` for the contract and each class's module for what lies on disk.
 """
 
-from ._base import Store
 from ._errors import (
     BusyError,
     ClosedError,
@@ -28,10 +27,8 @@ from ._errors import (
     StoreNotFoundError,
 )
 from ._files import DiskUsage, disk_usage
-from ._hdf5 import Hdf5Store
-from ._lmdb import LmdbStore
-from ._png import PngStore
-from ._registry import STORES, open_store
+from ._registry import Hdf5Store, LmdbStore, PngStore, open_store
+from ._store import STORES, Store
 
 __all__ = [
     "STORES",

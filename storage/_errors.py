@@ -8,7 +8,6 @@ condition raises the same type in every store, with one line that names the stor
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike
 
 
 class StorageError(Exception):
@@ -89,8 +88,14 @@ class CorruptRecordError(CorruptStoreError):
     """An image, label or checksum that is not what was stored."""
 
 
+def printable(path: str) -> str:
+    """A path as messages have it: in one line, and escaped where it is not UTF-8."""
+    shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return shown.replace("\n", "\\n")
+
+
 @contextmanager
-def os_errors(path: str | PathLike[str]) -> Iterator[None]:
+def os_errors(path: str) -> Iterator[None]:
     """Turn what the operating system says about the store at `path` into this module's errors."""
     try:
         yield

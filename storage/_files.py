@@ -1,21 +1,25 @@
-"""The file system as the stores use it: syncing, atomic replacement, the writer's lock, sizes."""
+"""The file system as the stores use it: folders held open, syncing, the writer's lock, sizes."""
 
 import ctypes
+import errno
 import fcntl
 import os
 import shutil
+import stat
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import BinaryIO, ClassVar, NamedTuple
 
-from ._errors import BusyError
+from ._errors import BusyError, CorruptStoreError, printable
 
 TEMPORARY = ".tmp-"
 """Prefix of everything that is not committed yet: readers ignore it, the next writer removes it."""
-
+READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""How files are opened: no symbolic link is followed, and no pipe in a file's place waited for."""
+CREATING = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+NOT_OF_ITS_KIND = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
 FEW_FILES = 16
 """Up to this many files are synced one by one; beyond, the whole file system at once.
 
@@ -32,73 +36,149 @@ class DiskUsage(NamedTuple):
     files: int
 
 
-def disk_usage(path: Path) -> DiskUsage:
-    """Measure everything below `path`, like `du`; raises OSError."""
-    apparent = files = 0
-    allocated = path.stat().st_blocks * 512
-    folders = [os.fspath(path)]
-    while folders:
-        # What a writer has just renamed or removed is not part of the store.
-        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
+class Descriptor:
+    """A file descriptor that is closed with the object, so that no thread closes it for another.
+
+    path: what messages call it
+    """
+
+    number = -1
+
+    def __init__(self, number: int, path: str) -> None:
+        self.number = number
+        self.path = path
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if self.number >= 0:
+            close(self.number)
+
+
+class File(Descriptor):
+    """A regular file, open for reading; size: its length in bytes."""
+
+    def __init__(self, number: int, path: str) -> None:
+        """Raises `CorruptStoreError` where it is not a regular file; takes the descriptor over."""
+        super().__init__(number, path)
+        status = os.fstat(number)
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            raise CorruptStoreError(f"{path}: not a regular file; restore it from a copy")
+
+    def read(self, length: int, offset: int = 0) -> bytes:
+        """That many bytes, fewer only at the end of the file; raises OSError."""
+        data = os.pread(self.number, length, offset)
+        while missing := length - len(data):
+            if not (more := os.pread(self.number, missing, offset + len(data))):
+                break
+            data += more
+        return data
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer of bytes, as far as the file goes; raises OSError."""
+        done = os.preadv(self.number, [buffer], offset)
+        while done < len(buffer):
+            if not (more := os.preadv(self.number, [buffer[done:]], offset + done)):
+                break
+            done += more
+
+
+class Folder(Descriptor):
+    """A directory held open: what is done through it happens there, wherever its path leads later."""
+
+    def __init__(self, path: str, inside: "Folder | None" = None) -> None:
+        """Open the directory `path`, or the one of that name `inside` another; raises OSError.
+
+        Inside another, no symbolic link is followed: `CorruptStoreError`.
+        """
+        flags = READING | os.O_DIRECTORY
+        if inside is None:
+            super().__init__(os.open(path, flags & ~os.O_NOFOLLOW), printable(path))
+        else:
+            super().__init__(inside._open(path, flags), f"{inside.path}/{path}")
+
+    def _open(self, name: str, flags: int) -> int:
+        try:
+            return os.open(name, flags, 0o666, dir_fd=self.number)
+        except OSError as error:
+            error.filename = f"{self.path}/{name}"
+            if error.errno in NOT_OF_ITS_KIND:
+                raise CorruptStoreError(
+                    f"{error.filename}: a symbolic link, or not of its kind; restore it from a copy"
+                ) from error
+            raise
+
+    def open(self, name: str) -> File:
+        """Open a file for reading; raises OSError, `CorruptStoreError` where it is no file."""
+        return File(self._open(name, READING), f"{self.path}/{name}")
+
+    def create(self, name: str) -> BinaryIO:
+        """Create a file, which must not be there, to write and read; raises OSError."""
+        return os.fdopen(self._open(name, CREATING), "w+b")
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        """Create a file that holds `data`; raises OSError."""
+        number = self._open(name, CREATING)
+        try:
+            done = os.write(number, data)
+            while done < len(data):
+                done += os.write(number, memoryview(data)[done:])
+        finally:
+            os.close(number)
+
+    def names(self) -> list[str]:
+        """What is in it. Opened anew, since a forked process shares the place in a listing."""
+        number = self._open(".", READING | os.O_DIRECTORY)
+        try:
+            return os.listdir(number)
+        finally:
+            os.close(number)
+
+    def make_folder(self, name: str) -> "Folder":
+        os.mkdir(name, dir_fd=self.number)
+        return Folder(name, self)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new, src_dir_fd=self.number, dst_dir_fd=self.number)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder with what is in it, if it is there; raises OSError."""
+        with suppress(FileNotFoundError):
+            try:
+                os.unlink(name, dir_fd=self.number)
+            except IsADirectoryError:
+                shutil.rmtree(name, dir_fd=self.number)
+
+    def sync(self, names: Collection[str] = ()) -> None:
+        """Wait until its entries, and the files `names`, are on the disk; raises OSError."""
+        if len(names) > FEW_FILES and sys.platform == "linux":
+            # The standard library has os.sync (every file system) but not syncfs (this one).
+            if ctypes.CDLL(None, use_errno=True).syncfs(self.number):
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code), self.path)
+            return
+        for name in names:
+            file = self.open(name)
+            os.fsync(file.number)
+        os.fsync(self.number)
+
+    def usage(self) -> DiskUsage:
+        """Measure everything in it, like `du`; raises OSError."""
+        apparent, files, allocated = 0, 0, os.fstat(self.number).st_blocks * 512
+        for _, folders, names, number in os.fwalk(".", dir_fd=self.number):
+            for name in folders + names:
+                # What a writer has just renamed or removed is not part of the store.
                 with suppress(FileNotFoundError):
-                    status = entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
+                    status = os.stat(name, dir_fd=number, follow_symlinks=False)
+                    allocated += status.st_blocks * 512
+                    if not stat.S_ISDIR(status.st_mode):
                         apparent += status.st_size
                         files += 1
-                    allocated += status.st_blocks * 512
-    return DiskUsage(apparent, allocated, files)
+        return DiskUsage(apparent, allocated, files)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file's contents, or a folder's entries, are on the disk; raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_tree(folder: Path, names: Sequence[str]) -> None:
-    """Sync the files `names` in `folder`, and the folder; raises OSError."""
-    if len(names) > FEW_FILES and sys.platform == "linux":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            # The standard library has os.sync (every file system) but not syncfs (this one).
-            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code), os.fspath(folder))
-        finally:
-            os.close(descriptor)
-        return
-    for name in names:
-        sync(folder / name)
-    sync(folder)
-
-
-def write_atomically(path: Path, data: bytes, durable: bool) -> None:
-    """Put a small file in place so that it is seen whole or not at all; raises OSError."""
-    temporary = path.with_name(TEMPORARY + path.name)
-    try:
-        temporary.write_bytes(data)
-        if durable:
-            sync(temporary)
-        temporary.rename(path)
-    except BaseException:
-        remove(temporary)
-        raise
-    if durable:
-        sync(path.parent)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder with what is in it, if it is there; raises OSError."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def disk_usage(path: str | os.PathLike[str]) -> DiskUsage:
+    """Measure everything below the directory `path`, like `du`; raises OSError."""
+    return Folder(os.fspath(path)).usage()
 
 
 class WriterLock:
@@ -111,23 +191,25 @@ class WriterLock:
 
     _held: ClassVar["weakref.WeakSet[WriterLock]"] = weakref.WeakSet()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Folder, name: str) -> None:
         """Take the lock; raises `BusyError` at once where another holds it, OSError."""
-        self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        # A file object is closed whatever interrupts, and but once.
+        self._file = os.fdopen(
+            os.open(name, flags, 0o666, dir_fd=folder.number), "r+b", buffering=0
+        )
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
             raise BusyError(
-                f"{path.parent}: another writer has the store open; close it, or open with mode='r'"
+                f"{folder.path}: another writer has the store open; close it, or open with mode='r'"
             ) from None
         WriterLock._held.add(self)
 
     def release(self) -> None:
         """Give the lock back; a second call does nothing."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._file.close()
 
     @classmethod
     def _after_fork(cls) -> None:

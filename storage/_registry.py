@@ -1,24 +1,40 @@
-"""The stores there are. To add one: its module, and its line here."""
+"""The stores there are: each a container and a payload. To add one: a class here."""
 
 import os
-import pkgutil
-from pathlib import Path
 
-from ._base import Mode, Store, read_header
-from ._errors import FormatError, os_errors
+from ._errors import FormatError, os_errors, printable
+from ._session import Mode, open_folder
+from ._store import STORES, Store
+from .containers.files import FilesContainer
+from .containers.hdf5 import Hdf5Container
+from .containers.lmdb import LmdbContainer
+from .containers.npy import NpyContainer
+from .payloads.png import PngPayload
+from .payloads.raw import RawPayload
 
-STORES: dict[str, type[Store]] = {
-    store.format: store
-    for store in map(
-        pkgutil.resolve_name,
-        (
-            "storage._png:PngStore",
-            "storage._lmdb:LmdbStore",
-            "storage._hdf5:Hdf5Store",
-        ),
-    )
-}
-"""The class of each format, by name."""
+
+class PngStore(Store, name="png", container=FilesContainer(".png"), payload=PngPayload()):
+    """Images as PNG files; see `Store`."""
+
+
+class LmdbStore(Store, name="lmdb", container=LmdbContainer(), payload=RawPayload()):
+    """Pixels in LMDB files; see `Store`."""
+
+
+class Hdf5Store(Store, name="hdf5", container=Hdf5Container(), payload=RawPayload()):
+    """Pixels in HDF5 files; see `Store`."""
+
+
+class NpyStore(Store, name="npy", container=NpyContainer(), payload=RawPayload()):
+    """Pixels in files of NumPy's own format; see `Store`."""
+
+
+class LmdbPngStore(Store, name="lmdb-png", container=LmdbContainer(), payload=PngPayload()):
+    """PNGs in LMDB files; see `Store`."""
+
+
+class Hdf5PngStore(Store, name="hdf5-png", container=Hdf5Container(), payload=PngPayload()):
+    """PNGs in HDF5 files; see `Store`."""
 
 
 def open_store(
@@ -28,8 +44,9 @@ def open_store(
 
     Raises `StoreNotFoundError`, `FormatError` and what the store's class raises.
     """
-    with os_errors(path):
-        name, _ = read_header(Path(path))
+    shown = printable(os.fspath(path))
+    with os_errors(shown):
+        name = open_folder(os.fspath(path))[1].format
     if name not in STORES:
-        raise FormatError(f"{path}: a store of format {name!r}; this release has {[*STORES]}")
+        raise FormatError(f"{shown}: a store of format {name!r}; this release has {[*STORES]}")
     return STORES[name](path, mode, durable=durable, verify=verify)

@@ -5,14 +5,13 @@ import os
 import pickle
 import signal
 import traceback
-import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
 
 from .. import Store
-from .._base import Record
+from .._part import Record
 from .model import are_right
 from .samples import Image, Labels
 
@@ -53,10 +52,7 @@ def fork(run: Callable[[], object]) -> int:
 
     It ends without pytest's own way out, with status 0 where `run` returned.
     """
-    with warnings.catch_warnings():
-        # Python 3.12 warns of threads, of which NumPy's linear algebra has some.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+    pid = os.fork()
     if pid:
         return pid
     faulthandler.register(signal.SIGALRM, file=2, chain=True)  # say where it has locked up

@@ -1,21 +1,37 @@
 """The trials of a run, and the table of them at its end where `--faults` asked for them."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from .histories import SMALL_PIECES
+from .histories import NEVER, SMALL_PIECES
 from .nursery import Nursery
 from .trials import Trials, not_tried, read_option
 
 HERE = Path(__file__).parent
+IN_MEMORY = Path("/dev/shm")  # noqa: S108  # only the folder in which a temporary one is made
+WARNINGS = (
+    # Python 3.12 and newer warn of a fork beside other threads, which the child then lacks. The tests
+    # fork so on purpose, to see that a store does not mind.
+    "ignore:This process .* is multi-threaded, use of fork:DeprecationWarning",
+    # A finaliser that fails writes to standard error.
+    "error::pytest.PytestUnraisableExceptionWarning",
+)
 TRIALS = pytest.StashKey[Trials]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TRIALS] = Trials(read_option(config.getoption("faults")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == HERE:
+            for warning in WARNINGS:
+                item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -38,9 +54,15 @@ def trials(request: pytest.FixtureRequest) -> Trials:
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few small images are a large call: several transactions of LMDB, PNG in threads."""
+    """So that a few small images are a large call: several blocks of LMDB, PNG in threads."""
     for name, value in SMALL_PIECES.items():
         monkeypatch.setattr(name, value)
+
+
+@pytest.fixture
+def unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that each call's part stays as it is."""
+    monkeypatch.setattr("storage._catalog.FOLD", NEVER)
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +70,14 @@ def nursery() -> Iterator[Nursery]:
     started = Nursery()
     yield started
     started.close()
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user may write, where pytest's own ones are closed to others.
+
+    In memory if there is such a file system: what tests do in it is many small files.
+    """
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)

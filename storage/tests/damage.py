@@ -3,6 +3,7 @@
 Each kind changes a store on disk, as its generator says, and returns what it has done in words.
 """
 
+import re
 import resource
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,7 +16,6 @@ from typing import TypeAlias
 import numpy as np
 
 from .. import StorageError, Store
-from .._lmdb_environment import LOCK
 from . import raw
 from .children import in_child
 from .histories import Step, some, stream
@@ -25,11 +25,19 @@ from .trials import BAD, GOOD
 Random: TypeAlias = np.random.Generator
 
 STEPS: list[Step] = [
-    *(some(12), some(1), some(1), stream(10), some(1), some(1)),
+    *[some(1)] * 16,
+    *(some(1), some(1), stream(10), some(1), some(1)),
     *(some(9), some(3), some(1), some(1)),
 ]
-"""The calls that make the store: images of one shape, of several, and alone, in either."""
+"""The calls that make the store: sixteen that become one part, then images of several shapes and of
+one, many at once and alone.
+"""
 LENGTH = sum(step.adds for step in STEPS)
+FOLDED = 16
+"""By so many calls of one image those at the end become one part, or fail to."""
+
+MANY = 10**11
+"""Images, or bytes, of which there cannot be as many in a file of some kilobytes."""
 
 SPARE_MEMORY = 2**30
 """Bytes that reading a damaged store of some kilobytes may take: who needs more believes a lie."""
@@ -39,12 +47,8 @@ SPARE_MEMORY = 2**30
 
 
 def change_a_file(path: Path, random: Random, change: Callable[[bytearray], str]) -> str:
-    """Change the bytes of a file, one that is as likely as all others or likely by its size.
-
-    LMDB's lock file is left out: nothing in it outlives the processes that have the store open.
-    """
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != LOCK]
-    files = [file for file in files if file.stat().st_size]
+    """Change the bytes of a file, one that is as likely as all others or likely by its size."""
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.stat().st_size]
     sizes = np.array([file.stat().st_size for file in files])
     file = files[random.choice(len(files), p=(sizes / sizes.sum() + 1 / len(files)) / 2)]
     data = bytearray(file.read_bytes())
@@ -101,12 +105,11 @@ def change_structure(_name: str, path: Path, random: Random) -> str:
 
 
 def structure(data: bytearray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Where the bytes are that are no pixels, neither plain nor compressed in a PNG."""
+    """Where the bytes are that are no pixels, neither plain nor compressed in PNGs."""
     is_structure = np.ones(len(data), bool)
-    chunk = data.find(b"IDAT")
-    if data.startswith(b"\x89PNG") and chunk >= 0:
-        length = int.from_bytes(data[chunk - 4 : chunk], "big")
-        is_structure[chunk + 4 : chunk + 4 + length] = False
+    for chunk in re.finditer(b"IDAT", data):
+        length = int.from_bytes(data[chunk.start() - 4 : chunk.start()], "big")
+        is_structure[chunk.end() : chunk.end() + length] = False
     for pixels in (image_of(i).tobytes() for i in range(LENGTH)):
         at = data.find(pixels) if len(pixels) >= 8 else -1
         if at >= 0:
@@ -120,34 +123,79 @@ def swap_records(name: str, path: Path, random: Random) -> str:
     fields = [*raw.Record._fields]
     if random.random() < 0.75:
         fields = [fields[random.integers(len(fields))]]
-    before = raw.READERS[name](path)
+    before = raw.read(name, path)
     after = [*before]
     first, second = before[one], before[other]
     after[one] = first._replace(**{field: getattr(second, field) for field in fields})
     after[other] = second._replace(**{field: getattr(first, field) for field in fields})
-    for ids in raw.places(name, path):
+    for ids in raw.places(path):
         if one in ids or other in ids:
             part = slice(ids.start, ids.stop)
-            raw.PUTTERS[name](path, ids, after[part], before[part])
+            raw.put(name, path, ids, after[part], before[part])
     return f"{', '.join(fields)} of {one} and {other} swapped"
 
 
-def swap_places(name: str, path: Path, random: Random) -> str:
-    """Two files, or blocks of LMDB, of one image each, as they are."""
-    single = [ids for ids in raw.places(name, path) if len(ids) == 1]
-    one, other = random.choice(len(single), 2, replace=False)
-    raw.exchange(name, path, single[one], single[other])
-    return f"those of {single[one].start} and {single[other].start} swapped"
+def swap_files(_name: str, path: Path, random: Random) -> str:
+    """Two parts of one image each, or of their files those of one name, or any two of one part."""
+    single = [ids for ids in raw.places(path) if len(ids) == 1]
+    one, other = (
+        raw.folder_of(path, single[i]) for i in random.choice(len(single), 2, replace=False)
+    )
+    how = random.integers(3)
+    if how == 1:
+        names = sorted(
+            {file.name for file in one.iterdir()} & {file.name for file in other.iterdir()}
+        )
+        name = names[random.integers(len(names))]
+        one, other = one / name, other / name
+    elif how == 2:
+        parts = raw.places(path)
+        files = sorted(raw.folder_of(path, parts[random.integers(len(parts))]).iterdir())
+        one, other = (files[i] for i in random.choice(len(files), 2, replace=False))
+    raw.swap_paths(one, other)
+    return f"{one.relative_to(path)} and {other.relative_to(path)} swapped"
 
 
-def lose_places(name: str, path: Path, random: Random) -> str:
-    """Any one file, or one call's blocks of LMDB, or all from there on."""
-    places = raw.places(name, path)
-    first = int(random.integers(len(places)))
-    lost = places[first:] if random.random() < 0.5 else places[first : first + 1]
+def lose_files(_name: str, path: Path, random: Random) -> str:
+    """Any one part, or all from there on; or a file of one."""
+    parts = raw.places(path)
+    first = int(random.integers(len(parts)))
+    how = random.integers(3)
+    if how == 0:
+        files = sorted(raw.folder_of(path, parts[first]).iterdir())
+        lost_file = files[random.integers(len(files))]
+        lost_file.unlink()
+        return f"{lost_file.relative_to(path)} is gone"
+    lost = parts[first:] if how == 1 else parts[first : first + 1]
     for ids in lost:
-        raw.drop(name, path, ids)
+        raw.drop(path, ids)
     return f"{lost[0].start} to {lost[-1].stop - 1} are gone"
+
+
+FIELDS = raw.Trailer._fields[:-3]
+COLUMNS = ("checksum", "height", "width", "channels", "offset", "size")
+EXTREMES = [0, 1, -1, 7, 2**16, 2**31, 2**32 - 1, MANY, -MANY, 2**62, 2**63 - 1, -(2**63)]
+
+
+def forge(_name: str, path: Path, random: Random) -> str:
+    """One number of an index, but for a label, to one that it cannot be, with digests that fit."""
+    places = raw.places(path)
+    part = raw.folder_of(path, places[random.integers(len(places))])
+    index = raw.read_index(part)
+    value = EXTREMES[random.integers(len(EXTREMES))]
+    numbers: list[tuple[str, int]] = [(field, 0) for field in FIELDS]
+    numbers += [("pairs", i) for i in range(index.pairs.size)]
+    held = [column for column in COLUMNS if column in (index.table.dtype.names or ())]
+    numbers += [(column, row) for column in held for row in range(len(index.table))]
+    name, i = numbers[random.integers(len(numbers))]
+    if name == "pairs":
+        index.pairs.flat[i] = value
+    elif name in held:
+        index.table[name][i] = value % 2**64 if name == "checksum" else value
+    else:
+        index = index._replace(trailer=index.trailer._replace(**{name: value}))
+    raw.write_index(part, raw.refit(part, index))
+    return f"{part.name}: {name} {i} is {value}"
 
 
 KINDS: dict[str, Callable[[str, Path, Random], str]] = {
@@ -156,8 +204,9 @@ KINDS: dict[str, Callable[[str, Path, Random], str]] = {
     "truncation": truncate,
     "structure changed": change_structure,
     "records swapped": swap_records,
-    "files swapped": swap_places,
-    "files lost": lose_places,
+    "files swapped": swap_files,
+    "files lost": lose_files,
+    "index forged": forge,
 }
 
 
@@ -173,7 +222,7 @@ def outcome(store_class: type[Store], path: Path) -> Finding:
     def worst() -> Finding:
         limit_memory()
         findings = [attempt(path, task) for task in uses(store_class, path)]
-        *reading, verifying, _, _ = [result for result, _ in findings]
+        *reading, verifying, _, _, _ = [result for result, _ in findings]
         if "refused" in reading and verifying == "right":
             findings.append(("missed", "verify() finds nothing, and reading does"))
         return max(findings, key=lambda finding: (*GOOD, *BAD).index(finding[0]))
@@ -206,7 +255,7 @@ def typed(path: Path, message: str) -> Finding:
 
 
 def uses(store_class: type[Store], path: Path) -> Iterator[Callable[[], Finding]]:
-    """Every way to read, each with the store opened anew; then to verify, store, and compact."""
+    """Every way to read, each with the store opened anew; then to verify, store, fold, and compact."""
 
     def read(n: int) -> Finding:
         with store_class(path) as store:
@@ -244,10 +293,15 @@ def uses(store_class: type[Store], path: Path) -> Iterator[Callable[[], Finding]
         append(store, 2)
         assert are_right(store.read_many([length, length + 1]), range(length, length + 2))
 
+    def append_and_fold(store: Store) -> None:
+        for _ in range(FOLDED):
+            append(store, 1)
+
     for n in range(3 + LENGTH):
         yield partial(read, n)
     yield verify
     yield partial(change, append_two, adds=2)
+    yield partial(change, append_and_fold, adds=FOLDED)
     yield partial(change, store_class.compact)
 
 

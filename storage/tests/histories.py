@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import StorageError, Store, StoreNotFoundError
-from .._base import Mode
+from .._session import Mode
 from . import raw
 from .children import fork, in_child
 from .model import append, append_stream, is_right
@@ -35,17 +35,39 @@ def stream(n: int) -> Step:
 
 COMPACT = Step(Store.compact)
 
-SMALL_PIECES = {"storage._records.SLAB_BYTES": 1_000, "storage._png.THREAD_BYTES": 300}
-"""So that of the images of `model` that have one shape five are a slab, and each of these is written
-in a thread; but none is read in one: a call that is to fail once would fail in every new thread.
+
+def _stop_folding(_store: Store) -> None:
+    """From here on no parts become one; for a process of its own."""
+    set_constant("storage._catalog.FOLD", NEVER)
+
+
+STOP_FOLDING = Step(_stop_folding)
+
+SMALL_PIECES = {
+    "storage._batch.SLAB_BYTES": 1_000,
+    "storage._part.SLAB_BYTES": 1_000,
+    "storage.containers.lmdb.SLAB_BYTES": 1_000,
+    "storage.containers.lmdb.BLOCK_BYTES": 500,
+    "storage.payloads.base.THREAD_BYTES": 300,
+}
+"""So that of the images of `model` that have one shape five are a slab, two a block, and each of them
+is encoded in a thread; but none is read in one: a call that is to fail once would fail in every new
+thread.
 """
+NEVER = 10**9
+"""So many parts would have to be there for some to become one."""
 
 
 def work_in_small_pieces() -> None:
     """What the fixture `small_pieces` does to the tests, in a process that was not forked there."""
     for name, value in SMALL_PIECES.items():
-        module, attribute = name.rsplit(".", 1)
-        setattr(import_module(module), attribute, value)
+        set_constant(name, value)
+
+
+def set_constant(name: str, value: int) -> None:
+    module, attribute = name.rsplit(".", 1)
+    assert hasattr(import_module(module), attribute), name
+    setattr(import_module(module), attribute, value)
 
 
 class History:
@@ -93,16 +115,23 @@ def names(store: Path) -> list[str]:
 
 
 def trees(history: History) -> list[list[str]]:
-    """The names of the store's files after each of the calls, with nothing killed."""
+    """The names of the store's files after each of the calls, with nothing killed.
+
+    Small parts are joined by the call that made the last of them, or if that was cut short, not
+    yet. So there are as many trees of a number of calls as of these may have joined all they could.
+    """
     aside = history.path.with_name("aside")
     found = []
     for n in range(len(history.steps) + 1):
-        if history.path.exists():
-            shutil.copytree(history.path, aside)
-        short = History(history.store_class, aside, history.mode, history.steps[:n])
-        assert run_in_child(short.run) == 0
-        found.append(names(aside))
-        shutil.rmtree(aside)
+        for folding in range(n + 1):
+            if history.path.exists():
+                shutil.copytree(history.path, aside)
+            steps = [*history.steps[:folding], STOP_FOLDING, *history.steps[folding:n]]
+            short = History(history.store_class, aside, history.mode, steps)
+            assert run_in_child(short.run) == 0
+            if (tree := names(aside)) not in found:
+                found.append(tree)
+            shutil.rmtree(aside)
     return found
 
 
@@ -164,7 +193,7 @@ def _go_on(history: History, clean: list[list[str]] | None) -> Seen:
     if clean is not None:
         if names(history.path) not in clean:
             return Seen("missed", f"{seen.detail}left behind: {names(history.path)}")
-        held = len(raw.READERS[history.store_class.format](history.path))
+        held = len(raw.read(history.store_class.format, history.path))
         if held != (seen.length or 0):
             return Seen("missed", f"{seen.detail}left behind: {held} records in all")
     with history.store_class(history.path, "a") as store:

@@ -1,15 +1,17 @@
-"""Each format read and written with its plain library, after the modules' docstrings alone.
+"""Every store's files read and written with plain libraries, after the modules' docstrings alone.
 
-Nothing here calls the package: a round trip cannot see a mistake that it makes both ways.
+Nothing here calls the package: a round trip cannot see a mistake that it makes both ways. A store
+is a container and a payload, as there; a new one of those that are here costs a line of `STORES`.
 """
 
 import csv
+import io
 import json
 import re
 import shutil
 import struct
-from collections.abc import Callable
-from itertools import accumulate, groupby
+from collections.abc import Callable, Mapping
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -18,7 +20,7 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from xxhash import xxh3_64, xxh3_64_intdigest
+from xxhash import xxh3_64_intdigest
 
 from .samples import Image
 
@@ -32,16 +34,16 @@ class Record(NamedTuple):
 
 
 Records: TypeAlias = list[Record]
-Source: TypeAlias = list[tuple[Image, int]]
+Shape: TypeAlias = tuple[int, ...]
+Pairs: TypeAlias = list[tuple[int, int]]
 
-
-def shape_text(image: Image) -> str:
-    return "x".join(str(side) for side in image.shape)
+INDEX = "index.npy"
 
 
 def checksum(image_id: int, label: int, image: Image) -> int:
-    """The formula in `_records.py`, in Python's own integers."""
-    tag = xxh3_64_intdigest(shape_text(image).encode()) + image_id * 0x9E3779B97F4A7C15
+    """The formula in `_checksum.py`, in Python's own integers."""
+    text = "x".join(str(side) for side in image.shape)
+    tag = xxh3_64_intdigest(text.encode()) + image_id * 0x9E3779B97F4A7C15
     tag += label * 0xC2B2AE3D27D4EB4F
     return xxh3_64_intdigest(image.tobytes()) ^ (tag % 2**64)
 
@@ -59,203 +61,391 @@ def commit_ids(sizes: list[int]) -> list[range]:
     return [range(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
 
 
-# ---- png ---------------------------------------------------------------------------------------
+# ---- payloads ----------------------------------------------------------------------------------
 
 
-def read_png(store: Path) -> Records:
-    found: Records = []
-    for folder in sorted(path for path in store.iterdir() if path.is_dir()):
-        with (folder / "metadata.csv").open(newline="") as table:
-            for row in csv.DictReader(table):
-                line = ",".join([*row.values()][:4])
-                assert xxh3_64_intdigest(line.encode()) == int(row["line_checksum"], 16)
-                shape = tuple(map(int, row["shape"].split("x")))
-                with Pillow.open(folder / row["file_name"]) as picture:
-                    assert picture.format == "PNG"
-                    image = np.array(picture).reshape(shape)
-                found.append(Record(image, int(row["label"]), int(row["checksum"], 16)))
-    return found
+class Payload(NamedTuple):
+    """How an image becomes the bytes of a cell, and an image again."""
+
+    encode: Callable[[Image], bytes]
+    decode: Callable[[bytes, Shape], Image]
 
 
-def put_png(store: Path, ids: range, part: Records, summed: Records | None = None) -> None:
-    folder = store / f"{ids.start:012d}-{ids.stop:012d}"
+def encode_png(image: Image) -> bytes:
+    file = io.BytesIO()
+    Pillow.fromarray(image[..., 0] if image.shape[2:] == (1,) else image).save(file, "PNG")
+    return file.getvalue()
+
+
+def decode_png(cell: bytes, shape: Shape) -> Image:
+    with Pillow.open(io.BytesIO(cell), formats=["PNG"]) as picture:
+        return np.array(picture).reshape(shape)
+
+
+def decode_raw(cell: bytes, shape: Shape) -> Image:
+    return np.frombuffer(cell, np.uint8).reshape(shape)
+
+
+PNG = Payload(encode_png, decode_png)
+RAW = Payload(lambda image: image.tobytes(), decode_raw)
+
+
+# ---- containers --------------------------------------------------------------------------------
+
+
+class Structure(NamedTuple):
+    """Where cells are in the file that holds them, and what of it a library believes."""
+
+    blocks: Pairs
+    trusted: Pairs
+
+
+class Cells(NamedTuple):
+    """The cells of a part, and what some containers keep with them.
+
+    shape: of all images, where the cells are their pixels
+    """
+
+    ids: range
+    labels: list[int]
+    data: list[bytes]
+    shape: Shape | None
+
+    def stacked(self) -> NDArray[np.uint8]:
+        """As one array: of images, or a row of whatever it is."""
+        flat = np.frombuffer(b"".join(self.data), np.uint8)
+        return flat.reshape(len(self.data), *self.shape) if self.shape else flat
+
+
+class Container(NamedTuple):
+    """How the cells of a part lie in its folder: all of them end to end, and to be written."""
+
+    read: Callable[[Path], bytes]
+    write: Callable[[Path, Cells], Structure]
+
+
+def read_files(part: Path) -> bytes:
+    with (part / "metadata.csv").open(newline="") as table:
+        return b"".join((part / row["file_name"]).read_bytes() for row in csv.DictReader(table))
+
+
+def write_files(part: Path, cells: Cells) -> Structure:
+    names = [f"{i:012d}.png" for i, _ in enumerate(cells.data, cells.ids.start)]
+    for name, cell in zip(names, cells.data, strict=True):
+        (part / name).write_bytes(cell)
+    lines = map("{},{}\n".format, names, cells.labels)
+    (part / "metadata.csv").write_text("file_name,label\n" + "".join(lines))
+    return Structure([], [])
+
+
+def read_hdf5(part: Path) -> bytes:
+    with h5py.File(part / "images.h5") as file:
+        return bytes(file["images"][()].tobytes())
+
+
+def write_hdf5(part: Path, cells: Cells) -> Structure:
+    with h5py.File(part / "images.h5", "w") as file:
+        start = file.create_dataset("images", data=cells.stacked()).id.get_offset()
+    return Structure([(0, start)], [(0, start)])
+
+
+def read_npy(part: Path) -> bytes:
+    return bytes(np.load(part / "images.npy").tobytes())
+
+
+def write_npy(part: Path, cells: Cells) -> Structure:
+    images = cells.stacked()
+    np.save(part / "images.npy", images)
+    start = (part / "images.npy").stat().st_size - images.nbytes
+    return Structure([(0, start)], [(0, start)])
+
+
+def read_lmdb(part: Path) -> bytes:
+    with (
+        lmdb.open(str(part / "data.mdb"), subdir=False, readonly=True, lock=False) as environment,
+        environment.begin() as transaction,
+    ):
+        return b"".join(value for _, value in transaction.cursor())
+
+
+CELLS_PER_BLOCK = 3
+"""Any number will do; a few blocks in each part are more than one."""
+
+
+def write_lmdb(part: Path, cells: Cells) -> Structure:
+    rows = range(0, len(cells.data), CELLS_PER_BLOCK)
+    values = [b"".join(cells.data[row : row + CELLS_PER_BLOCK]) for row in rows]
+    file = part / "data.mdb"
+    with (
+        lmdb.open(str(file), subdir=False, lock=False) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        page = environment.stat()["psize"]
+        for row, value in zip(rows, values, strict=True):
+            transaction.put(struct.pack(">Q", row), value)
+    data = file.read_bytes()
+    # A value that is shorter than a page may lie among what LMDB believes.
+    offsets = [data.index(value) if len(value) >= page else 0 for value in values]
+    own = [(at, at + len(value)) for at, value in zip(offsets, values, strict=True) if at]
+    ends = [0, *(end for both in sorted(own) for end in both), len(data)]
+    trusted = [(start, stop - start) for start, stop in [*pairwise(ends)][::2]]
+    return Structure([*zip(rows, offsets, strict=True)], trusted)
+
+
+FILES = Container(read_files, write_files)
+HDF5 = Container(read_hdf5, write_hdf5)
+NPY = Container(read_npy, write_npy)
+LMDB = Container(read_lmdb, write_lmdb)
+
+CELL_FILES = ("images.h5", "images.npy", "data.mdb")
+"""Of which a part has at most one."""
+
+STORES = {
+    "png": (FILES, PNG),
+    "lmdb": (LMDB, RAW),
+    "hdf5": (HDF5, RAW),
+    "npy": (NPY, RAW),
+    "lmdb-png": (LMDB, PNG),
+    "hdf5-png": (HDF5, PNG),
+}
+
+
+# ---- the index ---------------------------------------------------------------------------------
+
+TRAILER = struct.Struct("<8s10q3Q")
+MAGIC = b"IMAGES 2"
+
+
+class Trailer(NamedTuple):
+    """The fields of `TRAILER` behind `MAGIC`."""
+
+    first: int
+    length: int
+    height: int
+    width: int
+    channels: int
+    size: int
+    cell_bytes: int
+    table_at: int = 0
+    blocks: int = 0
+    trusted: int = 0
+    table_digest: int = 0
+    structure_digest: int = 0
+    digest: int = 0
+
+    def packed(self) -> bytes:
+        """As bytes, with a digest of its own that fits."""
+        text = TRAILER.pack(MAGIC, *self)[:-8]
+        return text + struct.pack("<Q", xxh3_64_intdigest(text))
+
+
+class Index(NamedTuple):
+    """What `index.npy` holds: the table, and what NumPy does not read."""
+
+    table: NDArray[np.void]
+    pairs: NDArray[np.int64]
+    trailer: Trailer
+
+
+def read_index(part: Path) -> Index:
+    """Read an index by its documentation alone, and check all of its digests."""
+    data = (part / INDEX).read_bytes()
+    magic, *fields = TRAILER.unpack(data[-TRAILER.size :])
+    assert magic == MAGIC
+    trailer = Trailer(*fields)
+    assert trailer.packed() == data[-TRAILER.size :]
+    table = np.load(part / INDEX)
+    end = trailer.table_at + table.nbytes
+    assert data[trailer.table_at : end] == table.tobytes()
+    assert xxh3_64_intdigest(data[:end]) == trailer.table_digest
+    pairs = np.frombuffer(data[end : -TRAILER.size], "<i8").reshape(-1, 2).copy()
+    assert len(pairs) == trailer.blocks + trailer.trusted
+    return Index(table, pairs, trailer)
+
+
+def shapes_and_places(index: Index) -> list[tuple[Shape, slice]]:
+    """For each record the shape of its image, and where its cell is among all end to end."""
+    table, trailer = index.table, index.trailer
+    n, held = len(table), table.dtype.names or ()
+    sides = [
+        (table[name] if name in held else np.full(n, getattr(trailer, name))).tolist()
+        for name in ("height", "width", "channels")
+    ]
+    sizes = (table["size"] if "size" in held else np.full(n, trailer.size)).tolist()
+    starts = (table["offset"] if "size" in held else np.arange(n) * trailer.size).tolist()
+    assert trailer.cell_bytes == sum(sizes)
+    shapes = [shape if shape[2] else shape[:2] for shape in zip(*sides, strict=True)]
+    places = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    return [*zip(shapes, places, strict=True)]
+
+
+def index_of(part: Records, cells: Cells) -> Index:
+    """The index of a part; digests and what belongs to its structure are filled in later."""
+    shapes = [(*record.image.shape, 0)[:3] for record in part]
+    sizes = [len(cell) for cell in cells.data]
+    has_shapes = len(set(shapes)) > 1
+    columns = {"label": ("<i8", [record.label for record in part])}
+    columns["checksum"] = ("<u8", [record.checksum for record in part])
+    if has_shapes:
+        sides = zip(("height", "width", "channels"), zip(*shapes, strict=True), strict=True)
+        columns |= {name: ("<i8", [*column]) for name, column in sides}
+    if not cells.shape:
+        columns["offset"] = ("<i8", [*accumulate(sizes, initial=0)][:-1])
+        columns["size"] = ("<i8", sizes)
+    table = np.empty(len(part), [(name, kind) for name, (kind, _) in columns.items()])
+    for name, (_, column) in columns.items():
+        table[name] = column
+    height, width, channels = (0, 0, 0) if has_shapes else shapes[0]
+    trailer = Trailer(
+        cells.ids.start,
+        len(part),
+        height,
+        width,
+        channels,
+        size=sizes[0] if cells.shape else 0,
+        cell_bytes=sum(sizes),
+    )
+    return Index(table, np.empty((0, 2), np.int64), trailer)
+
+
+def with_structure(index: Index, structure: Structure, part: Path) -> Index:
+    """The index with where the cells are, and all digests but that of its end."""
+    trailer = index.trailer._replace(
+        table_at=len(table_bytes(index)) - index.table.nbytes,
+        blocks=len(structure.blocks),
+        trusted=len(structure.trusted),
+    )
+    pairs = np.array([*structure.blocks, *structure.trusted], "<i8").reshape(-1, 2)
+    return refit(part, Index(index.table, pairs, trailer))
+
+
+def table_bytes(index: Index) -> bytes:
+    file = io.BytesIO()
+    np.save(file, index.table)
+    return file.getvalue()
+
+
+def write_index(part: Path, index: Index) -> None:
+    """Write an index as it is, whatever it says, with a digest of its end that fits."""
+    (part / INDEX).write_bytes(table_bytes(index) + index.pairs.tobytes() + index.trailer.packed())
+
+
+def forge(part: Path, **fields: int) -> None:
+    """Change fields of an index's end, and make the digest fit."""
+    index = read_index(part)
+    write_index(part, index._replace(trailer=index.trailer._replace(**fields)))
+
+
+def refit(part: Path, index: Index) -> Index:
+    """The index with digests that fit what it says, and what is in the part's file."""
+    digested = index.pairs.tobytes()
+    for file in (part / name for name in CELL_FILES):
+        if file.exists():
+            data = file.read_bytes()
+            trusted = index.pairs[index.trailer.blocks :].tolist()
+            digested += b"".join(data[at : at + length] for at, length in trusted)
+    trailer = index.trailer._replace(
+        table_digest=xxh3_64_intdigest(table_bytes(index)),
+        structure_digest=xxh3_64_intdigest(digested),
+    )
+    return index._replace(trailer=trailer)
+
+
+def trust_all(part: Path, file: Path) -> None:
+    """Let an index fit whatever there is in the part's file, all of which is to be believed."""
+    index = read_index(part)
+    blocks = index.pairs[: index.trailer.blocks]
+    pairs = np.concatenate([blocks, [[0, file.stat().st_size]]])
+    trailer = index.trailer._replace(trusted=1)
+    write_index(part, refit(part, index._replace(pairs=pairs, trailer=trailer)))
+
+
+# ---- parts and stores --------------------------------------------------------------------------
+
+
+def folder_of(store: Path, ids: range) -> Path:
+    return store / f"{ids.start:012d}-{ids.stop:012d}"
+
+
+def places(store: Path) -> list[range]:
+    """The ids of each part."""
+    found = (re.fullmatch(r"(\d{12})-(\d{12})", entry.name) for entry in sorted(store.iterdir()))
+    return [range(int(match[1]), int(match[2])) for match in found if match]
+
+
+def read_part(name: str, part: Path) -> Records:
+    container, payload = STORES[name]
+    index, data = read_index(part), container.read(part)
+    assert len(data) == index.trailer.cell_bytes
+    return [
+        Record(payload.decode(data[place], shape), int(label), int(stored))
+        for (shape, place), label, stored in zip(
+            shapes_and_places(index), index.table["label"], index.table["checksum"], strict=True
+        )
+    ]
+
+
+def read(name: str, store: Path) -> Records:
+    """Every record of every part, in order of the parts' names."""
+    return [record for ids in places(store) for record in read_part(name, folder_of(store, ids))]
+
+
+def put(
+    name: str,
+    store: Path,
+    ids: range,
+    part: Records,
+    summed: Records | None = None,
+    cells_of: Mapping[int, bytes] | None = None,
+) -> None:
+    """Write records as the part of some ids, in place of the one that is there.
+
+    summed: records for which the digests of the table and of the structure are made; these fit
+        what is written if it is None
+    cells_of: what is written for some ids instead of their images
+    """
+    folder = folder_of(store, ids)
+    digests = {}
+    if summed is not None:
+        put(name, store, ids, summed)
+        trailer = read_index(folder).trailer
+        digests = {field: getattr(trailer, field) for field in ("table_digest", "structure_digest")}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    text = "file_name,label,shape,checksum,line_checksum\n"
-    for i, record in enumerate(part, ids.start):
-        image = record.image[..., 0] if record.image.shape[2:] == (1,) else record.image
-        Pillow.fromarray(image).save(folder / f"{i:012d}.png")
-        right = png_line(i, (summed or part)[i - ids.start])
-        text += f"{png_line(i, record)},{xxh3_64_intdigest(right.encode()):016x}\n"
-    (folder / "metadata.csv").write_text(text)
+    container, payload = STORES[name]
+    data = [
+        (cells_of or {}).get(i) or payload.encode(record.image)
+        for i, record in enumerate(part, ids.start)
+    ]
+    shapes = {record.image.shape for record in part}
+    shape = shapes.pop() if payload is RAW and len(shapes) == 1 else None
+    cells = Cells(ids, [record.label for record in part], data, shape)
+    structure = container.write(folder, cells)
+    index = with_structure(index_of(part, cells), structure, folder)
+    write_index(folder, index._replace(trailer=index.trailer._replace(**digests)))
 
 
-def png_line(image_id: int, record: Record) -> str:
-    shape = shape_text(record.image)
-    return f"{image_id:012d}.png,{record.label},{shape},{record.checksum:016x}"
+def drop(store: Path, ids: range) -> None:
+    """Take a part away whole, as if it had never been made."""
+    shutil.rmtree(folder_of(store, ids))
 
 
-# ---- lmdb --------------------------------------------------------------------------------------
+def exchange(store: Path, one: range, other: range) -> None:
+    """Let two parts change places as they are."""
+    swap_paths(folder_of(store, one), folder_of(store, other))
 
 
-def read_lmdb(store: Path) -> Records:
-    found: Records = []
-    with lmdb.open(str(store), readonly=True) as environment, environment.begin() as transaction:
-        for key, value in transaction.cursor():
-            assert int.from_bytes(key, "big") == len(found)
-            table_sum, _, _, n, height, width, channels = struct.unpack_from("<QQQ4I", value)
-            assert table_sum == xxh3_64_intdigest(value[8 : 40 + 16 * n], seed=len(found))
-            labels = struct.unpack_from(f"<{n}q", value, 40)
-            sums = struct.unpack_from(f"<{n}Q", value, 40 + 8 * n)
-            shape = (height, width, channels) if channels else (height, width)
-            images = np.frombuffer(value, np.uint8, offset=40 + 16 * n).reshape(n, *shape)
-            found += map(Record, images, labels, sums)
-    return found
-
-
-def put_lmdb(
-    store: Path, ids: range, part: Records, summed: Records | None = None, replace: bool = True
-) -> None:
-    with lmdb.open(str(store)) as environment, environment.begin(write=True) as transaction:
-        for i in ids if replace else []:
-            transaction.delete(struct.pack(">Q", i))
-        done = 0
-        for _, run in groupby(part, key=lambda record: record.image.shape):
-            block = [*run]
-            first, table = ids.start + done, lmdb_table(ids, block)
-            right = lmdb_table(ids, (summed or part)[done : done + len(block)])
-            pixels = b"".join(record.image.tobytes() for record in block)
-            table_sum = struct.pack("<Q", xxh3_64_intdigest(right, seed=first))
-            transaction.put(struct.pack(">Q", first), table_sum + table + pixels)
-            done += len(block)
-
-
-def lmdb_table(call: range, block: Records) -> bytes:
-    n, dimensions = len(block), (*block[0].image.shape, 0)[:3]
-    table = struct.pack("<2Q4I", call.start, call.stop, n, *dimensions)
-    table += struct.pack(f"<{n}q", *(record.label for record in block))
-    return table + struct.pack(f"<{n}Q", *(record.checksum for record in block))
-
-
-# ---- hdf5 --------------------------------------------------------------------------------------
-
-
-def read_hdf5(store: Path) -> Records:
-    found: Records = []
-    for path in sorted(store.glob("*.h5")):
-        first, stop = map(int, path.stem.split("-"))
-        n, row = stop - first, 0
-        with h5py.File(path) as file:
-            if "images" in file:
-                images, tables = [*file["images"][:n]], ["labels", "checksums"]
-                row = n - 1 if len(file["table_checksum"]) > 1 else 0
-            else:
-                images, tables = [], ["labels", "checksums", "offsets", "shapes"]
-                for i, (height, width, channels) in enumerate(file["shapes"]):
-                    shape = (height, width, channels) if channels else (height, width)
-                    start, stop = file["offsets"][i : i + 2]
-                    images.append(file["pixels"][start:stop].reshape(shape))
-            used = [file[name][: n + (name == "offsets")] for name in tables]
-            assert file["table_checksum"][row] == table_sum(first, used)
-            found += map(Record, images, used[0].tolist(), used[1].tolist())
-    return found
-
-
-def table_sum(first: int, tables: list[NDArray[np.integer]]) -> int:
-    digest = xxh3_64(seed=first)
-    for table in tables:
-        digest.update(table.astype(table.dtype.newbyteorder("<")).tobytes())
-    return digest.intdigest()
-
-
-def put_hdf5(store: Path, ids: range, part: Records, summed: Records | None = None) -> None:
-    tables, right = hdf5_tables(part), hdf5_tables(summed or part)
-    with h5py.File(store / f"{ids.start:012d}-{ids.stop:012d}.h5", "w") as file:
-        if "offsets" in tables:
-            pixels = [record.image.ravel() for record in part]
-            file["pixels"] = np.concatenate([np.empty(0, np.uint8), *pixels])
-        else:
-            file["images"] = np.stack([record.image for record in part])
-        for name, table in tables.items():
-            file[name] = table
-        file["table_checksum"] = np.array([table_sum(ids.start, [*right.values()])], "<u8")
-
-
-def hdf5_tables(part: Records) -> dict[str, NDArray[np.integer]]:
-    tables: dict[str, NDArray[np.integer]] = {
-        "labels": np.array([record.label for record in part], "<i8"),
-        "checksums": np.array([record.checksum for record in part], "<u8"),
-    }
-    shapes = [record.image.shape for record in part]
-    if len(set(shapes)) != 1:
-        sizes = [record.image.size for record in part]
-        tables["offsets"] = np.cumsum([0, *sizes]).astype("<i8")
-        tables["shapes"] = np.array([(*shape, 0)[:3] for shape in shapes], "<i8").reshape(-1, 3)
-    return tables
-
-
-READERS: dict[str, Callable[[Path], Records]] = {
-    "png": read_png,
-    "lmdb": read_lmdb,
-    "hdf5": read_hdf5,
-}
-PUTTERS: dict[str, Callable[[Path, range, Records, Records | None], None]] = {
-    "png": put_png,
-    "lmdb": put_lmdb,
-    "hdf5": put_hdf5,
-}
-"""Each writes records as the commit of some ids, in place of those that are there.
-
-Where records are given a second time, the tables' own checksums are made for those.
-"""
-
-
-def places(name: str, store: Path) -> list[range]:
-    """The ids of what is one file, or in LMDB one call's blocks; `PUTTERS` replace them."""
-    if name != "lmdb":
-        found = (re.match(r"(\d{12})-(\d{12})", entry.name) for entry in sorted(store.iterdir()))
-        return [range(int(match[1]), int(match[2])) for match in found if match]
-    with lmdb.open(str(store), readonly=True) as environment, environment.begin() as transaction:
-        calls = {struct.unpack_from("<2Q", value, 8) for _, value in transaction.cursor()}
-    return [range(*call) for call in sorted(calls)]
-
-
-def drop(name: str, store: Path, ids: range) -> None:
-    """Take a commit away whole, as if it had never been made."""
-    if name == "lmdb":
-        put_lmdb(store, ids, [])
-    else:
-        (part,) = store.glob(f"{ids.start:012d}-{ids.stop:012d}*")
-        shutil.rmtree(part) if part.is_dir() else part.unlink()
-
-
-def add(name: str, store: Path, ids: range, part: Records) -> None:
-    """Write records as one more commit, whose ids may be those of others too."""
-    if name == "lmdb":
-        put_lmdb(store, ids, part, replace=False)
-    else:
-        PUTTERS[name](store, ids, part, None)
-
-
-def exchange(name: str, store: Path, one: range, other: range) -> None:
-    """Let two commits of one block, or of as many images, change places as they are."""
-    if name == "lmdb":
-        keys = [struct.pack(">Q", ids.start) for ids in (one, other)]
-        with lmdb.open(str(store)) as environment, environment.begin(write=True) as transaction:
-            values = [transaction.get(key, b"") for key in keys]
-            for key, value in zip(keys, reversed(values), strict=True):
-                transaction.put(key, value)
-        return
-    (first,), (second,) = (store.glob(f"{ids.start:012d}-{ids.stop:012d}*") for ids in (one, other))
-    aside = store / "aside"
-    first.rename(aside)
-    second.rename(first)
-    aside.rename(second)
+def swap_paths(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
 
 
 def write(name: str, store: Path, source: Records, sizes: list[int]) -> None:
     """Write a store of that format; its commits are of `sizes` records."""
+    store.mkdir()
     for ids in commit_ids(sizes):
-        PUTTERS[name](store, ids, source[ids.start : ids.stop], None)
-    (store / "store.json").write_text(json.dumps({"format": name, "version": 1}))
+        put(name, store, ids, source[ids.start : ids.stop])
+    (store / "store.json").write_text(json.dumps({"format": name, "version": 2}))
     (store / f"count-{len(source):012d}").touch()

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from .. import STORES, LengthError, Store, StoreNotFoundError
+from .._catalog import MAX_OPEN_PARTS
+from .._index import SMALL_BYTES
 from .samples import (
     INT64_LIMITS,
     SHAPES,
@@ -302,17 +304,36 @@ def test_ids_may_be_a_range(store_class: type[Store], path: Path) -> None:
             assert_records(store.read_many(ids), images[[*ids]], labels[[*ids]])
 
 
+@pytest.mark.usefixtures("unfolded")
 def test_a_batch_may_span_many_commits(store_class: type[Store], path: Path) -> None:
     """More commits than a store keeps files open for, in an order that visits them at random."""
-    images = pictures(100, (2, 3))
+    n = MAX_OPEN_PARTS + 20
+    images = pictures(n, (2, 3))
     with store_class(path, "x", durable=False) as store:
-        for image, label in zip(images, range(100), strict=True):
+        for image, label in zip(images, range(n), strict=True):
             store.store_single(image, label)
-    order = np.random.default_rng(1).integers(0, 100, 300)
+    order = np.random.default_rng(1).integers(0, n, 300)
     with store_class(path) as store:
-        assert_records(store.read_many(), images, range(100))
+        assert_records(store.read_many(), images, range(n))
         assert_records(store.read_many(order), images[order], order)
-        assert store.labels.tolist() == [*range(100)]
+        assert store.labels.tolist() == [*range(n)]
+
+
+def test_a_commit_may_have_many_small_images(store_class: type[Store], path: Path) -> None:
+    """So many that its index is no longer read as a whole."""
+    n = 1 + SMALL_BYTES // 16
+    images = pictures(n, (1, 2))
+    order = np.random.default_rng(1).integers(0, n, 300)
+    with store_class(path, "x", durable=False) as store:
+        store.store_many(images, range(n))
+    with store_class(path) as store:
+        image, label = store.read_single(n - 1)
+        assert_image(image, images[-1])
+        assert label == n - 1
+        assert_records(store.read_many(order), images[order], order)
+        assert_records(store.read_many(), images, range(n))
+        assert store.labels.tolist() == [*range(n)]
+        store.verify()
 
 
 def test_a_batch_may_span_many_megabytes(store_class: type[Store], path: Path) -> None:
@@ -365,9 +386,10 @@ def test_images_of_a_list_share_no_memory(store_class: type[Store], path: Path) 
 def test_square_brackets_read_one_image_or_a_slice(store_class: type[Store], path: Path) -> None:
     images, labels = make(store_class, path)
     with store_class(path) as store:
-        image, label = store[2]
-        assert_image(image, images[2])
-        assert label == labels[2]
+        for i in (2, -1, -6, np.int64(-2)):
+            image, label = store[i]  # type: ignore[index]  # an integer too
+            assert_image(image, images[i])
+            assert label == labels[i]
         for piece in (slice(1, 4), slice(None), slice(None, None, -1), slice(-2, None)):
             assert_records(store[piece], images[piece], labels[piece])
         empty, no_labels = store[4:4]
@@ -382,6 +404,28 @@ def test_iteration_yields_every_image_with_its_label(store_class: type[Store], p
             assert [label for _, label in records] == labels.tolist()
             for (image, _), expected in zip(records, images, strict=True):
                 assert_image(image, expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 6, 100])
+def test_batches_are_all_images_in_order_and_the_rest_at_last(
+    store_class: type[Store], path: Path, n: int
+) -> None:
+    images, labels = make(store_class, path)
+    with store_class(path) as store:
+        found = [*store.iter_batches(n)]
+    assert len(found) == -(-6 // n)
+    for start, batch in zip(range(0, 6, n), found, strict=True):
+        assert_records(batch, images[start : start + n], labels[start : start + n])
+
+
+def test_batches_are_of_a_positive_number_and_an_empty_store_has_none(
+    store_class: type[Store], path: Path
+) -> None:
+    with store_class(path, "x") as store:
+        assert [*store.iter_batches(3)] == []
+        for n in (0, -1, 1.0, True, None, "2"):
+            with pytest.raises(ValueError, match="positive integer"):
+                store.iter_batches(n)  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_data_loader_gets_a_list_of_records(store_class: type[Store], path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from .. import Store
-from .._base import Mode
+from .._session import Mode
 from .children import fork
 from .histories import COMPACT, History, Step, go_on, look, run_in_child, some, stream, trees
 from .model import image_of, label_of
@@ -55,6 +55,7 @@ SCENARIOS = {
     "append one": Scenario([some(6)], "a", [some(1), some(1)]),
     "append batches": Scenario([some(6)], "a", [some(9), some(30)]),
     "append a stream": Scenario([some(6)], "a", [stream(30)]),
+    "fold": Scenario([some(3), *[some(1)] * 14], "a", [some(1), some(2)]),
     "compact": Scenario([some(1)] * 5 + [some(30), some(2)], "a", [COMPACT]),
     "reopen": Scenario([some(6), Step(die_in_a_call)], "a", [some(1)]),
 }

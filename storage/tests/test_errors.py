@@ -252,6 +252,7 @@ def test_images_that_cannot_be_stored_are_refused(
 
 NO_ID: dict[str, tuple[object, type[StorageError]]] = {
     "-1": (-1, ImageIdError),
+    "-length-1": (-7, ImageIdError),
     "the length": (6, ImageIdError),
     "2**63": (2**63, ImageIdError),
     "-2**70": (-(2**70), ImageIdError),
@@ -295,8 +296,15 @@ NO_IDS: dict[str, tuple[object, type[StorageError]]] = {
 
 
 @each_store
-@pytest.mark.parametrize("case", NO_ID)
-@pytest.mark.parametrize("how", ["read_single", "[]", "batch", "large batch", "__getitems__"])
+@pytest.mark.parametrize(
+    ("how", "case"),
+    [
+        (how, case)
+        for how in ("read_single", "[]", "batch", "large batch", "__getitems__")
+        for case in NO_ID
+        if (how, case) != ("[]", "-1")  # which is the last image
+    ],
+)
 def test_an_id_that_is_none_is_refused(
     store_class: type[Store], path: Path, trials: Trials, case: str, how: str
 ) -> None:
@@ -407,6 +415,7 @@ def test_a_write_that_is_refused_leaves_every_earlier_commit(
 
 
 @each_store
+@pytest.mark.usefixtures("unfolded")
 def test_more_commits_than_files_may_be_open_can_be_read_and_compacted(
     store_class: type[Store], path: Path
 ) -> None:
@@ -416,7 +425,7 @@ def test_more_commits_than_files_may_be_open_can_be_read_and_compacted(
             store.store_single(image, label)
 
     def use_few_files() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))  # half of what is usual
         order = np.random.default_rng(3).permutation(300)
         with store_class(path, "a", durable=False) as store:
             for _ in range(2):
@@ -426,6 +435,32 @@ def test_more_commits_than_files_may_be_open_can_be_read_and_compacted(
                 store.compact()
 
     in_child(use_few_files)
+
+
+@each_store
+def test_small_parts_that_cannot_be_joined_are_no_error_of_the_call(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = pictures(32)
+    genuine = os.mkdir
+
+    def mkdir(name: str, *arguments: int, **options: int) -> None:
+        if name.endswith("000000000000-000000000016"):
+            raise OSError(errno.EIO, "Input/output error")
+        genuine(name, *arguments, **options)
+
+    with store_class(path, "x", durable=False) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "mkdir", mkdir)
+            for i in range(16):
+                assert store.store_single(images[i], i) == i
+        assert len([*path.glob("0*")]) == 16
+        store.store_many(images[16:], range(16, 32))
+        assert_records(store.read_many(), images, range(32))
+        store.verify()
+    with store_class(path, "a") as store:
+        store.compact()
+        assert_records(store.read_many(), images, range(32))
 
 
 def sync_that_fails(at: int) -> Callable[[int], None]:

@@ -1,34 +1,41 @@
 """What lies on disk is what each module says, seen and made by the plain libraries of `raw`."""
 
+import ast
 import csv
-import errno
-import os
+import inspect
+import io
 import pickle
 import pickletools
 import re
+import textwrap
+from contextlib import suppress
+from math import prod
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import h5py
 import lmdb
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
-from .. import STORES, CorruptRecordError, Hdf5Store, LmdbStore, PngStore, Store, StoreIOError
-from .._hdf5 import Hdf5Part, Room
-from .._records import make_batch
+from .. import STORES, CorruptRecordError, CorruptStoreError, Hdf5Store, LmdbStore, PngStore, Store
+from .. import _index as index_module
+from ..containers import files, hdf5, npy
+from ..containers import lmdb as lmdb_container
 from . import raw
 from .samples import (
     INT64_LIMITS,
     SHAPES,
     Image,
+    assert_image,
     assert_records,
     each_store,
     labels_for,
     mixed_pictures,
     pictures,
 )
-
-each_format = pytest.mark.parametrize("name", raw.READERS)
 
 
 @pytest.fixture
@@ -43,6 +50,12 @@ def content() -> tuple[list[Image], list[int], list[int]]:
     return images, labels, [3, 4, len(SHAPES), 1]
 
 
+def store_all(store: Store, images: list[Image], labels: list[int], sizes: list[int]) -> None:
+    """In calls of so many images."""
+    for ids in raw.commit_ids(sizes):
+        store.store_many(images[ids.start : ids.stop], labels[ids.start : ids.stop])
+
+
 def assert_same_records(found: raw.Records, expected: raw.Records) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -50,75 +63,205 @@ def assert_same_records(found: raw.Records, expected: raw.Records) -> None:
         assert (one.label, one.checksum) == (other.label, other.checksum)
 
 
+def only_part(store: Path) -> Path:
+    (ids,) = raw.places(store)
+    return raw.folder_of(store, ids)
+
+
 # ---- both directions ---------------------------------------------------------------------------
 
 
-@each_format
+def test_every_store_is_read_and_written_by_plain_libraries() -> None:
+    assert raw.STORES.keys() == STORES.keys()
+
+
+@each_store
 @pytest.mark.parametrize("compacted", [False, True], ids=["as stored", "compacted"])
 def test_the_plain_library_reads_what_the_store_wrote(
-    name: str, path: Path, compacted: bool
+    store_class: type[Store], path: Path, compacted: bool
 ) -> None:
     images, labels, sizes = content()
-    with STORES[name](path, "x") as store:
-        start = 0
-        for n in sizes:
-            store.store_many(images[start : start + n], labels[start : start + n])
-            start += n
+    with store_class(path, "x") as store:
+        store_all(store, images, labels, sizes)
         if compacted:
             store.compact()
-    assert_same_records(raw.READERS[name](path), raw.records(images, labels))
+    expected = raw.commit_ids([len(images)] if compacted else sizes)
+    assert raw.places(path) == expected
+    assert_same_records(raw.read(store_class.format, path), raw.records(images, labels))
 
 
-@each_format
-def test_the_store_reads_what_the_plain_library_wrote(name: str, path: Path) -> None:
+@each_store
+def test_the_store_reads_what_the_plain_library_wrote(store_class: type[Store], path: Path) -> None:
     images, labels, sizes = content()
-    path.mkdir()
-    raw.write(name, path, raw.records(images, labels), sizes)
+    raw.write(store_class.format, path, raw.records(images, labels), sizes)
     order = np.random.default_rng(4).integers(0, len(images), 50)
-    with STORES[name](path) as store:
+    with store_class(path) as store:
         assert_records(store.read_many(), images, labels)
         picked = [images[i] for i in order], [labels[i] for i in order]
         assert_records(store.read_many(order), *picked)
         assert store.labels.tolist() == labels
         store.verify()
-    with STORES[name](path, "a") as store:
+    with store_class(path, "a") as store:
         assert store.store_single(images[0], 5) == len(images)
         store.compact()
         assert_records(store.read_many(), [*images, images[0]], [*labels, 5])
         store.verify()
     expected = raw.records([*images, images[0]], [*labels, 5])
-    assert_same_records(raw.READERS[name](path), expected)
+    assert_same_records(raw.read(store_class.format, path), expected)
 
 
-@each_format
-def test_a_record_with_the_checksum_of_another_id_is_refused(name: str, path: Path) -> None:
+@each_store
+def test_a_record_with_the_checksum_of_another_id_is_refused(
+    store_class: type[Store], path: Path
+) -> None:
     """Written by hand, whole and consistent, but for the ids in two checksums."""
     images, labels, sizes = content()
-    path.mkdir()
     records = raw.records(images, labels)
     records[1:3] = [
         record._replace(checksum=raw.checksum(other, record.label, record.image))
         for record, other in zip(records[1:3], (2, 1), strict=True)
     ]
-    raw.write(name, path, records, sizes)
-    with STORES[name](path) as store:
+    raw.write(store_class.format, path, records, sizes)
+    with store_class(path) as store:
         for image_id in (1, 2):
             with pytest.raises(CorruptRecordError, match=f"image {image_id} "):
                 store.read_single(image_id)
         store.read_single(0)
-    with STORES[name](path, verify=False) as store:
+    with store_class(path, verify=False) as store:
         assert_records(store.read_many(), images, labels)
+
+
+# ---- what the docstrings show ------------------------------------------------------------------
+
+CONTAINERS = {raw.FILES: files, raw.LMDB: lmdb_container, raw.HDF5: hdf5, raw.NPY: npy}
+"""The modules whose docstrings tell how containers are read."""
+
+LIBRARIES: dict[str, object] = {
+    "csv": csv,
+    "h5py": h5py,
+    "io": io,
+    "lmdb": lmdb,
+    "np": np,
+    "Image": Pillow,
+}
+
+
+def run_lines_of(module: ModuleType, given: dict[str, object]) -> dict[str, object]:
+    """The names that there are when a docstring's statements have run, each that can.
+
+    Some are for images of one shape and others for those of several, as the text beside them says.
+    """
+    names = LIBRARIES | given
+    for lines in re.findall(r"(?:^    .*\n)+", f"{inspect.getdoc(module)}\n", re.MULTILINE):
+        with suppress(SyntaxError):  # a table
+            for statement in ast.parse(textwrap.dedent(lines)).body:
+                code = compile(ast.Module([statement], []), module.__name__, "exec")
+                with suppress(NameError, KeyError):
+                    exec(code, names)  # our own docstring
+    return names
+
+
+def image_by_the_lines(name: str, i: int) -> Image:
+    """Image `i` of the part in whose folder we are, as the docstrings tell to read it."""
+    container, payload = raw.STORES[name]
+    names: Any = run_lines_of(index_module, {"i": i})
+    columns = ["height", "width", "channels"]
+    height, width, channels = (
+        (names[column] for column in columns) if names["height"] else names["table"][columns][i]
+    )
+    shape = (height, width, channels) if channels else (height, width)
+    one_shape = "start" not in names
+    if one_shape:
+        names |= {"start": i * prod(shape), "size": prod(shape)}
+    names = run_lines_of(CONTAINERS[container], names)
+    if "image" in names and (one_shape or "cell" not in names):
+        return np.array(names["image"]).reshape(shape)
+    return payload.decode(bytes(names["cell"]), shape).copy()
+
+
+DOCUMENTED = {
+    "lines and columns": [*pictures(4, (6, 5))],
+    "and channels": [*pictures(4, (6, 5, 3))],
+    "one channel": [*pictures(4, (6, 5, 1))],
+    "shapes that differ": mixed_pictures()[:5],
+    "shapes of as many bytes": [*pictures(2, (4, 5)), *pictures(2, (5, 4))],
+}
+
+
+@each_store
+@pytest.mark.parametrize("shapes", DOCUMENTED)
+def test_the_lines_of_the_docstrings_read_every_image(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch, shapes: str
+) -> None:
+    images = DOCUMENTED[shapes]
+    with store_class(path, "x") as store:
+        store.store_many(images, range(len(images)))
+    monkeypatch.chdir(only_part(path))
+    for i, image in enumerate(images):
+        assert_image(image_by_the_lines(store_class.format, i), image)
+
+
+@each_store
+def test_the_lines_of_the_indexs_docstring_read_the_labels(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels, _ = content()
+    with store_class(path, "x") as store:
+        store.store_many(images, labels)
+    monkeypatch.chdir(only_part(path))
+    np.testing.assert_array_equal(run_lines_of(index_module, {})["labels"], labels)
+
+
+def test_the_lines_of_the_files_docstring_read_the_labels(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels, _ = content()
+    with PngStore(path, "x") as store:
+        store.store_many(images, labels)
+    monkeypatch.chdir(only_part(path))
+    assert [run_lines_of(files, {"i": i})["label"] for i in range(len(labels))] == labels
+
+
+# ---- the index ---------------------------------------------------------------------------------
+
+
+@each_store
+def test_an_index_has_columns_for_what_differs_alone(store_class: type[Store], path: Path) -> None:
+    always = {"label": "<i8", "checksum": "<u8"}
+    shapes = dict.fromkeys(("height", "width", "channels"), "<i8")
+    places = dict.fromkeys(("offset", "size"), "<i8")
+    with store_class(path, "x") as store:
+        store.store_many(pictures(3, (4, 5)), range(3))
+        store.store_many([*pictures(1, (4, 5)), *pictures(1, (5, 4))], range(2))
+    is_raw = raw.STORES[store_class.format][1] is raw.RAW
+    expected = [always if is_raw else always | places, always | shapes | places]
+    for ids, types in zip(raw.places(path), expected, strict=True):
+        table = np.load(raw.folder_of(path, ids) / "index.npy")
+        assert {field: table.dtype[field].str for field in table.dtype.names} == types
+        assert len(table) == len(ids)
+
+
+@each_store
+def test_labels_are_read_without_the_images(store_class: type[Store], path: Path) -> None:
+    with store_class(path, "x") as store:
+        store.store_many(pictures(3), [5, 6, 7])
+    for file in only_part(path).iterdir():
+        if file.name != "index.npy":
+            file.unlink()
+    with store_class(path) as store:
+        assert store.labels.tolist() == [5, 6, 7]
+        with pytest.raises(CorruptStoreError):
+            store.read_many()
 
 
 # ---- png ---------------------------------------------------------------------------------------
 
 
 def test_png_folders_are_what_image_folder_expects(path: Path) -> None:
-    """A metadata.csv per folder; file_name first, relative, beside the file; then the label."""
-    images, labels, sizes = content()
+    """A metadata.csv per folder; file_name relative, beside the file; the label; nothing else."""
+    images, labels, _ = content()
     with PngStore(path, "x") as store:
-        store.store_many(images[:5], labels[:5])
-        store.store_many(images[5:], labels[5:])
+        store_all(store, images, labels, [5, len(images) - 5])
     tables = sorted(path.rglob("metadata.csv"))
     assert [table.parent.name for table in tables] == [
         "000000000000-000000000005",
@@ -129,13 +272,13 @@ def test_png_folders_are_what_image_folder_expects(path: Path) -> None:
         assert table.read_bytes().count(b"\r") == 0
         with table.open(newline="") as file:
             rows = csv.DictReader(file)
-            assert rows.fieldnames is not None
-            assert rows.fieldnames[:2] == ["file_name", "label"]
+            assert rows.fieldnames == ["file_name", "label"]
             listed = {row["file_name"]: int(row["label"]) for row in rows}
-        assert {file.name for file in table.parent.iterdir()} == {"metadata.csv", *listed}
+        assert [*listed] == sorted(listed)  # in the order of ids
+        own = {"metadata.csv", "index.npy"}
+        assert {file.name for file in table.parent.iterdir()} == own | {*listed}
         found += listed.values()
     assert found == labels
-    assert len(sizes) == 4
 
 
 def test_png_files_have_the_colour_type_of_their_channels(path: Path) -> None:
@@ -144,223 +287,181 @@ def test_png_files_have_the_colour_type_of_their_channels(path: Path) -> None:
     ]
     with PngStore(path, "x") as store:
         store.store_many(images, range(5))
-    files = [file.read_bytes() for file in sorted(path.rglob("*.png"))]
-    assert [data[:8] for data in files] == [b"\x89PNG\r\n\x1a\n"] * 5
-    assert [data[25] for data in files] == [0, 0, 4, 2, 6]
+    cells = [file.read_bytes() for file in sorted(path.rglob("*.png"))]
+    assert [data[:8] for data in cells] == [b"\x89PNG\r\n\x1a\n"] * 5
+    assert [data[25] for data in cells] == [0, 0, 4, 2, 6]
 
 
 # ---- lmdb --------------------------------------------------------------------------------------
 
 
-def blocks(path: Path) -> dict[int, bytes]:
-    with lmdb.open(str(path), readonly=True) as environment, environment.begin() as transaction:
+def blocks(part: Path) -> dict[int, bytes]:
+    with (
+        lmdb.open(str(part / "data.mdb"), subdir=False, readonly=True, lock=False) as environment,
+        environment.begin() as transaction,
+    ):
         return {int.from_bytes(key, "big"): value for key, value in transaction.cursor()}
 
 
 def test_lmdb_blocks_hold_what_fits_in_128_kib(path: Path) -> None:
     with LmdbStore(path, "x") as store:
-        store.store_many(pictures(50, (32, 32, 3)), range(50))  # 3,088 bytes each with its row
-        store.store_many(pictures(2, (200, 200, 3)), range(2))  # larger than a block
-    found = blocks(path)
-    assert [*found] == [0, 42, 50, 51]
-    assert all(len(found[first]) < 2**17 for first in (0, 42))
+        store.store_many(pictures(50, (32, 32, 3)), range(50))
+        store.store_many(pictures(2, (300, 200, 3)), range(2))  # larger than a block
+    small, large = (blocks(raw.folder_of(path, ids)) for ids in raw.places(path))
+    assert {row: len(value) for row, value in small.items()} == {0: 42 * 3072, 42: 8 * 3072}
+    assert {row: len(value) for row, value in large.items()} == {0: 180_000, 1: 180_000}
 
 
-def test_lmdb_compaction_fills_blocks(path: Path) -> None:
-    with LmdbStore(path, "x") as store:
+def test_lmdb_compaction_fills_blocks_by_half_or_more(path: Path) -> None:
+    with LmdbStore(path, "x", durable=False) as store:
         for image in pictures(50, (32, 32, 3)):
             store.store_single(image, 1)
-        assert len(blocks_of(store)) == 50
         store.compact()
-    assert [*blocks(path)] == [0, 42]
+    *full, _ = map(len, blocks(only_part(path)).values())
+    assert full
+    assert all(2**16 < length <= 2**17 for length in full)
 
 
-def blocks_of(store: LmdbStore) -> list[int]:
-    """The blocks of a store that is open here: LMDB lets a process open a file only once."""
-    with store._environment.transaction() as transaction:
-        return [int.from_bytes(key, "big") for key, _ in transaction.cursor()]
-
-
-# ---- hdf5 --------------------------------------------------------------------------------------
-
-
-def test_hdf5_data_sets_are_contiguous_and_of_the_documented_types(path: Path) -> None:
-    with Hdf5Store(path, "x") as store:
-        store.store_many(pictures(4), range(4))
-        store.store_many(mixed_pictures(), range(len(SHAPES)))
-    expected = [
-        {"images": "|u1", "labels": "<i8", "checksums": "<u8", "table_checksum": "<u8"},
-        {"pixels": "|u1", "offsets": "<i8", "shapes": "<i8", "labels": "<i8"}
-        | {"checksums": "<u8", "table_checksum": "<u8"},
-    ]
-    for file_path, types in zip(sorted(path.glob("*.h5")), expected, strict=True):
-        with h5py.File(file_path) as file:
-            assert {name: data_set.dtype.str for name, data_set in file.items()} == types
-            for data_set in file.values():
-                assert data_set.chunks is None
-                assert data_set.compression is None
-                assert not data_set.external
-
-
-def parts(path: Path) -> list[str]:
-    return sorted(file.stem for file in path.glob("*.h5"))
-
-
-def test_hdf5_small_commits_share_files(path: Path) -> None:
-    images, labels = pictures(400), labels_for(400)
-    lengths = []
-    with Hdf5Store(path, "x", durable=False) as store:
-        for i in range(400):
-            store.store_single(images[i], int(labels[i]))
-            if i in (0, 1, 17, 80, 399):
-                with Hdf5Store(path) as reader:
-                    lengths.append(len(reader))
-                    assert_records(reader.read_many(), images[: i + 1], labels[: i + 1])
-    assert lengths == [1, 2, 18, 81, 400]
-    # Files of 1, 16, 64 and 256 rows, and the last, of which 63 rows are taken.
-    spans = [(0, 1), (1, 17), (17, 81), (81, 337), (337, 400)]
-    assert parts(path) == [f"{first:012d}-{stop:012d}" for first, stop in spans]
-    assert_same_records(raw.read_hdf5(path), raw.records([*images], labels.tolist()))
-    with Hdf5Store(path, "a") as store:  # reopened, it goes on in the same file
-        store.store_many(images[:2], [1, 2])
+@pytest.mark.parametrize("name", ["lmdb", "lmdb-png"])
+def test_lmdb_files_may_be_open_here_by_other_means(name: str, path: Path) -> None:
+    """LMDB allows a process one environment on a file."""
+    images = [*pictures(3), *pictures(3, (100, 100, 3))]
+    with STORES[name](path, "x") as store:
+        store_all(store, images, [*range(6)], [3, 3])
+    files = [str(file) for file in path.glob("*/data.mdb")]
+    opened = [lmdb.open(file, subdir=False, readonly=True, lock=False) for file in files]
+    with STORES[name](path) as store:
+        assert_records(store.read_many(), images, range(6))
+        assert_records(
+            store.read_many([5, 0, 4, 1] * 5),
+            [images[i] for i in [5, 0, 4, 1] * 5],
+            [5, 0, 4, 1] * 5,
+        )
         store.verify()
-    assert parts(path)[-1] == f"{337:012d}-{402:012d}"
+    for environment in opened:
+        environment.close()
 
 
-def test_hdf5_room_is_for_one_shape_and_for_what_fits(path: Path) -> None:
-    batches = [pictures(n, shape) for n, shape in ((1, (5, 4)), (1, (5, 4)), (15, (5, 4)))]
-    batches += [pictures(1, (4, 5)), pictures(60, (5, 4)), pictures(2, (5, 4)), pictures(1, (5, 4))]
-    with Hdf5Store(path, "x") as store:
-        for batch in batches:
-            store.store_many(batch, range(len(batch)))
-        images = [image for batch in batches for image in batch]
-        labels = [label for batch in batches for label in range(len(batch))]
-        assert_records(store.read_many(), images, labels)
-    assert [name.split("-")[0].lstrip("0") for name in parts(path)] == ["", "1", "17", "18", "78"]
-    assert_same_records(raw.read_hdf5(path), raw.records(images, labels))
+# ---- hdf5, npy ---------------------------------------------------------------------------------
 
 
-def test_hdf5_a_reader_keeps_what_it_saw_while_the_file_is_filled(path: Path) -> None:
-    images, labels = pictures(40), labels_for(40)
-    with Hdf5Store(path, "x") as store:
-        for i in range(3):
-            store.store_single(images[i], int(labels[i]))
-        with Hdf5Store(path) as early, Hdf5Store(path) as late:
-            assert_records(early.read_many(), images[:3], labels[:3])
-            for i in range(3, 40):
-                store.store_single(images[i], int(labels[i]))
-            for reader in (early, late):
-                assert len(reader) == 3
-                assert_records(reader.read_many(), images[:3], labels[:3])
-                assert reader.labels.tolist() == labels[:3].tolist()
-                reader.verify()
+def data_set(part: Path) -> Image:
+    """The whole of the file's array, by the library of its format."""
+    if (part / "images.npy").exists():
+        return np.load(part / "images.npy")  # type: ignore[no-any-return]  # it is one
+    with h5py.File(part / "images.h5") as file:
+        assert [*file] == ["images"]
+        images = file["images"]
+        assert (images.chunks, images.compression, images.external) == (None, None, None)
+        return images[()]  # type: ignore[no-any-return]  # it is an array
 
 
-def test_hdf5_rows_that_were_never_committed_are_not_seen(path: Path) -> None:
-    """A writer that is killed before it renames the file leaves them."""
-    images, labels = pictures(8), [*range(8)]
-    with Hdf5Store(path, "x") as store:
-        store.store_single(images[0], 0)
-        store.store_single(images[1], 1)
-        room = Room(Hdf5Part(path, store._names[-1]))
-        room.write(make_batch(2, images[5:8], [5, 6, 7]), durable=False)
-    with Hdf5Store(path) as store:
-        store.verify()
-        assert_records(store.read_many(), images[:2], labels[:2])
-    with Hdf5Store(path, "a") as store:
-        store.store_many(images[2:4], labels[2:4])
-        store.verify()
-        assert_records(store.read_many(), images[:4], labels[:4])
-
-
-@pytest.mark.parametrize("failing", [1, 2])  # the sync of the file, that of the folder
-def test_hdf5_a_commit_into_room_that_cannot_be_synced_is_undone(
-    path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+@pytest.mark.parametrize("name", ["hdf5", "npy"])
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)], ids=str)
+def test_a_data_set_is_exactly_as_long_as_its_part(
+    name: str, path: Path, shape: tuple[int, ...]
 ) -> None:
-    images, labels = pictures(6), [*range(6)]
-    genuine, calls = os.fsync, 0
+    """And the file ends with it, and begins with little else."""
+    images = pictures(40, shape)
+    with STORES[name](path, "x", durable=False) as store:
+        store_all(store, [*images], [*range(40)], [3, *[1] * 20, 17])
+    sizes = [file.stat().st_size for file in sorted(path.glob("*/images.*"))]
+    for ids, size in zip(raw.places(path), sizes, strict=True):
+        found = data_set(raw.folder_of(path, ids))
+        np.testing.assert_array_equal(found, images[ids.start : ids.stop], strict=True)
+        assert size <= found.nbytes + 1024
 
-    def fsync(descriptor: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == failing:
-            raise OSError(errno.EIO, "Input/output error")
-        genuine(descriptor)
 
+@pytest.mark.parametrize("name", ["hdf5", "npy", "hdf5-png"])
+def test_a_data_set_of_cells_that_differ_is_one_row(name: str, path: Path) -> None:
+    with STORES[name](path, "x") as store:
+        store.store_many(mixed_pictures(), range(len(SHAPES)))
+    part = only_part(path)
+    found = data_set(part)
+    assert found.dtype == np.uint8
+    assert found.shape == (raw.read_index(part).trailer.cell_bytes,)
+
+
+@pytest.mark.parametrize("how", ["compressed", "another type", "external", "one row short"])
+def test_a_data_set_that_became_another_is_never_read_wrong(path: Path, how: str) -> None:
+    images, labels = pictures(4), [1, 2, 3, 4]
     with Hdf5Store(path, "x") as store:
-        store.store_single(images[0], 0)
-        store.store_single(images[1], 1)
-        before = parts(path)
-        monkeypatch.setattr(os, "fsync", fsync)
-        with pytest.raises(StoreIOError):
-            store.store_many(images[4:], [8, 9])
-        assert parts(path) == before
-        assert len(store) == 2
-        store.store_many(images[2:5], labels[2:5])
-        store.verify()
-        assert_records(store.read_many(), images[:5], labels[:5])
-
-
-@pytest.mark.parametrize("how", ["compressed", "big-endian", "external", "one row short"])
-def test_hdf5_refuses_data_sets_of_another_kind(path: Path, how: str) -> None:
-    images, labels = [*pictures(4)], [1, 2, 3, 4]
-    path.mkdir()
-    raw.write("hdf5", path, raw.records(images, labels), [4])
-    (file_path,) = path.glob("*.h5")
+        store.store_many(images, labels)
+    file_path = only_part(path) / "images.h5"
     with h5py.File(file_path, "a") as file:
         data = file["images"][()]
         del file["images"]
         if how == "compressed":
             file.create_dataset("images", data=data, compression="gzip")
-        elif how == "big-endian":
-            file["images"] = data
-            del file["labels"]
-            file["labels"] = np.array(labels, ">i8")
+        elif how == "another type":
+            file["images"] = data.astype(">u2")
         elif how == "external":
             outside = [(path.parent / "outside", 0, data.nbytes)]
             file.create_dataset("images", data=data, external=outside)
         else:
             file["images"] = data[:3]
+    named = re.escape(str(file_path))
     with Hdf5Store(path) as store:
-        for read in (store.read_many, lambda: store.read_single(0), lambda: store.labels):
-            with pytest.raises(OSError, match=re.escape(str(file_path))):
-                read()
+        with pytest.raises(CorruptStoreError, match=named):
+            store.verify()
+        assert store.labels.tolist() == labels
+        for ids in (range(4), [0], [3, 1, 2, 0] * 4):
+            with suppress(CorruptStoreError):
+                assert_records(store.read_many(ids), images[[*ids]], [labels[i] for i in ids])
 
 
-# ---- labels alone, no pickle -------------------------------------------------------------------
+# ---- small commits -----------------------------------------------------------------------------
 
 
-def test_png_labels_are_read_without_the_pixels(path: Path) -> None:
-    with PngStore(path, "x") as store:
-        store.store_many(pictures(3), [5, 6, 7])
-    for file in path.rglob("*.png"):
-        file.unlink()
-    with PngStore(path) as store:
-        assert store.labels.tolist() == [5, 6, 7]
+@each_store
+def test_sixteen_small_parts_of_a_kind_become_one(store_class: type[Store], path: Path) -> None:
+    images, labels = pictures(300), labels_for(300)
+    expected = {15: [1] * 15, 16: [16], 17: [16, 1], 48: [16, 16, 16]}
+    with store_class(path, "x", durable=False) as store, store_class(path) as empty:
+        readers = [(empty, 0)]
+        for n, (image, label) in enumerate(zip(images, labels.tolist(), strict=True), 1):
+            store.store_single(image, label)
+            assert len(raw.places(path)) < 32
+            if n in expected:
+                assert raw.places(path) == raw.commit_ids(expected[n])
+            if n in (1, 15, 16, 17, 48, 255, 256, 300):
+                readers.append((store_class(path), n))
+        for reader, n in readers:  # what each saw is in other parts now
+            assert reader.labels.tolist() == labels[:n].tolist()
+            if n:
+                assert_records(reader.read_many(), images[:n], labels[:n])
+                order = np.random.default_rng(n).permutation(n)
+                assert_records(reader.read_many(order), images[order], labels[order])
+            reader.verify()
+            reader.close()
+    assert_same_records(raw.read(store_class.format, path), raw.records([*images], labels.tolist()))
 
 
-def test_lmdb_labels_are_read_without_the_pixels(path: Path) -> None:
-    with LmdbStore(path, "x") as store:
-        store.store_many(pictures(3), [5, 6, 7])
-    with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
-        value = transaction.get(bytes(8), b"")
-        transaction.put(bytes(8), value[: 40 + 16 * 3] + bytes(len(value) - 40 - 16 * 3))
-    with LmdbStore(path) as store:
-        assert store.labels.tolist() == [5, 6, 7]
-        with pytest.raises(CorruptRecordError):
-            store.read_many()
+@each_store
+def test_small_parts_of_several_shapes_become_one(store_class: type[Store], path: Path) -> None:
+    images = [*mixed_pictures(), *mixed_pictures(seed=50)]
+    with store_class(path, "x", durable=False) as store:
+        for label, image in enumerate(images):
+            store.store_single(image, label)
+        assert raw.places(path) == [range(16)]
+        assert_records(store.read_many(), images, range(16))
+    assert_same_records(raw.read(store_class.format, path), raw.records(images, [*range(16)]))
 
 
-def test_hdf5_labels_are_read_without_the_pixels(path: Path) -> None:
-    with Hdf5Store(path, "x") as store:
-        store.store_many(pictures(3), [5, 6, 7])
-    (file_path,) = path.glob("*.h5")
-    with h5py.File(file_path, "a") as file:
-        file["images"][...] = 0
-    with Hdf5Store(path) as store:
-        assert store.labels.tolist() == [5, 6, 7]
-        with pytest.raises(CorruptRecordError):
-            store.read_many()
+@each_store
+def test_a_part_that_is_not_small_is_not_written_again(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage._catalog.FOLD_BYTES", 1_000)
+    with store_class(path, "x", durable=False) as store:
+        for n in (*[1] * 16, *[30] * 20):
+            store.store_many(pictures(n), range(n))
+        assert raw.places(path) == raw.commit_ids([16, *[30] * 20])
+        store.compact()
+        assert raw.places(path) == [range(616)]
+
+
+# ---- no pickle ---------------------------------------------------------------------------------
 
 
 def pickles_in(data: bytes) -> list[int]:

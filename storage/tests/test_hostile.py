@@ -1,5 +1,6 @@
 """Files made to do harm: nothing in them is executed, and no length that they claim is believed."""
 
+import io
 import pickle
 import struct
 import zlib
@@ -7,19 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
-import lmdb
+import numpy as np
 import pytest
-from xxhash import xxh3_64_intdigest
 
 from .. import STORES, StorageError, Store
+from . import raw
 from .children import in_child
-from .damage import attempt, limit_memory
-from .samples import each_store, make
+from .damage import MANY, attempt, limit_memory
+from .samples import each_store, make, mixed_pictures, pictures
 from .trials import Trials
 
-MANY = 10**11
-"""Images, of which there cannot be as many in a file of some kilobytes."""
 HUGE = 100_000
+"""Lines and columns of an image that does not fit in the memory there is."""
 
 
 class Payload:
@@ -38,7 +38,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def assert_refused(store_class: type[Store], path: Path, trials: Trials) -> None:
-    """Each use ends with an error of the package, in a process with little memory."""
+    """No use ends but right or with an error of the package, and one with that."""
+    assert "refused" in harmless_uses(store_class, path, trials)
+
+
+def harmless_uses(store_class: type[Store], path: Path, trials: Trials) -> set[str]:
+    """What came of every use, in a process with little memory: right, or an error of the package."""
     uses: list[Callable[[Store], object]] = [
         Store.read_many,
         lambda store: store.read_many([2, 0, 1] * 9),
@@ -59,7 +64,7 @@ def assert_refused(store_class: type[Store], path: Path, trials: Trials) -> None
     with trials.of("hostile files", store_class.format) as tally:
         for number, (outcome, detail) in enumerate(in_child(run)):
             tally.add(number, outcome, detail)
-    assert tally.outcomes["refused"]
+    return {*tally.outcomes}
 
 
 @each_store
@@ -90,66 +95,156 @@ def test_no_pickle_in_any_file_is_loaded(
     assert (tmp_path / "harm").exists()  # it would have worked
 
 
-@pytest.mark.parametrize("name", ["png", "hdf5"])
+# ---- names, indexes and headings that claim more than there can be -----------------------------
+
+
+@each_store
 def test_a_name_that_claims_more_images_than_there_can_be(
+    store_class: type[Store], path: Path, trials: Trials
+) -> None:
+    make(store_class, path)
+    last = raw.folder_of(path, range(3, 6))
+    last.rename(raw.folder_of(path, range(3, MANY)))
+    assert_refused(store_class, path, trials)
+
+
+@each_store
+def test_a_name_and_an_index_that_claim_more_images_than_there_can_be(
+    store_class: type[Store], path: Path, trials: Trials
+) -> None:
+    make(store_class, path)
+    last = raw.folder_of(path, range(3, 6))
+    size = raw.read_index(last).trailer.size
+    raw.forge(last, length=MANY - 3, cell_bytes=(MANY - 3) * size)
+    last.rename(raw.folder_of(path, range(3, MANY)))
+    assert_refused(store_class, path, trials)
+
+
+CLAIMS = {
+    "bytes of a cell": {"size": MANY, "cell_bytes": 3 * MANY},
+    "bytes of all cells": {"cell_bytes": MANY},
+    "a longer table": {"table_at": -MANY},
+    "blocks": {"blocks": MANY},
+    "trusted ranges": {"trusted": MANY},
+    "as many blocks as ranges are less": {"blocks": MANY, "trusted": -MANY},
+    "shape": {"height": HUGE, "width": HUGE},
+    "shape and bytes": {
+        "height": HUGE,
+        "width": HUGE,
+        "channels": 3,
+        "size": 3 * HUGE**2,
+        "cell_bytes": 9 * HUGE**2,
+    },
+    "shape of no bytes": {"height": -1, "width": -1},
+    "five channels": {"channels": 5},
+}
+
+
+@each_store
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_an_index_that_claims_more_than_there_can_be(
+    store_class: type[Store], path: Path, trials: Trials, claim: str
+) -> None:
+    """Its digests fit. What a store does not use it need not refuse."""
+    make(store_class, path)
+    raw.forge(raw.folder_of(path, range(3)), **CLAIMS[claim])
+    harmless_uses(store_class, path, trials)
+
+
+RECORDS = {
+    "sides": {"height": HUGE, "width": HUGE, "channels": 3},
+    "sides and bytes": {"height": HUGE, "width": HUGE, "channels": 3, "size": HUGE**2},
+    "bytes": {"size": 2**62},
+    "negative bytes": {"size": -1},
+    "a place beyond": {"offset": 2**62},
+    "a place before": {"offset": -MANY},
+    "negative sides": {"height": -1, "width": -1},
+}
+
+
+@each_store
+@pytest.mark.parametrize("beyond", [False, True], ids=["within", "beyond"])
+@pytest.mark.parametrize("claim", RECORDS)
+def test_a_record_that_claims_more_than_there_can_be(
+    store_class: type[Store], path: Path, trials: Trials, claim: str, beyond: bool
+) -> None:
+    """Its index has digests that fit, and says that there are as many bytes in all, or not.
+
+    What a store does not use it need not refuse, as a file's place in a row of all.
+    """
+    with store_class(path, "x", durable=False) as store:
+        store.store_many(mixed_pictures()[:3], range(3))
+    part = raw.folder_of(path, range(3))
+    index = raw.read_index(part)
+    for column, value in RECORDS[claim].items():
+        index.table[column][0] = value
+    if beyond:
+        index = index._replace(trailer=index.trailer._replace(cell_bytes=2**63 - 1))
+    raw.write_index(part, raw.refit(part, index))
+    harmless_uses(store_class, path, trials)
+
+
+@pytest.mark.parametrize("name", ["hdf5", "npy"])
+def test_a_heading_that_claims_more_images_than_there_can_be(
     name: str, path: Path, trials: Trials
 ) -> None:
     make(STORES[name], path)
-    (last,) = path.glob("000000000003-*")
-    last.rename(last.with_name(f"{3:012d}-{MANY:012d}{last.suffix}"))
+    part = raw.folder_of(path, range(3, 6))
+    if name == "npy":
+        file = part / "images.npy"
+        heading = io.BytesIO()
+        shape = (MANY, 5, 4, 3)
+        np.lib.format.write_array_header_1_0(
+            heading, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
+        file.write_bytes(heading.getvalue() + file.read_bytes()[len(heading.getvalue()) :])
+    else:
+        with h5py.File(part / "images.h5", "r+") as made:
+            shape, dtype = made["images"].shape, made["images"].dtype
+            del made["images"]
+            made.create_dataset("images", (MANY, *shape[1:]), dtype)  # contiguous, not written
     assert_refused(STORES[name], path, trials)
 
 
-@pytest.mark.parametrize("count", [2**31, 2**32 - 1])
-@pytest.mark.parametrize("stop", [MANY, 2**63 - 1, 2**64 - 1])
-def test_an_lmdb_block_that_claims_more_images_than_there_can_be(
-    path: Path, trials: Trials, count: int, stop: int
-) -> None:
-    """Its checksum fits, wherever it stands: the number of images, or the id of the first."""
-    make(STORES["lmdb"], path)
-    first = stop - 1
-    for n, key in ((count, 3), (1, first)):
-        fields = struct.pack("<2Q4I", key, stop, n, 1, 1, 0) + struct.pack("<qQ", 1, 1)
-        value = struct.pack("<Q", xxh3_64_intdigest(fields, seed=key)) + fields + b"\0"
-        with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
-            transaction.put(struct.pack(">Q", key), value)
-        assert_refused(STORES["lmdb"], path, trials)
-
-
-@pytest.mark.parametrize("data_set", ["labels", "images"])
-def test_an_hdf5_data_set_that_claims_more_images_than_there_can_be(
-    path: Path, trials: Trials, data_set: str
-) -> None:
-    make(STORES["hdf5"], path)
-    (part,) = path.glob("000000000003-*")
-    with h5py.File(part, "r+") as file:
-        shape, dtype = file[data_set].shape, file[data_set].dtype
-        del file[data_set]
-        file.create_dataset(data_set, (MANY, *shape[1:]), dtype)  # contiguous, and not written
-    assert_refused(STORES["hdf5"], path, trials)
+# ---- PNGs --------------------------------------------------------------------------------------
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-@pytest.mark.parametrize("table_too", [True, False])
+def png_of(height: int, width: int, pixels: bytes) -> bytes:
+    header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("index_too", [True, False])
 def test_a_png_that_claims_a_hundred_thousand_lines_and_columns(
-    path: Path, trials: Trials, table_too: bool
+    path: Path, trials: Trials, index_too: bool
 ) -> None:
-    """A few bytes of zeros; its line in the table claims the same, with its checksum, or not."""
+    """A few bytes of zeros; the index claims the same, with digests that fit, or not."""
     make(STORES["png"], path)
-    folder = path / "000000000000-000000000003"
-    header = struct.pack(">2I5B", HUGE, HUGE, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(2**20))
-    png = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    (folder / "000000000001.png").write_bytes(b"\x89PNG\r\n\x1a\n" + png)
-    if table_too:
-        table = folder / "metadata.csv"
-        lines = table.read_text().splitlines()
-        fields = lines[2].split(",")[:4]
-        fields[2] = f"{HUGE}x{HUGE}x3"
-        text = ",".join(fields)
-        lines[2] = f"{text},{xxh3_64_intdigest(text.encode()):016x}"
-        table.write_text("\n".join(lines) + "\n")
+    part = raw.folder_of(path, range(3))
+    png = png_of(HUGE, HUGE, bytes(2**20))
+    (part / "000000000001.png").write_bytes(png)
+    if index_too:
+        index = raw.read_index(part)
+        index.table["size"][:] = HUGE**2
+        index.table["offset"][:] = np.arange(3) * HUGE**2
+        trailer = index.trailer._replace(height=HUGE, width=HUGE, cell_bytes=3 * HUGE**2)
+        raw.write_index(part, raw.refit(part, index._replace(trailer=trailer)))
     assert_refused(STORES["png"], path, trials)
+
+
+@pytest.mark.parametrize("name", ["png", "lmdb-png", "hdf5-png"])
+def test_a_png_that_expands_to_more_than_its_image_is_cut_off_or_refused(
+    name: str, path: Path, trials: Trials
+) -> None:
+    """To 48 MiB, of which a few bytes are the image, in a file that is not too long for one."""
+    make(STORES[name], path)
+    png = png_of(5, 4, bytes(48 * 2**20))
+    assert len(png) < 2**16
+    records = raw.records([*pictures(3)], [1, 2, 3])
+    raw.put(name, path, range(3), records, cells_of={1: png})
+    assert_refused(STORES[name], path, trials)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from .. import DiskFullError, ReadOnlyError, StorageError, Store, StoreIOError
-from .._base import Mode
+from .._session import Mode
 from .histories import (
     COMPACT,
     History,
@@ -54,17 +54,22 @@ ATTEMPTS = 3
 
 
 class Scenario(NamedTuple):
-    """The mode in which a store is opened, and what is done then."""
+    """What was done to a store before, the mode in which it is opened, and what is done then."""
 
+    before: list[Step]
     mode: Mode
     steps: list[Step]
 
+    @property
+    def held(self) -> int:
+        return sum(step.adds for step in self.before)
 
-HELD = [some(1)] * 4
+
 WRITING = {
-    "create": Scenario("x", [some(3)]),
-    "append": Scenario("a", [some(1), some(9), stream(3)]),
-    "compact": Scenario("a", [COMPACT]),
+    "create": Scenario([], "x", [some(3)]),
+    "append": Scenario([some(1)] * 4, "a", [some(1), some(9), stream(3)]),
+    "fold": Scenario([some(1)] * 15, "a", [some(1)]),
+    "compact": Scenario([some(1)] * 4, "a", [COMPACT]),
 }
 
 
@@ -104,10 +109,10 @@ def prepare(store_class: type[Store], path: Path, scenario: Scenario) -> None:
     """Put the store in place anew that the scenario begins with, or nothing."""
     base = path.with_name("base")
     shutil.rmtree(path, ignore_errors=True)
-    if scenario.mode == "x":
+    if not scenario.before:
         return
     if not base.exists():
-        assert run_in_child(History(store_class, base, "x", HELD).run) == 0
+        assert run_in_child(History(store_class, base, "x", scenario.before).run) == 0
     shutil.copytree(base, path)
 
 
@@ -199,10 +204,9 @@ def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
     """
     require_strace()
     scenario, path = WRITING[name], tmp_path / "store"
-    held = len(HELD) if scenario.mode == "a" else 0
     all_writing = moments(nursery, store_class, path, scenario, CHANGES, by_file=False)
     prepare(store_class, path, scenario)
-    clean = trees(History(store_class, path, scenario.mode, scenario.steps, held))
+    clean = trees(History(store_class, path, scenario.mode, scenario.steps))
     with trials.of(f"failing for good: {name}", store_class.format) as tally:
         for i, point in trials.chosen(all_writing, PER_MOMENT):
             kind = [*FAILURES][i % len(FAILURES)]
@@ -211,7 +215,7 @@ def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
             inject = point.inject(f"error={kind}", on="+")
             ended = traced(task, "-e", f"trace={point.name}", *inject, nursery=nursery)
             assert ended.failed, f"it has not come to {point}"
-            history = History(store_class, path, scenario.mode, scenario.steps, held)
+            history = History(store_class, path, scenario.mode, scenario.steps, scenario.held)
             seen = after_failing(history, ended, clean, can_remove=point.name not in REMOVING)
             tally.add(i, seen.outcome, f"{kind} from {point.name} {point.number} on: {seen.detail}")
 
@@ -246,7 +250,7 @@ def test_a_read_that_fails_gives_an_error_and_can_be_made_again(
 ) -> None:
     require_strace()
     path = tmp_path / "store"
-    scenario = Scenario("r", [])
+    scenario = Scenario([some(1)] * 4, "r", [])
     items = [
         (point, kind)
         for point in moments(nursery, store_class, path, scenario, READING)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from .. import (
     StoreNotFoundError,
     open_store,
 )
-from .._base import Mode
+from .._files import Folder, WriterLock
+from .._session import Mode
 from .samples import assert_records, contents, each_store, make, pictures
 
 pytestmark = each_store
@@ -55,7 +58,7 @@ def test_x_refuses_an_existing_store_of_any_format(store_class: type[Store], pat
     with pytest.raises(StoreExistsError):
         store_class(path, "x")
     header = path / "store.json"
-    header.write_text('{"format": "another", "version": 1}')
+    header.write_text('{"format": "another", "version": 2}')
     with pytest.raises(StoreExistsError):
         store_class(path, "x")
     assert {**contents(path), "store.json": ""} == {**before, "store.json": ""}
@@ -137,7 +140,7 @@ def test_the_header_names_format_and_version(store_class: type[Store], path: Pat
     store_class(path, "x").close()
     assert json.loads((path / "store.json").read_text()) == {
         "format": store_class.format,
-        "version": 1,
+        "version": 2,
     }
 
 
@@ -155,25 +158,28 @@ def test_open_store_finds_the_class_from_the_header(store_class: type[Store], pa
 
 @pytest.mark.parametrize(
     "header",
-    [{"format": "another", "version": 1}, {"format": None, "version": 2}],
-    ids=["format", "version"],
+    [{"format": "another"}, {"version": 1}, {"version": 3}],
+    ids=["another format", "the version before", "a version to come"],
 )
 @pytest.mark.parametrize("mode", ["r", "a"])
-def test_a_format_or_version_not_known_is_refused(
+def test_a_format_or_version_not_known_is_refused_by_name(
     store_class: type[Store], path: Path, header: dict[str, object], mode: Mode
 ) -> None:
     make(store_class, path)
-    header["format"] = header["format"] or store_class.format
+    header = {"format": store_class.format, "version": 2} | header
     (path / "store.json").write_text(json.dumps(header))
     before = contents(path)
+    named = f"version {header['version']}" if header["version"] != 2 else "'another'"
     for opened in (store_class, open_store):
-        with pytest.raises(FormatError, match=r"version|release"):
+        with pytest.raises(FormatError, match=named) as caught:
             opened(path, mode)
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith(str(path))
     assert contents(path) == before
 
 
 @pytest.mark.parametrize(
-    "header", [b"", b"{", b"[]", b'{"format": 1, "version": 1}', b'{"format": "png"}', b"\xff\xfe"]
+    "header", [b"", b"{", b"[]", b'{"format": 1, "version": 2}', b'{"format": "png"}', b"\xff\xfe"]
 )
 @pytest.mark.parametrize("mode", ["r", "a"])
 def test_a_header_that_says_nothing_is_a_corrupt_store(
@@ -297,20 +303,18 @@ def test_a_creation_that_fails_leaves_nothing(
 def test_two_that_create_at_once_make_one_store(
     store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch, still_open: bool
 ) -> None:
-    """The other comes in between making the directory and taking the lock."""
+    """The other comes in just before the lock is taken."""
     others: list[Store] = []
-    make_folders = store_class._make_folders
 
-    def overtaken(store: Store) -> list[Path]:
-        new = make_folders(store)
+    def overtaken(folder: Folder, name: str) -> WriterLock:
         monkeypatch.undo()
         others.append(store_class(path, "x"))
         others[0].store_single(IMAGE, 7)
         if not still_open:
             others[0].close()
-        return new
+        return WriterLock(folder, name)
 
-    monkeypatch.setattr(store_class, "_make_folders", overtaken)
+    monkeypatch.setattr("storage._session.WriterLock", overtaken)
     with pytest.raises(BusyError if still_open else StoreExistsError):
         store_class(path, "x")
     others[0].close()
@@ -348,6 +352,7 @@ def test_a_closed_store_refuses_everything_but_closing(
         lambda: store[1:2],
         lambda: store.__getitems__([0]),
         lambda: next(iter(store)),
+        lambda: store.iter_batches(2),
         lambda: store.labels,
         lambda: store.store_single(IMAGE, 1),
         lambda: store.store_many([IMAGE], [1]),
@@ -365,6 +370,33 @@ def test_a_store_that_is_dropped_gives_its_lock_back(store_class: type[Store], p
     store.store_single(IMAGE, 1)
     del store
     store_class(path, "a").close()
+
+
+LEFT_OPEN = """
+import sys
+import numpy as np
+from storage import STORES
+name, path = sys.argv[1:]
+writer = STORES[name](path, "x")
+writer.store_many(np.zeros((20, 60, 60), np.uint8), range(20))
+writer.store_single(np.zeros((5, 4), np.uint8), 20)
+reader = STORES[name](path)
+reader.read_many([20, 3, 5])
+reader.read_many([7, 3, 5, 1, 2, 9, 8, 4, 6, 3, 3])
+records = iter(reader)
+next(records)
+batches = reader.iter_batches(4)
+next(batches)
+"""
+
+
+def test_stores_left_open_at_exit_say_nothing(store_class: type[Store], path: Path) -> None:
+    command = [sys.executable, "-c", LEFT_OPEN, store_class.format, str(path)]
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    with store_class(path, "a") as store:
+        assert len(store) == 21
 
 
 def test_closing_one_reader_leaves_the_others(store_class: type[Store], path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from .. import BusyError, CorruptStoreError, Store
+from .._catalog import MAX_OPEN_PARTS
 from .children import in_child, read_all
 from .samples import (
     Image,
@@ -327,10 +328,17 @@ def test_a_fork_while_another_thread_reads_does_not_lock_the_child_up(
 # ---- threads -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("open_parts", [3, MAX_OPEN_PARTS])
 @pytest.mark.parametrize("images", [pictures(40), mixed_pictures() * 5], ids=["same", "mixed"])
 def test_threads_may_share_a_reader(
-    store_class: type[Store], path: Path, images: list[Image]
+    store_class: type[Store],
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    images: list[Image],
+    open_parts: int,
 ) -> None:
+    """Of ten parts, which stay open or are closed again and again."""
+    monkeypatch.setattr("storage._catalog.MAX_OPEN_PARTS", open_parts)
     labels = labels_for(40)
     with store_class(path, "x", durable=False) as writer:
         for start in range(0, 40, 4):

@@ -12,8 +12,11 @@ from .trials import Trials
 
 pytestmark = each_store
 
-STEPS = [some(1), some(3), some(30), stream(30), COMPACT, some(1)]
-"""Few files, and so many that a store of one file each syncs them in another way; all shapes."""
+STEPS = [some(1), some(3), some(30), stream(30), COMPACT, *[some(1)] * 16]
+"""Few files, and so many that a store of one file each syncs them in another way; all shapes.
+
+In the end small parts become one.
+"""
 RETURNED = "a call has returned"
 """The name of a folder that is not there, and that a process tries to remove to say so."""
 SYNCED = ("fsync", "fdatasync", "syncfs", "sync", "msync")
@@ -41,6 +44,10 @@ def calls_of(store_class: type[Store], path: Path, durable: bool) -> list[Call]:
     return traced(lambda: use(store_class, path, durable), "-e", f"trace={names}").calls
 
 
+def must_last(path: Path) -> bool:
+    return not NEED_NOT_LAST.fullmatch(path.name)
+
+
 class Disk:
     """What has been changed, by its path, and not yet synced."""
 
@@ -52,7 +59,7 @@ class Disk:
 
     def follow(self, call: Call) -> None:
         """Note what a system call has changed or synced."""
-        paths = [Path(path) for path in re.findall(r'"([^"]*)"', call.text) if path]
+        paths = call.paths
         on = re.match(r"\((\d+)<([^>]*)>", call.text)
         if call.name in ("syncfs", "sync"):
             self.unsynced.clear()
@@ -61,7 +68,7 @@ class Disk:
             self.unsynced.discard(Path(on[2]))
         elif call.name in WRITTEN:
             assert on
-            if on[1] not in self._written_through:
+            if on[1] not in self._written_through and must_last(Path(on[2])):
                 self._change(Path(on[2]))
         elif call.name in ("open", "openat"):
             self._open(call.text, paths[0])
@@ -84,7 +91,7 @@ class Disk:
 
     def _appear(self, path: Path) -> None:
         self._there.add(path)
-        if not NEED_NOT_LAST.fullmatch(path.name):
+        if must_last(path):
             self._change(path.parent)
 
     def _change(self, path: Path) -> None:

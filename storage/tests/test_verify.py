@@ -22,22 +22,22 @@ class Edit(NamedTuple):
 
     what: str
     altered: Sequence[int] = ()  # each to be named as damaged, by itself
-    lost: Sequence[int] = ()  # each to be named, by itself or among those of its file
-    extra: range = range(0)  # what holds too many, by its name: to be named, or one of its images
+    lost: Sequence[int] = ()  # each to be named, by itself or among those of its part
+    extra: range = range(0)  # the part that holds too many: to be named, or one of its images
 
 
 Editor: TypeAlias = Callable[[str, Path, Random], Edit]
 
 
 def rewrite(name: str, path: Path, ids: range, change: Callable[[raw.Records], object]) -> None:
-    """Write a file or a call anew with all its tables' checksums, by the plain library."""
-    part = raw.READERS[name](path)[ids.start : ids.stop]
+    """Write a part anew with digests that fit, by the plain library."""
+    part = raw.read_part(name, raw.folder_of(path, ids))
     change(part)
-    raw.PUTTERS[name](path, ids, part, None)
+    raw.put(name, path, ids, part)
 
 
-def place_of(name: str, path: Path, image_id: int) -> range:
-    (place,) = (ids for ids in raw.places(name, path) if image_id in ids)
+def place_of(path: Path, image_id: int) -> range:
+    (place,) = (ids for ids in raw.places(path) if image_id in ids)
     return place
 
 
@@ -70,7 +70,7 @@ ALTERATIONS = [flip_a_pixel, transpose, relabel, recalculate]
 def alter(name: str, path: Path, random: Random) -> Edit:
     image_id = int(random.integers(LENGTH))
     alteration = ALTERATIONS[random.integers(len(ALTERATIONS))]
-    ids = place_of(name, path, image_id)
+    ids = place_of(path, image_id)
     at = image_id - ids.start
 
     def change(part: raw.Records) -> None:
@@ -85,20 +85,20 @@ def swap(name: str, path: Path, random: Random) -> Edit:
     fields = list(raw.Record._fields)
     if random.random() < 0.5:
         fields = [fields[random.integers(len(fields))]]
-    records = raw.READERS[name](path)
+    records = raw.read(name, path)
     pair = records[one], records[other]
     records[one] = pair[0]._replace(**{field: getattr(pair[1], field) for field in fields})
     records[other] = pair[1]._replace(**{field: getattr(pair[0], field) for field in fields})
-    for ids in {place_of(name, path, one), place_of(name, path, other)}:
-        raw.PUTTERS[name](path, ids, records[ids.start : ids.stop], None)
+    for ids in {place_of(path, one), place_of(path, other)}:
+        raw.put(name, path, ids, records[ids.start : ids.stop])
     return Edit(f"swap {', '.join(fields)} of {one} and {other}", altered=[one, other])
 
 
 def repeat(name: str, path: Path, random: Random) -> Edit:
     """One record in the place of another."""
     one, other = random.choice(LENGTH, 2, replace=False).tolist()
-    record = raw.READERS[name](path)[other]
-    ids = place_of(name, path, one)
+    record = raw.read(name, path)[other]
+    ids = place_of(path, one)
 
     def change(part: raw.Records) -> None:
         part[one - ids.start] = record
@@ -109,17 +109,28 @@ def repeat(name: str, path: Path, random: Random) -> Edit:
 
 def take_away(name: str, path: Path, random: Random) -> Edit:
     image_id = int(random.integers(LENGTH))
-    ids = place_of(name, path, image_id)
+    ids = place_of(path, image_id)
     if len(ids) == 1:
-        raw.drop(name, path, ids)
+        raw.drop(path, ids)
     else:
         rewrite(name, path, ids, lambda part: part.pop(image_id - ids.start))
     return Edit(f"take {image_id} away", lost=[image_id])
 
 
+def take_a_cell_away(name: str, path: Path, random: Random) -> Edit:
+    """The index, whose digest of the structure fits, goes on to say that it is there."""
+    ids = place_of_several(path, random)
+    image_id = int(random.choice(ids))
+    folder = raw.folder_of(path, ids)
+    before = raw.read_index(folder)
+    rewrite(name, path, ids, lambda part: part.pop(image_id - ids.start))
+    raw.write_index(folder, raw.refit(folder, before))
+    return Edit(f"take the cell of {image_id} away", lost=[image_id])
+
+
 def add(name: str, path: Path, random: Random) -> Edit:
     """One more, its checksum made for where it stands; those behind no longer fit theirs."""
-    places = raw.places(name, path)
+    places = raw.places(path)
     ids = places[random.integers(len(places))]
     at = int(random.integers(len(ids) + 1))
 
@@ -131,27 +142,30 @@ def add(name: str, path: Path, random: Random) -> Edit:
     return Edit(f"add one before {ids.start + at}", extra=ids)
 
 
-def place_of_several(name: str, path: Path, random: Random) -> range:
-    several = [ids for ids in raw.places(name, path) if len(ids) > 1]
+def place_of_several(path: Path, random: Random) -> range:
+    several = [ids for ids in raw.places(path) if len(ids) > 1]
     return several[random.integers(len(several))]
 
 
-def take_several_away(name: str, path: Path, random: Random) -> Edit:
-    """A whole file, or all blocks of a call."""
-    ids = place_of_several(name, path, random)
-    raw.drop(name, path, ids)
+def take_several_away(_name: str, path: Path, random: Random) -> Edit:
+    """A whole part."""
+    ids = place_of_several(path, random)
+    raw.drop(path, ids)
     return Edit(f"take {ids} away", lost=ids)
 
 
 def add_several(name: str, path: Path, random: Random) -> Edit:
-    """A whole file, or a call's blocks, once more, an image further on."""
-    ids = place_of_several(name, path, random)
+    """A whole part once more, an image further on."""
+    ids = place_of_several(path, random)
     further = range(ids.start + 1, ids.stop + 1)
-    raw.add(name, path, further, raw.READERS[name](path)[ids.start : ids.stop])
+    raw.put(name, path, further, raw.read_part(name, raw.folder_of(path, ids)))
     return Edit(f"add {ids} as {further}", extra=further)
 
 
-EDITORS: list[Editor] = [alter, swap, repeat, take_away, add, take_several_away, add_several]
+EDITORS: list[Editor] = [
+    *(alter, swap, repeat, take_away, take_a_cell_away),
+    *(add, take_several_away, add_several),
+]
 
 
 def is_damaged(problems: Sequence[str], image_id: int) -> bool:
@@ -159,7 +173,7 @@ def is_damaged(problems: Sequence[str], image_id: int) -> bool:
 
 
 def is_lost(problems: Sequence[str], image_id: int, place: range) -> bool:
-    """Whether it is named by itself, or in a run of images of what is or was one file."""
+    """Whether it is named by itself, or in a run of images of what is or was one part."""
     runs = [
         range(int(first), int(last) + 1)
         for problem in problems
@@ -173,12 +187,10 @@ def is_lost(problems: Sequence[str], image_id: int, place: range) -> bool:
 
 
 def is_too_many(problems: Sequence[str], extra: range, place: range) -> bool:
-    """Whether the file is named, or a block that does not fit among the others, or an image."""
-    file = f"{extra.start:012d}-{extra.stop:012d}"
-    ids = range(extra.start, extra.stop + 1)
-    blocks = [f"block of image {i} {is_wrong}" for i in ids for is_wrong in ("overlaps", "is of")]
-    return any(name in problem for name in (file, *blocks) for problem in problems) or any(
-        is_lost(problems, i, place) for i in ids
+    """Whether the part is named, or an image."""
+    part = f"{extra.start:012d}-{extra.stop:012d}"
+    return any(part in problem for problem in problems) or any(
+        is_lost(problems, i, place) for i in range(extra.start, extra.stop + 1)
     )
 
 
@@ -199,7 +211,7 @@ def test_verify_names_every_edit(store_class: type[Store], tmp_path: Path, trial
     """Opening may already refuse the store; then what it says is what counts."""
     original = tmp_path / "original"
     assert run_in_child(History(store_class, original, "x", STEPS).run) == 0
-    places = raw.places(store_class.format, original)
+    places = raw.places(original)
     with trials.of("edits that verify names", store_class.format) as tally:
         for trial in trials.numbers():
             random = np.random.default_rng(trial)

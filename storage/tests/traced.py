@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -41,9 +42,22 @@ class Call(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file that it is about: its first path as it is, else that of its first descriptor."""
-        named = re.search(r'"([^"]+)"', self.text) or re.search(r"<(/[^>]*)>", self.text)
+        """The file that it is about, as strace chooses calls by it.
+
+        That is its first path where it is absolute, or else what its first descriptor is open on:
+        the file, or the folder in which the path is.
+        """
+        absolute = re.match(r'\((?:AT_FDCWD<[^>]*>, )?"(/[^"]*)"', self.text)
+        named = absolute or re.search(r"<(/[^>]*)>", self.text)
         return named[1] if named else ""
+
+    @property
+    def paths(self) -> list[Path]:
+        """Its paths, from the folders in which they are, and of what it has opened the true one."""
+        if opened := re.search(r" = \d+<(/[^>]*)>$", self.text):
+            return [Path(opened[1])]
+        named = re.findall(r'(?:<([^>]*)>, )?"([^"]+)"', self.text)
+        return [Path(folder or "/", path) for folder, path in named]
 
 
 class Traced(NamedTuple):

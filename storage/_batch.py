@@ -1,0 +1,207 @@
+"""What a call stores: images and labels, checked and then read once, slab by slab."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from math import prod
+from typing import NamedTuple, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._checksum import Shape, checksums
+from ._errors import DTypeError, LabelError, LengthError, ShapeError
+
+Image: TypeAlias = NDArray[np.uint8]
+Labels: TypeAlias = NDArray[np.int64]
+Images: TypeAlias = Image | list[Image]
+"""One array (N, H, W[, C]) where all shapes are equal, else a list of N arrays."""
+
+CheckShape: TypeAlias = Callable[[Shape], None]
+
+SLAB_BYTES = 8 * 2**20
+"""Pixels handled at a time: large enough to amortise Python, small enough to stay in the cache."""
+
+INT64 = np.iinfo(np.int64)
+MAX_CHANNELS = 4
+MAX_SIDE = 2**32 - 1
+
+PLAIN = (np.ndarray, np.memmap)
+"""The arrays whose arithmetic and indexing are NumPy's own; a masked array's, say, are not."""
+
+
+class Slab(NamedTuple):
+    """Consecutive records of one shape, at most about `SLAB_BYTES` of them."""
+
+    images: Image  # (n, H, W[, C]), C order
+    labels: Labels  # (n,)
+    checksums: NDArray[np.uint64]  # (n,)
+
+
+class Batch(NamedTuple):
+    """The records of one commit, checked; the images are read once.
+
+    first: the id of its first record
+    """
+
+    first: int
+    labels: Labels
+    stacks: Iterator[Image]
+
+    def slabs(self) -> Iterator[Slab]:
+        """The records in order, once.
+
+        Raises what `check_image` does while an iterable is read, and `LengthError`.
+        """
+        done, expected = 0, len(self.labels)
+        for images in self.stacks:
+            n = len(images)
+            if done + n > expected:
+                raise LengthError(f"more images than {expected} labels; give one label per image")
+            ids = np.arange(self.first + done, self.first + done + n, dtype=np.int64)
+            labels = self.labels[done : done + n]
+            rows = images.reshape(n, -1)
+            yield Slab(images, labels, checksums(ids, labels, images.shape[1:], rows))
+            done += n
+        _same_length(done, expected)
+
+
+def slab_length(shape: Shape) -> int:
+    """How many images of `shape` make a slab."""
+    return max(1, SLAB_BYTES // prod(shape))
+
+
+def make_batch(first: int, images: object, labels: object, check_store: CheckShape) -> Batch:
+    """Check everything that can be checked before the first byte is written.
+
+    images: an array (N, H, W[, C]), a list or tuple of images, or any other iterable of images;
+        only the last is checked as it is read
+    labels: an integer array or a sequence of integers
+    check_store: raises `ShapeError` where the store cannot hold an image of some shape
+
+    Raises `DTypeError`, `ShapeError`, `LabelError`, `LengthError`.
+    """
+    checked = check_labels(labels)
+    n = len(checked)
+    if not isinstance(images, Iterable) or isinstance(images, str | bytes):
+        kind = type(images).__name__
+        raise DTypeError(f"images are a {kind}; give an array or a sequence of arrays")
+    if isinstance(images, np.ndarray | Sequence):
+        _same_length(len(images), n)
+    if isinstance(images, np.ndarray):
+        _check_pixels(images, images.shape[1:], "images are", check_store)
+        return Batch(first, checked, _slices(images))
+    every = (check_image(image, i, check_store) for i, image in enumerate(images))
+    if not isinstance(images, list | tuple):
+        return Batch(first, checked, _stacked(every, n))
+    held = [*every]  # what is checked here is what is stored, even if the list changes meanwhile
+    return Batch(first, checked, _slices(held[0][np.newaxis]) if n == 1 else _stacked(held, n))
+
+
+def _same_length(images: int, labels: int) -> None:
+    if images != labels:
+        raise LengthError(f"{images} images but {labels} labels; give one label per image")
+
+
+def _slices(images: Image) -> Iterator[Image]:
+    step = slab_length(images.shape[1:])
+    return (np.ascontiguousarray(images[i : i + step]) for i in range(0, len(images), step))
+
+
+def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
+    """Runs of equal shape, each as an array of at most a slab and at most `most` images."""
+    for shape, run in groupby(images, key=lambda image: image.shape):
+        length = min(slab_length(shape), most)
+        done = length
+        while done == length:
+            slab = np.empty((length, *shape), np.uint8)
+            done = 0
+            for done, image in enumerate(islice(run, length), 1):
+                slab[done - 1] = image  # at once, so that no other copy is kept
+            if done:
+                yield slab[:done]
+            del slab
+
+
+# ---- checks ----------------------------------------------------------------------------------
+
+
+def check_image(image: object, position: int, check_store: CheckShape) -> Image:
+    """Return `image` if it is a storable one; `position` is its place in the call, for the message.
+
+    Raises `DTypeError` or `ShapeError`.
+    """
+    if not isinstance(image, np.ndarray):
+        kind = type(image).__name__
+        raise DTypeError(f"image {position} is a {kind}; give a NumPy array of uint8")
+    _check_pixels(image, image.shape, f"image {position} is", check_store)
+    return image
+
+
+def _check_plain(array: NDArray[np.generic], what: str) -> None:
+    if type(array) not in PLAIN:
+        kind = type(array).__name__
+        raise DTypeError(f"{what} of type {kind}, not all of which can be kept; give a plain array")
+
+
+def _check_pixels(
+    array: NDArray[np.generic], shape: Shape, what: str, check_store: CheckShape
+) -> None:
+    """Check an image, or images of `shape`, for one store."""
+    _check_plain(array, what)
+    if array.dtype != np.uint8:
+        advice = "convert to uint8 yourself, so that the rounding is yours"
+        raise DTypeError(f"{what} of dtype {array.dtype}; {advice}")
+    check_shape(shape, what)
+    check_store(shape)
+
+
+def check_shape(shape: Shape, what: str) -> None:
+    """Raise `ShapeError` where no image can have that shape."""
+    sides, channels = shape[:2], shape[2:] or (1,)
+    if (
+        len(shape) not in (2, 3)
+        or not 1 <= min(sides) <= max(sides) <= MAX_SIDE
+        or not 1 <= channels[0] <= MAX_CHANNELS
+    ):
+        advice = "give (H, W) or (H, W, C) with H, W >= 1 and 1 <= C <= 4"
+        raise ShapeError(f"{what} of shape {shape}; {advice}")
+
+
+def is_integer_type(kind: type) -> bool:
+    """Whether values of that type are integers here: Booleans and time spans are not."""
+    return issubclass(kind, int | np.integer) and not issubclass(kind, bool | np.timedelta64)
+
+
+def check_label(label: object) -> int:
+    """Return one label as an int; raises `DTypeError` or `LabelError`."""
+    if not is_integer_type(type(label)):
+        raise DTypeError(f"a label is a {type(label).__name__}; give an integer")
+    value = int(cast(int, label))
+    if not INT64.min <= value <= INT64.max:
+        raise LabelError(f"label {value} does not fit in int64")
+    return value
+
+
+def check_labels(labels: object) -> Labels:
+    """Return `labels` as an own (N,) int64 array; raises `DTypeError`, `LabelError`, `LengthError`.
+
+    Accepts an integer array or a sequence of integers, which is read once. Booleans are no
+    integers here: to store them would be a cast.
+    """
+    if isinstance(labels, np.ndarray):
+        _check_plain(labels, "labels are")
+        if labels.ndim != 1:
+            raise LengthError(f"labels have shape {labels.shape}; give one label per image: (N,)")
+        if labels.dtype.kind not in "iu":
+            raise DTypeError(f"labels have dtype {labels.dtype}; give integers")
+        if labels.dtype.kind == "u" and labels.size and labels.max() > INT64.max:
+            raise LabelError(f"label {labels.max()} does not fit in int64")
+        checked = np.array(labels, np.int64)
+    elif isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
+        checked = np.array([*map(check_label, labels)], np.int64)
+    else:
+        kind = type(labels).__name__
+        raise DTypeError(f"labels are a {kind}; give a list or an array of integers")
+    if not len(checked):
+        raise LengthError("nothing to store; give at least one image and its label")
+    return checked

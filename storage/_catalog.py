@@ -1,0 +1,272 @@
+"""Which parts of a store count: their listing is the manifest, and nothing else tells it.
+
+A part whose ids all lie within a longer one was rewritten into that and no longer counts. Small
+commits make small parts: `FOLD` of a kind become one, and as many of those again, so that there are
+few; `compact` does the same with all that are small.
+"""
+
+import re
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._batch import SLAB_BYTES, Labels
+from ._errors import CorruptStoreError, StorageError
+from ._files import TEMPORARY, Folder
+from ._index import Index, Piece, Rows
+from ._part import Kind, Part, PartName, Record, write_part
+
+if TYPE_CHECKING:
+    from ._gather import Gather
+
+PART = re.compile(r"(\d{12})-(\d{12})")
+MAX_OPEN_PARTS = 100
+"""Each takes up to four file descriptors, of the 1,024 that a process often has."""
+MAX_INDEXES = 20_000
+"""Small indexes kept in memory, of a kilobyte or two as a rule."""
+LARGE_PART = 1_000_000
+"""Of more images than this a name is not believed without a look at the part."""
+FOLD = 16
+"""So many parts at the end of a store become one, where they are of a kind and small."""
+FOLD_BYTES = SLAB_BYTES
+"""A part of as many bytes of cells is not small, and stays as it is until `compact`."""
+COMPACT_BYTES = 2**30
+"""What `compact` joins parts to."""
+
+
+class Listing:
+    """The parts that count at one time, in id order; it never changes.
+
+    length: how many images they hold
+    """
+
+    def __init__(self, names: list[PartName]) -> None:
+        self.names = names
+        self.length = names[-1].stop if names else 0
+        self._firsts = [name.first for name in names]
+        self._array: Rows | None = None
+
+    def name_of(self, image_id: int) -> PartName:
+        return self.names[bisect_right(self._firsts, image_id) - 1]
+
+    def owners(self, ids: Rows) -> Rows:
+        """For each id the place of its part in `names`."""
+        if self._array is None:
+            self._array = np.array(self._firsts, np.int64)
+        return np.searchsorted(self._array, ids, side="right") - 1
+
+
+class Catalog:
+    """The parts of a store, and those of them that are open.
+
+    listing: replaced as a whole when parts are added or joined, so that a reader that has got one
+        may go on with it
+    """
+
+    def __init__(self, folder: Folder, kind: Kind, listed: list[str]) -> None:
+        """Find the parts in a listing of `folder`; raises `CorruptStoreError`, OSError."""
+        self.folder = folder
+        self.kind = kind
+        self.gather: tuple[Listing, int, Gather | None] | None = None  # of a listing and process
+        self._parts: OrderedDict[PartName, Part] = OrderedDict()
+        self._indexes: dict[PartName, Index] = {}
+        self._fold_from = 0  # parts before are large, or joining them has failed
+        self.listing = Listing([])
+        self.look_again(listed)
+
+    @property
+    def length(self) -> int:
+        """How many images there are."""
+        return self.listing.length
+
+    # ---- what is there -------------------------------------------------------------------------
+
+    def look_again(self, listed: list[str] | None = None) -> None:
+        """Find the parts anew, as after another process has joined some."""
+        listed = self.folder.names() if listed is None else listed
+        while True:
+            try:
+                names = self._chain(listed)
+                break
+            except CorruptStoreError:
+                # While a writer is at work a long listing may have a later part and not an
+                # earlier one. What two listings lack is not there.
+                before, listed = listed, self.folder.names()
+                if set(listed) == set(before):
+                    raise
+        if names != self.listing.names:
+            for name in names:
+                if name.stop - name.first > LARGE_PART:
+                    self.index(name)  # which refuses a name that claims more than there is
+            self.listing = Listing(names)
+
+    def _chain(self, listed: Iterable[str]) -> list[PartName]:
+        """The parts that follow one another, without those that a longer one has replaced."""
+        found = filter(None, map(PART.fullmatch, listed))
+        every = [PartName(match[0], int(match[1]), int(match[2])) for match in found]
+        names: list[PartName] = []
+        expected = 0
+        for name in sorted(every, key=lambda name: (name.first, -name.stop)):
+            if name.first > expected:
+                raise CorruptStoreError(
+                    f"{self.folder.path}: images {expected} to {name.first - 1} are missing before"
+                    f" {name.folder}; restore them from a copy"
+                )
+            if name.first < expected < name.stop:
+                raise CorruptStoreError(
+                    f"{self.folder.path}: {name.folder} overlaps the part before it, which ends"
+                    f" with image {expected - 1}; remove the wrong one"
+                )
+            if name.first == expected < name.stop:
+                names.append(name)
+                expected = name.stop
+        return names
+
+    def index(self, name: PartName) -> Index:
+        """The index of a part; small ones are kept."""
+        index = self._indexes.get(name)
+        if index is None:
+            part = self._parts.get(name)
+            index = part.index if part else self._read_index(name, Folder(name.folder, self.folder))
+        return index
+
+    def _read_index(self, name: PartName, folder: Folder) -> Index:
+        index = Index(folder, name.first, name.stop)
+        if index.is_small:
+            if len(self._indexes) >= MAX_INDEXES:
+                self._indexes = {}
+            self._indexes[name] = index
+        return index
+
+    def part(self, name: PartName) -> Part:
+        """The open part of that name; those opened last are kept open."""
+        part = self._parts.get(name)
+        if part is None:
+            folder = Folder(name.folder, self.folder)
+            index = self._indexes.get(name) or self._read_index(name, folder)
+            part = self._parts[name] = Part(folder, index, self.kind)
+            if len(self._parts) > MAX_OPEN_PARTS:
+                with suppress(KeyError):  # another thread was faster
+                    self._parts.popitem(last=False)  # dropped, not closed: it may be in use
+        return part
+
+    # ---- reading ---------------------------------------------------------------------------------
+
+    def read_one(self, image_id: int, check: bool) -> Record:
+        """One record, for which less is done than pays for many."""
+        name = self.listing.name_of(image_id)
+        return self.part(name).read_one(image_id - name.first, check)
+
+    def labels(self, length: int, check: bool) -> Labels:
+        """The labels of the first `length` images, (length,), read from the indexes alone."""
+        every = [np.empty(0, np.int64)]
+        for name in self.listing.names:
+            if name.first < length:
+                index = self.index(name)
+                if check:
+                    index.check_table()
+                every.append(index.table["label"])
+        return np.concatenate(every)[:length]
+
+    # ---- writing ---------------------------------------------------------------------------------
+
+    def remove_remains(self) -> None:
+        """Remove what a writer that was killed has left: parts not published, or replaced."""
+        counting = {name.folder for name in self.listing.names}
+        for name in self.folder.names():
+            if name.startswith(TEMPORARY) or (PART.fullmatch(name) and name not in counting):
+                self.folder.remove(name)
+
+    def publish(self, labels: Labels, pieces: Iterator[Piece], durable: bool) -> None:
+        """Add a part at the end: whole if this returns, and not at all if it raises."""
+        name = PartName.of(self.length, self.length + len(labels))
+        self._write(name, labels, pieces, durable)
+        self.listing = Listing([*self.listing.names, name])
+
+    def _write(
+        self, name: PartName, labels: Labels, pieces: Iterator[Piece], durable: bool
+    ) -> None:
+        temporary = TEMPORARY + name.folder
+        self.folder.remove(temporary)  # left where it could not be removed
+        try:
+            folder = self.folder.make_folder(temporary)
+            write_part(folder, self.kind, name.first, labels, pieces, durable)
+            self.folder.rename(temporary, name.folder)
+            try:
+                if durable:
+                    self.folder.sync()
+            except BaseException:
+                self.folder.rename(name.folder, temporary)
+                raise
+        except BaseException:
+            self.folder.remove(temporary)
+            raise
+
+    def fold(self, durable: bool) -> None:
+        """Join the last parts if they are many and small.
+
+        What fails leaves them as they are, and is no error of the call that came before.
+        """
+        while run := self._small_run():
+            try:
+                self._join(run, durable)
+            except (StorageError, OSError):
+                self._fold_from = run[-1].stop
+
+    def _small_run(self) -> list[PartName]:
+        """The parts at the end that are to be joined: `FOLD` or more, none much larger than others.
+
+        So each image is written anew a few times only, however calls of one image and of hundreds
+        follow each other.
+        """
+        names = self.listing.names
+        largest = total = 0
+        for n, name in enumerate(reversed(names), 1):
+            if name.first < self._fold_from:
+                return []
+            length = name.stop - name.first
+            largest, total = max(largest, length), total + length
+            if n >= FOLD and 2 * total >= FOLD * largest:
+                run = names[-n:]
+                large = [part for part in run if self.index(part).cell_bytes >= FOLD_BYTES]
+                if not large:
+                    return run
+                self._fold_from = large[-1].stop
+                return self._small_run()
+        return []
+
+    def compact(self, durable: bool) -> None:
+        """Join neighbouring parts to such of about `COMPACT_BYTES`; raises what reading raises."""
+        run: list[PartName] = []
+        total = 0
+        for name in self.listing.names:
+            size = self.index(name).cell_bytes
+            if total + size > COMPACT_BYTES:
+                self._join(run, durable)
+                run, total = [], 0
+            run.append(name)
+            total += size
+        self._join(run, durable)
+
+    def _join(self, run: list[PartName], durable: bool) -> None:
+        """Write neighbouring parts as one. Their records are copied, with the checksums they have."""
+        if len(run) < 2:
+            return
+        for name in run:
+            self.index(name).check_table()
+        labels = np.concatenate([self.index(name).table["label"] for name in run])
+        copies = chain.from_iterable(self.part(name).copies() for name in run)
+        joined = PartName.of(run[0].first, run[-1].stop)
+        self._write(joined, labels, copies, durable)
+        names = self.listing.names
+        start = names.index(run[0])
+        self.listing = Listing([*names[:start], joined, *names[start + len(run) :]])
+        for name in run:
+            self._parts.pop(name, None)
+            self._indexes.pop(name, None)
+            self.folder.remove(name.folder)

@@ -1,0 +1,106 @@
+"""One gather for a random batch, from wherever in memory the cells of all parts are.
+
+Where a store's cells are pixels of one shape and its parts lie in memory, mapped, neither the parts
+nor the containers need be visited for each image: an address is computed for each cell, and one for
+each record of the indexes, and NumPy copies what is there.
+"""
+
+import os
+from contextlib import suppress
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._batch import Image, Labels, slab_length
+from ._catalog import MAX_OPEN_PARTS, Catalog, Listing
+from ._checksum import first_wrong
+from ._index import ALWAYS, Rows
+from ._part import Part
+
+LARGE_CELL = 2**16
+"""Bytes of a cell from which Python's work for each is little beside copying it."""
+RECORD = np.dtype(ALWAYS)
+ORIGIN, LAST = 1, 2**47
+"""Addresses that a program may have on the 64-bit systems there are; at 0 there is no array."""
+
+
+def gather_of(catalog: Catalog, listing: Listing) -> "Gather | None":
+    """The gather of all parts of a listing, or None where there can be none; found out once."""
+    if not catalog.kind.payload.is_raw or len(listing.names) > MAX_OPEN_PARTS:
+        return None
+    known = catalog.gather
+    if known is None or known[0] is not listing or known[1] != os.getpid():
+        parts = [catalog.part(name) for name in listing.names]
+        gather = None
+        with suppress(OSError, MemoryError):  # there may be no address space for a map
+            gather = Gather(parts) if can_gather(parts) else None
+        known = catalog.gather = listing, os.getpid(), gather
+    return known[2]
+
+
+def can_gather(parts: list[Part]) -> bool:
+    shape, size = parts[0].index.shape, parts[0].index.size
+    return (
+        shape is not None
+        and size == prod(shape) <= LARGE_CELL  # so that it is pixels
+        and all((part.index.shape, part.index.size) == (shape, size) for part in parts)
+        and all(part.reader.is_mapped for part in parts)
+    )
+
+
+class Gather:
+    """Where the cells and the records of all parts of a store lie in memory."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts  # which keep what is mapped in place
+        self._shape = parts[0].index.shape or ()
+        self._size = prod(self._shape)
+        self._firsts = np.array([part.first for part in parts], np.int64)
+        tables = [part.index.table.__array_interface__["data"][0] for part in parts]
+        self._tables = np.array(tables, np.int64)
+        self._blocks = np.concatenate([part.first + part.index.blocks[:, 0] for part in parts])
+        self._addresses = np.concatenate([part.reader.addresses() for part in parts])
+        self._cells, self._records = memory(self._size), memory(RECORD.itemsize)
+
+    def read(self, ids: Rows, check: bool) -> tuple[Image, Labels]:
+        """The records `ids`; raises `CorruptRecordError` where one is wrong and `check`."""
+        found = places(ids, self._firsts, self._tables, RECORD.itemsize)
+        records = self._records[found].view(RECORD)
+        labels, stored = records["label"].copy(), records["checksum"].copy()
+        cells = places(ids, self._blocks, self._addresses, self._size)
+        slabs = []
+        step = slab_length(self._shape)
+        for start in range(0, len(ids), step):
+            some = slice(start, start + step)
+            slab = self._cells[cells[some]].view(np.uint8).reshape(-1, *self._shape)
+            if check:  # while the pixels are in the processor's cache
+                wrong = first_wrong(ids[some], labels[some], stored[some], slab)
+                if wrong is not None:
+                    image_id = int(ids[start + wrong])
+                    part = self._parts[int(np.searchsorted(self._firsts, image_id, "right")) - 1]
+                    raise part.index.wrong(image_id - part.first)
+            slabs.append(slab)
+        return (slabs[0] if len(slabs) == 1 else np.concatenate(slabs)), labels
+
+
+def places(ids: Rows, firsts: Rows, addresses: Rows, size: int) -> Rows:
+    """The element of `memory` of each id; ids from each of `firsts` on lie from its address on."""
+    runs = np.searchsorted(firsts, ids, side="right") - 1
+    return addresses[runs] + (ids - firsts[runs]) * size - ORIGIN
+
+
+def memory(item: int) -> NDArray[np.void]:
+    """All of this process's memory: element i is the `item` bytes from address ORIGIN + i on."""
+    return np.asarray(_Memory(item))
+
+
+class _Memory:
+    def __init__(self, item: int) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (ORIGIN, True),
+            "typestr": f"|V{item}",
+            "shape": (LAST - ORIGIN,),
+            "strides": (1,),
+        }

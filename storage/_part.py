@@ -1,0 +1,151 @@
+"""One part of a store: a folder with a container's files and an index.
+
+    000000000000-000000001000/index.npy
+    000000000000-000000001000/images.h5
+
+Its name tells the ids that it holds: the first, and the one after the last. A part is written under
+a temporary name, synced and renamed, and never changes.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from math import prod
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from ._batch import SLAB_BYTES, Batch, Image, Images, Labels
+from ._checksum import Shape, checksum
+from ._files import Folder
+from ._index import INDEX, Index, PartCells, Piece, Rows, is_run
+from .containers.base import Container
+from .payloads.base import Cell, CellError, Payload
+
+Record: TypeAlias = tuple[Image, int]
+
+LARGE_IMAGE = 2**26
+"""Bytes of an image for which no memory is taken before its cell was seen to be large enough."""
+
+
+def is_large(shape: Shape) -> bool:
+    return prod(shape) > LARGE_IMAGE
+
+
+class PartName(NamedTuple):
+    """What a part's folder is called and which ids it holds: `first` to `stop - 1`."""
+
+    folder: str
+    first: int
+    stop: int
+
+    @classmethod
+    def of(cls, first: int, stop: int) -> "PartName":
+        return cls(f"{first:012d}-{stop:012d}", first, stop)
+
+
+class Kind(NamedTuple):
+    """How the parts of a store are made."""
+
+    container: Container
+    payload: Payload
+
+
+def encoded(batch: Batch, payload: Payload) -> Iterator[Piece]:
+    """The cells of a batch."""
+    for images, _, checksums in batch.slabs():
+        yield Piece(payload.encode_many(images), checksums, images.shape[1:])
+
+
+def write_part(
+    folder: Folder, kind: Kind, first: int, labels: Labels, pieces: Iterator[Piece], durable: bool
+) -> None:
+    """Write a part in the new `folder`, synced if `durable`; raises OSError, `ShapeError`."""
+    container = kind.container
+    cells = PartCells(first, labels, pieces, kind.payload.is_raw, container.largest_cell)
+    structure = container.write(folder, cells)
+    cells.write_index(folder, container.file, structure)
+    if durable:
+        folder.sync([INDEX, *container.files(first, first + len(labels))])
+
+
+class Part:
+    """An open part; `rows` are positions in it, counted from 0.
+
+    It closes what it has open when nothing refers to it any more.
+    """
+
+    def __init__(self, folder: Folder, index: Index, kind: Kind) -> None:
+        self.index = index
+        self.first = index.first
+        self._payload = kind.payload
+        self.reader = kind.container.open(folder, index)
+
+    def copies(self) -> Iterator[Piece]:
+        """All records as they are, for another part."""
+        index = self.index
+        step = max(1, SLAB_BYTES * index.length // index.cell_bytes)
+        for start in range(0, index.length, step):
+            rows = np.arange(start, min(start + step, index.length))
+            checksums = index.records(rows)["checksum"]
+            if index.shape and index.size:
+                pixels = np.empty((len(rows), index.size), np.uint8)
+                self.reader.run(start, start + len(rows), pixels)
+                yield Piece(pixels, checksums, index.shape)
+                continue
+            for shape, group in groupby(zip(index.shapes(rows), rows, strict=True), lambda x: x[0]):
+                some = np.array([row for _, row in group])
+                # Copied, since they may be waited for when this part is closed.
+                cells = [bytes(cell) for cell in self._cells(some)]
+                yield Piece(cells, checksums[some - start], shape)
+
+    def read_one(self, row: int, check: bool) -> Record:
+        """One record; raises `CorruptRecordError`."""
+        label, stored, shape, offset, size = self.index.row(row)
+        cell = self.reader.cell(row, offset, size)
+        try:
+            self._payload.check_size(shape, len(cell))
+            image = np.empty(shape, np.uint8)
+            self._payload.decode(cell, image)
+        except ValueError as error:
+            raise self.index.damaged(row, str(error)) from error
+        if check and checksum(self.first + row, label, shape, image) != stored:
+            raise self.index.wrong(row)
+        return image, label
+
+    def fill(self, rows: Rows, images: Images) -> None:
+        """Fill `images` of `rows`, an array or a list; raises `CorruptRecordError`."""
+        if isinstance(images, list) or self.index.size is None:
+            cells = self._cells(rows)
+            self._check_sizes(rows, [image.shape for image in images], cells)
+            self._decode(rows, cells, [*images])
+            return
+        flat = images.reshape(len(rows), -1)
+        if flat.shape[1] != self.index.size:
+            raise self.index.broken("its shape and the bytes of an image contradict each other")
+        if is_run(rows):
+            self.reader.run(int(rows[0]), int(rows[0]) + len(rows), flat)
+        else:
+            self.reader.gather(rows, flat)
+
+    def check_claims(self, rows: Rows, shapes: Sequence[Shape]) -> None:
+        """Refuse cells too small for large images, before memory is taken for these."""
+        for row, shape in zip(rows, shapes, strict=True):
+            if is_large(shape):
+                self._check_sizes(np.array([row]), [shape], self._cells(np.array([row])))
+
+    def _cells(self, rows: Rows) -> list[Cell]:
+        every = zip(rows.tolist(), self.index.places(rows), strict=True)
+        return [self.reader.cell(row, offset, size) for row, (offset, size) in every]
+
+    def _check_sizes(self, rows: Rows, shapes: Sequence[Shape], cells: Sequence[Cell]) -> None:
+        for row, shape, cell in zip(rows.tolist(), shapes, cells, strict=True):
+            try:
+                self._payload.check_size(shape, len(cell))
+            except ValueError as error:
+                raise self.index.damaged(row, str(error)) from error
+
+    def _decode(self, rows: Rows, cells: Sequence[Cell], images: Sequence[Image]) -> None:
+        try:
+            self._payload.decode_many(cells, images)
+        except CellError as error:
+            raise self.index.damaged(int(rows[error.position]), str(error)) from error

@@ -1,0 +1,84 @@
+"""How the records of a batch are found, read and checked."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from ._batch import Images, Labels, slab_length
+from ._catalog import Catalog, Listing
+from ._checksum import Shape, first_wrong
+from ._gather import gather_of
+from ._index import Rows, is_run
+from ._part import PartName, is_large
+
+FEW_IDS = 8
+"""Up to this many scattered records are read part by part, without knowing where all others are."""
+
+
+def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
+    """The records `ids` (at least one, all present), in that order.
+
+    Raises `CorruptRecordError` where one is not as it was stored and `check`, `CorruptStoreError`,
+    FileNotFoundError where a part is no longer there.
+    """
+    listing = catalog.listing
+    if len(ids) > FEW_IDS and not is_run(ids) and (gather := gather_of(catalog, listing)):
+        return gather.read(ids, check)
+    owners = listing.owners(ids)
+    if (np.diff(owners) >= 0).all():
+        return _read_by_part(catalog, listing, ids, owners, check)
+    order = np.argsort(owners, kind="stable")
+    images, labels = _read_by_part(catalog, listing, ids[order], owners[order], check)
+    places = np.argsort(order)
+    if isinstance(images, list):
+        return [images[i] for i in places.tolist()], labels[places]
+    return images[places], labels[places]
+
+
+def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
+    """The parts of the ids in some positions, which are ordered by part, and the positions of each."""
+    inner = np.flatnonzero(np.diff(owners[start:stop])) + (start + 1)
+    cuts = [start, *inner.tolist(), stop]
+    return [(int(owners[cut]), slice(cut, end)) for cut, end in pairwise(cuts)]
+
+
+def _read_by_part(
+    catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: bool
+) -> tuple[Images, Labels]:
+    """Records of which those of one part are neighbours in `ids`; owners: the place of each's part."""
+    names, n = listing.names, len(ids)
+    images, step = _new_images(catalog, [(names[o], ids[w]) for o, w in _groups(owners, 0, n)])
+    labels, stored = np.empty(n, np.int64), np.empty(n, np.uint64)
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        for owner, where in _groups(owners, start, stop):
+            part = catalog.part(names[owner])
+            rows = ids[where] - part.first
+            records = part.index.records(rows)
+            labels[where], stored[where] = records["label"], records["checksum"]
+            part.fill(rows, images[where])
+        if check:  # while the pixels are in the processor's cache
+            some = slice(start, stop)
+            wrong = first_wrong(ids[some], labels[some], stored[some], images[some])
+            if wrong is not None:
+                name = listing.name_of(int(ids[start + wrong]))
+                raise catalog.index(name).wrong(int(ids[start + wrong]) - name.first)
+    if isinstance(images, list) and len({image.shape for image in images}) == 1:
+        images = np.stack(images)
+    return images, labels
+
+
+def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[Images, int]:
+    """Memory for the images of some ids of each part, and how many to read at a time."""
+    indexes = [catalog.index(name) for name, _ in groups]
+    shape = indexes[0].shape
+    shapes: list[Shape] = []
+    if shape is None or any(index.shape != shape for index in indexes) or is_large(shape):
+        for index, (name, ids) in zip(indexes, groups, strict=True):
+            some = index.shapes(ids - name.first)
+            catalog.part(name).check_claims(ids - name.first, some)
+            shapes += some
+    if shape is None or len(set(shapes)) > 1:
+        step = min(map(slab_length, set(shapes)))
+        return [np.empty(shape, np.uint8) for shape in shapes], step
+    return np.empty((sum(len(ids) for _, ids in groups), *shape), np.uint8), slab_length(shape)

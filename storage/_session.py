@@ -1,0 +1,369 @@
+"""An open store: how it is created, found, locked, shared with other processes, and closed.
+
+Beside its parts a store's directory holds
+
+    store.json          {"format": ..., "version": 2}, written last when a store is created
+    store.lock          empty; a writer holds a lock on it
+    count-000000001000  empty; the name tells how many images there are, or were a commit ago
+"""
+
+import json
+import os
+import re
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Literal, NamedTuple, Self, TypeAlias, TypeVar
+
+from ._catalog import Catalog
+from ._errors import (
+    BusyError,
+    ClosedError,
+    CorruptStoreError,
+    FormatError,
+    StorageError,
+    StoreExistsError,
+    StoreNotFoundError,
+    os_errors,
+    printable,
+)
+from ._files import TEMPORARY, Folder, WriterLock
+from ._part import Kind
+from .containers.base import Container
+from .payloads.base import Payload
+
+Mode: TypeAlias = Literal["r", "a", "x"]
+Result = TypeVar("Result")
+ErrorT = TypeVar("ErrorT", bound=StorageError)
+
+VERSION = 2
+HEADER = "store.json"
+LOCK = "store.lock"
+COUNT = re.compile(r"count-(\d{12})")
+"""Without this file, the loss of what was stored last would look like an earlier state.
+
+It is renamed after each commit and never synced: that it lags behind does no harm.
+"""
+
+
+class Header(NamedTuple):
+    """What the header file says, and what tells it from that of a store put in its place."""
+
+    format: str
+    version: int
+    identity: tuple[int, int]
+
+
+def open_folder(path: str) -> tuple[Folder, Header]:
+    """A store's directory; raises `StoreNotFoundError`, `CorruptStoreError`, OSError."""
+    try:
+        folder = Folder(path)
+        file = folder.open(HEADER)
+    except (FileNotFoundError, NotADirectoryError):
+        text = f"{printable(path)}: no store here; create one with mode='x' or mode='a'"
+        raise StoreNotFoundError(text) from None
+    status = os.fstat(file.number)
+    with suppress(ValueError):
+        match json.loads(file.read(file.size)):
+            case {"format": str(name), "version": int(version)}:
+                return folder, Header(name, version, (status.st_ino, status.st_mtime_ns))
+    raise CorruptStoreError(
+        f"{folder.path}: {HEADER} does not name a format and a version; restore it"
+    )
+
+
+def count_name(n: int) -> str:
+    return f"count-{n:012d}"
+
+
+def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:
+    """What is in a store's directory, but neither `is_own` nor left by a call cut short."""
+    known = (HEADER, LOCK, count_name(0))
+    others = (name for name in listed if name not in known and not name.startswith(TEMPORARY))
+    return sorted(name for name in others if not is_own(name))
+
+
+class Session:
+    """What every store does but storing and reading; see `Store`."""
+
+    format: ClassVar[str]
+    container: ClassVar[Container]
+    payload: ClassVar[Payload]
+
+    mode: Mode
+    _folder: Folder
+    _alive: ClassVar["weakref.WeakSet[Session]"] = weakref.WeakSet()
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: Mode = "r",
+        *,
+        durable: bool = True,
+        verify: bool = True,
+    ) -> None:
+        if mode not in ("r", "a", "x"):
+            raise ValueError(f"mode {mode!r}: give 'r' (read), 'a' (open or create), 'x' (create)")
+        # Absolute, so that a later change of directory changes nothing.
+        self._begin(os.path.join(os.getcwd(), os.fspath(path)), mode, durable, verify)  # noqa: PTH109, PTH118  # for every opening; a Path takes as long as the rest
+        with os_errors(self._name):
+            if mode == "r":
+                self._enter()
+            else:
+                self._open_for_writing()
+        self._closed = False
+
+    def _begin(self, path: str, mode: Mode, durable: bool, verify: bool) -> None:
+        self._path = path
+        self._name = printable(path)  # in messages
+        self.mode = mode
+        self.durable = durable
+        self._check = verify
+        self._closed = True  # until it is open
+        self._catalog: Catalog | None = None
+        self._lock: WriterLock | None = None
+        self._length = 0
+        self._is_settled = True
+        self._process = os.getpid()
+        self._new_mutex()
+        Session._alive.add(self)
+
+    @property
+    def path(self) -> Path:
+        """The store's directory, absolute."""
+        return Path(self._path)
+
+    def _error(self, kind: type[ErrorT], text: str) -> ErrorT:
+        return kind(f"{self._name}: {text}")
+
+    # ---- opening and closing -------------------------------------------------------------------
+
+    def _enter(self) -> None:
+        self._identity = self._find()
+        self._attach()
+
+    def _find(self) -> tuple[int, int]:
+        """Open the directory of a store of this format; return what identifies it."""
+        self._folder, header = open_folder(self._path)
+        if header[:2] != (self.format, VERSION):
+            raise self._error(
+                FormatError,
+                f"a store of format {header.format!r} version {header.version}, not"
+                f" {self.format!r} version {VERSION}; use open_store, or a release that knows it",
+            )
+        return header.identity
+
+    def _attach(self) -> None:
+        """Find what the store holds; a writer removes what others have left."""
+        listed = self._folder.names()
+        catalog = Catalog(self._folder, Kind(self.container, self.payload), listed)
+        recorded = max(
+            (int(match[1]) for match in map(COUNT.fullmatch, listed) if match), default=0
+        )
+        if catalog.length < recorded:
+            catalog.look_again()  # a commit came between what the listing has of parts and of counts
+        if catalog.length < recorded:
+            missing = f"images {catalog.length} to {recorded - 1} are missing"
+            raise self._error(CorruptStoreError, f"{missing}; restore them from a copy")
+        if self.mode != "r":
+            catalog.remove_remains()
+            self._record_count(catalog.length, listed)
+        self._catalog, self._length = catalog, catalog.length
+
+    def _record_count(self, n: int, listed: Collection[str] = ()) -> None:
+        """Let one file say that there are `n`; listed: the directory, where others may say so too."""
+        name = count_name(n)
+        with suppress(OSError):  # what was stored is stored: the count may lag behind
+            if not listed:
+                with suppress(FileNotFoundError):
+                    self._folder.rename(count_name(self._length), name)
+                    return
+            listed = listed or self._folder.names()
+            if name not in listed:
+                self._folder.write(name, b"")
+            for other in listed:
+                if COUNT.fullmatch(other) and other != name:
+                    self._folder.remove(other)
+
+    def _open_for_writing(self) -> None:
+        path = Path(self._path)
+        if path.exists() and not path.is_dir():
+            raise self._error(StoreExistsError, "is no directory; choose an empty or a new one")
+        new_folders = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder = Folder(self._path)
+            self._is_there()
+            self._lock = WriterLock(self._folder, LOCK)
+            if self._is_there():  # asked again now that nobody else can create it
+                self._enter()
+            else:
+                self._create(new_folders)
+        except BaseException:
+            self._release()
+            for folder in new_folders:
+                with suppress(OSError):  # not empty: another writer has created the store
+                    folder.rmdir()
+            raise
+
+    def _is_there(self) -> bool:
+        """Whether there is a store; refuses one that is to be created, and other data."""
+        listed = self._folder.names()
+        if HEADER in listed and self.mode == "x":
+            raise self._error(StoreExistsError, "a store exists; open it with mode='a' or 'r'")
+        if HEADER not in listed and strangers(listed, lambda _: False):
+            raise self._error(
+                StoreExistsError,
+                f"holds something, but no {HEADER}; choose an empty directory, or restore that file",
+            )
+        return HEADER in listed
+
+    def _create(self, new_folders: list[Path]) -> None:
+        folder, temporary = self._folder, TEMPORARY + HEADER
+        header = json.dumps({"format": self.format, "version": VERSION}).encode() + b"\n"
+        try:
+            for name in (count_name(0), temporary):
+                folder.remove(name)  # left by a creation cut short
+            folder.write(count_name(0), b"")
+            folder.write(temporary, header)
+            if self.durable:
+                for path in new_folders:
+                    Folder(os.fspath(path.parent)).sync()
+                folder.sync([temporary])
+            folder.rename(temporary, HEADER)  # last: what has no header is not a store yet
+            if self.durable:
+                folder.sync()
+            self._enter()
+        except BaseException:
+            for name in (HEADER, temporary, count_name(0), *([LOCK] if new_folders else [])):
+                folder.remove(name)
+            raise
+
+    def close(self) -> None:
+        """Close the store; a second call does nothing."""
+        self._closed = True
+        self._release()
+        self._catalog = None
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        self._ready()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- calls ---------------------------------------------------------------------------------
+
+    def _ready(self) -> Catalog:
+        """What the store holds; refuses a closed store, and a writer that was forked."""
+        if self._closed:
+            raise self._error(ClosedError, "the store is closed; open it again")
+        if self._process != os.getpid():
+            if self.mode != "r":
+                parent = "opened for writing by the parent process"
+                raise self._error(BusyError, f"{parent}; open it with mode='r' in this one")
+            if self._catalog is None:
+                self._locked(self._attach_copy)
+            self._process = os.getpid()
+        elif not self._is_settled and not self._mutex.locked():
+            self._locked(self._settled)
+        if (catalog := self._catalog) is None:
+            raise self._error(ClosedError, "the store was closed meanwhile; open it again")
+        return catalog
+
+    def _settled(self) -> Catalog:
+        """As `_ready`; after a call that was interrupted, finds out what it has done.
+
+        Only for a call made by `_locked`.
+        """
+        if not self._is_settled:
+            with os_errors(self._name):
+                self._attach()
+            self._is_settled = True
+        return self._ready()
+
+    def _locked(self, call: Callable[[], Result]) -> Result:
+        """Make a call that no other thread may make meanwhile, nor the call itself again."""
+        if self._owner == threading.get_ident() and self._mutex.locked():
+            raise self._error(BusyError, "the images being stored store images themselves")
+        # On one line, so that no exception of a trace function comes between and leaves it locked.
+        with self._mutex: return self._owned(call)  # fmt: skip  # noqa: E701
+
+    def _owned(self, call: Callable[[], Result]) -> Result:
+        self._owner = threading.get_ident()
+        try:
+            return call()
+        finally:
+            self._owner = 0
+
+    def _while_compacted(self, read: Callable[[Catalog], Result]) -> Result:
+        """Read again as often as a writer has meanwhile joined the parts that were listed."""
+        catalog = self._ready()
+        with os_errors(self._name):
+            while True:
+                listing = catalog.listing
+                if listing.length < self._length:
+                    raise self._removed()
+                try:
+                    return read(catalog)
+                except FileNotFoundError as error:
+                    if self.mode == "r":
+                        catalog.look_again()
+                    if catalog.listing is listing:
+                        missing = f"{error.filename}: is missing; restore it from a copy"
+                        raise CorruptStoreError(missing) from error
+
+    def _removed(self) -> CorruptStoreError:
+        return self._error(CorruptStoreError, "the store was removed or replaced; open it again")
+
+    # ---- other processes -----------------------------------------------------------------------
+
+    def _new_mutex(self) -> None:
+        self._mutex = threading.Lock()
+        self._owner = 0
+
+    @classmethod
+    def _after_fork(cls) -> None:
+        # A thread that the child does not have may hold the lock.
+        for session in list(cls._alive):
+            session._new_mutex()
+
+    def __getstate__(self) -> tuple[object, ...]:
+        if self.mode != "r":
+            raise TypeError(f"{self._name}: only a store opened with mode='r' can be pickled")
+        self._ready()
+        return self._path, self.durable, self._check, self._length, self._identity
+
+    def __setstate__(self, state: tuple[str, bool, bool, int, tuple[int, int]]) -> None:
+        path, durable, verify, length, identity = state
+        self._begin(path, "r", durable, verify)
+        self._length, self._identity = length, identity
+        self._process = -1  # no process: the first use attaches
+        self._closed = False
+
+    def _attach_copy(self) -> None:
+        """Open in this process what the original has open in another."""
+        length = self._length
+        with os_errors(self._name):
+            if self._find() != self._identity:
+                raise self._error(CorruptStoreError, "the store was replaced; open it again")
+            self._attach()
+        if self._length < length:
+            held = f"holds {self._length} images where it held {length}"
+            raise self._error(CorruptStoreError, f"{held}; restore it from a copy")
+        self._length = length
+
+
+os.register_at_fork(after_in_child=Session._after_fork)

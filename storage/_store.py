@@ -1,0 +1,229 @@
+"""The contract that all stores share: what users call."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._batch import Image, Images, Labels, is_integer_type, make_batch
+from ._checksum import Shape
+from ._errors import (
+    CorruptStoreError,
+    DTypeError,
+    LabelError,
+    LengthError,
+    ReadOnlyError,
+    ShapeError,
+    os_errors,
+)
+from ._files import DiskUsage
+from ._ids import Ids, check_id, check_ids
+from ._part import Record, encoded
+from ._reading import read
+from ._session import Session
+from ._verify import problems
+from .containers.base import Container
+from .payloads.base import Payload
+
+MAX_PROBLEMS_SHOWN = 3
+STORES: "dict[str, type[Store]]" = {}
+"""The class of each format, by name."""
+
+
+class Store(Session):
+    """Images with labels, numbered from 0 in the order they were stored.
+
+    An image is uint8 of shape (H, W) or (H, W, C), 1 <= C <= 4; a label is any int64. One call
+    that stores is one commit: after a crash the store holds exactly the calls that returned, or
+    those and the one in flight, whole. There is one writer at a time and any number of readers;
+    what a reader sees is fixed when it opens the store. Every record carries a checksum.
+
+    path: the store's directory
+    mode: "r" reads (the default), "a" opens or creates, "x" creates
+    durable: what a call has stored has reached the disk when it returns; with False, the
+        operating system
+    verify: check each record read against its checksum
+
+    Raises `StoreExistsError`, `StoreNotFoundError`, `FormatError`, `BusyError`, `ReadOnlyError`,
+    `CorruptStoreError`; ValueError for another mode.
+
+    A class of stores is `class NpyStore(Store, name="npy", container=..., payload=...)`.
+    """
+
+    def __init_subclass__(cls, name: str, container: Container, payload: Payload) -> None:
+        cls.format, cls.container, cls.payload = name, container, payload
+        STORES[name] = cls
+
+    # ---- storing ---------------------------------------------------------------------------
+
+    def store_single(self, image: Image, label: int) -> int:
+        """Store one image and return its id; one commit.
+
+        image: uint8 (H, W) or (H, W, C)
+        label: any int64
+
+        Raises `DTypeError`, `ShapeError`, `LabelError`, `ReadOnlyError`, `DiskFullError`,
+        `StoreIOError`; nothing is stored then.
+        """
+        return self.store_many([image], [label]).start
+
+    def store_many(
+        self, images: Image | Iterable[Image], labels: Sequence[int] | NDArray[np.integer]
+    ) -> range:
+        """Store images in order and return their ids; one commit.
+
+        images: an array (N, H, W) or (N, H, W, C) of uint8, a list of images whose shapes may
+            differ, or any iterable of images, which is read once and never held whole
+        labels: N integers within int64
+
+        Raises `LengthError` where the numbers differ or are zero, and what `store_single` raises;
+        nothing is stored then.
+        """
+        self._refuse_reader()
+        return self._locked(lambda: self._commit(images, labels))
+
+    def _refuse_reader(self) -> None:
+        self._ready()
+        if self.mode == "r":
+            raise ReadOnlyError(f"{self._name}: opened for reading; open it with mode='a'")
+
+    def _commit(self, images: object, labels: object) -> range:
+        catalog = self._settled()
+        with os_errors(self._name), self._naming_the_store():
+            first = catalog.length
+            batch = make_batch(first, images, labels, self._check_shape)
+            self._is_settled = False  # until this comes to its end, whatever ends it
+            if not os.fstat(catalog.folder.number).st_nlink:
+                raise self._removed()
+            catalog.publish(batch.labels, encoded(batch, self.payload), self.durable)
+            self._record_count(catalog.length)
+            self._length = catalog.length
+            catalog.fold(self.durable)
+        self._is_settled = True
+        return range(first, self._length)
+
+    def _check_shape(self, shape: Shape) -> None:
+        self.payload.check_shape(shape)
+        if self.payload.is_raw and prod(shape) > (limit := self.container.largest_cell):
+            raise ShapeError(f"an image of shape {shape} is larger than {limit} bytes, the most")
+
+    @contextmanager
+    def _naming_the_store(self) -> Iterator[None]:
+        """Begin what is said of a bad image or label with the store's path."""
+        try:
+            yield
+        except (DTypeError, ShapeError, LabelError, LengthError) as error:
+            error.args = (f"{self._name}: {error}",)
+            raise
+
+    def compact(self) -> None:
+        """Rewrite many small commits as few; readers go on as they were.
+
+        Crash-safe as any commit. Raises `ReadOnlyError`, `DiskFullError`, `StoreIOError`,
+        `CorruptStoreError`.
+        """
+        self._refuse_reader()
+        self._locked(self._compact)
+
+    def _compact(self) -> None:
+        catalog = self._settled()
+        self._is_settled = False
+        with os_errors(self._name):
+            catalog.compact(self.durable)
+        self._is_settled = True
+
+    # ---- reading ---------------------------------------------------------------------------
+
+    def read_single(self, image_id: int) -> Record:
+        """Return one image, an own writable uint8 array of the stored shape, and its label.
+
+        Raises `ImageIdError`, `ImageIdTypeError`, `CorruptRecordError`.
+        """
+        self._ready()
+        checked = check_id(image_id, self._length, self._name)
+        return self._while_compacted(lambda catalog: catalog.read_one(checked, self._check))
+
+    def read_many(self, ids: Ids | None = None) -> tuple[Images, Labels]:
+        """Return the images `ids`, in that order and as often as named; all of them for None.
+
+        The images are one array (N, H, W[, C]) where the shapes read are all equal, else a list
+        of arrays; labels are (N,) int64. No ids give an empty list. Raises as `read_single`.
+        """
+        self._ready()
+        ids = range(self._length) if ids is None else ids
+        checked = check_ids(ids, self._length, self._name)
+        if not len(checked):
+            return [], np.empty(0, np.int64)
+        return self._while_compacted(lambda catalog: read(catalog, checked, self._check))
+
+    @property
+    def labels(self) -> Labels:
+        """All labels in id order, (N,) int64, read without touching pixels."""
+        return self._while_compacted(lambda catalog: catalog.labels(self._length, self._check))
+
+    def __len__(self) -> int:
+        if not (self._is_settled or self._closed):
+            self._ready()
+        return self._length
+
+    @overload
+    def __getitem__(self, key: int) -> Record: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Images, Labels]: ...
+    def __getitem__(self, key: int | slice) -> Record | tuple[Images, Labels]:
+        """`store[i]` is `read_single(i)`, and from the end where i < 0; a slice is `read_many`."""
+        if isinstance(key, slice):
+            return self.read_many(range(*key.indices(len(self))))
+        if is_integer_type(type(key)) and -len(self) <= key < 0:
+            key += len(self)
+        return self.read_single(key)
+
+    def __getitems__(self, ids: Sequence[int]) -> list[Record]:
+        """A list of (image, label), which is what PyTorch's `DataLoader` asks of a data set."""
+        images, labels = self.read_many(ids)
+        return list(zip(images, labels.tolist(), strict=True))
+
+    def __iter__(self) -> Iterator[Record]:
+        for image_id in range(len(self)):
+            yield self.read_single(image_id)
+
+    def iter_batches(self, n: int) -> Iterator[tuple[Images, Labels]]:
+        """All images in order, `n` at a time and the rest at last, as from `read_many`.
+
+        Holds no more than that, so that a store larger than memory can be read. Raises ValueError
+        where `n` is no positive integer.
+        """
+        if not is_integer_type(type(n)) or n < 1:
+            raise ValueError(f"{self._name}: batches of {n!r} images; give a positive integer")
+        self._ready()
+        length = len(self)
+        return (self[i : min(i + n, length)] for i in range(0, length, n))
+
+    # ---- looking after it ------------------------------------------------------------------
+
+    def disk_usage(self) -> DiskUsage:
+        """Apparent bytes, allocated bytes and number of files of everything in the store."""
+        with os_errors(self._name):
+            return self._ready().folder.usage()
+
+    def verify(self) -> None:
+        """Read and check everything.
+
+        Raises `CorruptStoreError` with one line for each thing wrong in its `problems`.
+        """
+        found = self._while_compacted(lambda catalog: problems(catalog, self._length))
+        if found:
+            shown = "; ".join(found[:MAX_PROBLEMS_SHOWN])
+            more = len(found) - MAX_PROBLEMS_SHOWN
+            raise CorruptStoreError(
+                f"{self._name}: {shown}" + (f"; and {more} more" if more > 0 else ""),
+                tuple(found),
+            )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self._length} images"
+        return f"{type(self).__name__}('{self._name}', mode={self.mode!r}, {state})"

@@ -1,0 +1,80 @@
+"""Everything that is wrong with a store, found by reading all of it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ._catalog import PART, Catalog
+from ._errors import CorruptRecordError, CorruptStoreError, printable
+from ._files import Folder
+from ._index import INDEX, Rows
+from ._part import PartName
+from ._reading import read
+from ._session import COUNT, strangers
+
+AT_ONCE = 1024
+"""Records that are read together; of those that cannot be, the wrong ones are found by halving."""
+
+
+def problems(catalog: Catalog, length: int) -> list[str]:
+    """One line for each thing that is wrong with a store of `length` images, each once.
+
+    Raises FileNotFoundError where a part has been joined to others meanwhile.
+    """
+    listed = catalog.folder.names()
+    strays = strangers(listed, lambda name: PART.fullmatch(name) or COUNT.fullmatch(name))
+    found = [f"{printable(name)} does not belong to the store" for name in strays]
+    if (counts := len([*filter(COUNT.fullmatch, listed)])) != 1:
+        mend = "open it once with mode='a', which mends that"
+        found.append(f"has {counts} files named count-… where one belongs; {mend}")
+    for name in catalog.listing.names:
+        if name.first < length:
+            found += _of_part(catalog, name, min(name.stop, length))
+    return list(dict.fromkeys(found))
+
+
+def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str]:
+    """What is wrong with a part, of which the records before `stop` are this store's."""
+    container = catalog.kind.container
+    try:
+        folder = Folder(name.folder, catalog.folder)
+        known = {INDEX, *container.files(name.first, name.stop)}
+        for stray in sorted(set(folder.names()) - known):
+            yield f"{name.folder}/{printable(stray)} does not belong to the store"
+        part = catalog.part(name)
+    except (CorruptStoreError, FileNotFoundError) as error:
+        reason = _reason(catalog, name, error)
+        yield f"images {name.first} to {stop - 1} cannot be read: {reason}"
+        return
+    for check in (part.index.check_table, lambda: container.check(folder, part.index)):
+        try:
+            check()
+        except (CorruptStoreError, FileNotFoundError) as error:
+            yield _reason(catalog, name, error)
+    yield from _unreadable(catalog, name, np.arange(name.first, stop))
+
+
+def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
+    """Each of `ids` that cannot be read, and why."""
+    if len(ids) <= AT_ONCE:
+        try:
+            read(catalog, ids, check=True)
+            return
+        except (CorruptStoreError, FileNotFoundError) as error:
+            if len(ids) == 1:
+                reason = _reason(catalog, name, error)
+                is_own = isinstance(error, CorruptRecordError)
+                yield reason if is_own else f"image {ids[0]} cannot be read: {reason}"
+                return
+    half = len(ids) // 2
+    yield from _unreadable(catalog, name, ids[:half])
+    yield from _unreadable(catalog, name, ids[half:])
+
+
+def _reason(catalog: Catalog, name: PartName, error: CorruptStoreError | FileNotFoundError) -> str:
+    """What `error` says; raises it where the whole part is no longer there."""
+    if isinstance(error, CorruptStoreError):
+        return str(error)
+    if name.folder not in catalog.folder.names():
+        raise error
+    return f"{error.filename} is missing"

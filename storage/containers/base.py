@@ -1,0 +1,77 @@
+"""What a container defines: how the cells of a part are written, and read again.
+
+To add one, derive from `Container` and `Reader`, and give it to a store in `_registry.py`. A part is
+written once, in a folder of its own, and never changes: there is nothing to lock, to recover or to
+guard against another writer. Syncing, renaming and checksums are not the container's.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+
+import numpy as np
+
+from .._batch import Image
+from .._files import Folder
+from .._index import Index, PartCells, Rows, Structure
+from ..payloads.base import Cell
+
+
+class Reader(ABC):
+    """The cells of an open part. `rows` are positions in the part, counted from 0.
+
+    Several threads use it at once. It closes what it holds when nothing refers to it any more.
+
+    is_mapped: whether all cells lie in memory, in the blocks that the index names
+    """
+
+    is_mapped: bool = False
+
+    @abstractmethod
+    def cell(self, row: int, offset: int, size: int) -> Cell:
+        """One cell; offset: where it is among all cells laid end to end; size: its bytes.
+
+        Raises `CorruptStoreError` where the files cannot be as they were written.
+        """
+
+    def run(self, start: int, stop: int, out: Image) -> None:
+        """Fill `out`, (stop - start, bytes of a cell), where all cells of the part are as long."""
+        self.gather(np.arange(start, stop), out)
+
+    def gather(self, rows: Rows, out: Image) -> None:
+        """Fill `out`, (len(rows), bytes of a cell), where all cells of the part are as long."""
+        size = out.shape[1]
+        for row, image in zip(rows.tolist(), out, strict=True):
+            image[:] = np.frombuffer(self.cell(row, row * size, size), np.uint8)
+
+    def addresses(self) -> Rows:
+        """Where in this process's memory each block of the index begins, (n,).
+
+        Only asked where `is_mapped`; raises OSError, MemoryError.
+        """
+        raise NotImplementedError
+
+
+class Container(ABC):
+    """How the cells of a part lie on disk.
+
+    file: the name of the one file in the part's folder, or "" where there are several
+    largest_cell: bytes of the largest cell that it can hold
+    """
+
+    file: str = ""
+    largest_cell: int = 2**62
+
+    @abstractmethod
+    def write(self, folder: Folder, cells: PartCells) -> Structure:
+        """Write all cells to new files in `folder`; raises OSError."""
+
+    @abstractmethod
+    def open(self, folder: Folder, index: Index) -> Reader:
+        """Open a part; raises `CorruptStoreError` where its files cannot be as they were written."""
+
+    def files(self, first: int, stop: int) -> Collection[str]:
+        """The names of the files of a part that has these ids."""
+        return [self.file]
+
+    def check(self, folder: Folder, index: Index) -> None:  # noqa: B027  # as a rule, nothing
+        """Raise `CorruptStoreError` for what is wrong with the files beyond what reading shows."""

@@ -1,0 +1,83 @@
+"""Files: one for each image, named by its id, beside a table of labels, `metadata.csv`.
+
+    table = list(csv.DictReader(open("metadata.csv", newline="")))  # columns file_name and label
+    image, label = Image.open(table[i]["file_name"]), int(table[i]["label"])
+
+The columns are those that Hugging Face's ImageFolder looks for.
+"""
+
+from collections.abc import Collection, Sequence
+from itertools import count
+
+from .._batch import Labels
+from .._errors import CorruptStoreError
+from .._files import Folder
+from .._index import INDEX, Index, PartCells, Structure
+from ..payloads.base import Cell, in_threads
+from .base import Container, Reader
+
+TABLE = "metadata.csv"
+HEADING = "file_name,label\n"
+AT_ONCE = 32
+"""Files that a thread writes before it takes others."""
+MORE_BYTES = 2**16
+"""Of a file that a tool has written anew, no more is read than this and twice what it had."""
+
+
+class FilesContainer(Container):
+    """A file for each cell.
+
+    suffix: of their names
+    """
+
+    def __init__(self, suffix: str) -> None:
+        self._suffix = suffix
+
+    def _name(self, image_id: int) -> str:
+        return f"{image_id:012d}{self._suffix}"
+
+    def files(self, first: int, stop: int) -> Collection[str]:
+        return [TABLE, *map(self._name, range(first, stop))]
+
+    def write(self, folder: Folder, cells: PartCells) -> Structure:
+        ids = count(cells.first)
+
+        def write(named: Sequence[tuple[Cell, int]]) -> None:
+            for cell, image_id in named:
+                folder.write(self._name(image_id), memoryview(cell))
+
+        for some in cells:
+            named = [*zip(some, ids, strict=False)]
+            in_threads(write, [named[i : i + AT_ONCE] for i in range(0, len(named), AT_ONCE)])
+        folder.write(TABLE, self._table(cells.first, cells.labels))
+        return Structure()
+
+    def _table(self, first: int, labels: Labels) -> bytes:
+        lines = (f"{self._name(i)},{label}\n" for i, label in enumerate(labels.tolist(), first))
+        return (HEADING + "".join(lines)).encode()
+
+    def open(self, folder: Folder, index: Index) -> Reader:
+        return FilesReader(folder, index, self._suffix)
+
+    def check(self, folder: Folder, index: Index) -> None:
+        """Nothing here needs the table of labels, but others do."""
+        file = folder.open(TABLE)
+        if file.read(file.size) != self._table(index.first, index.table["label"]):
+            raise index.broken(f"{TABLE} has not the labels of {INDEX}")
+
+
+class FilesReader(Reader):
+    """A folder of files, held open."""
+
+    def __init__(self, folder: Folder, index: Index, suffix: str) -> None:
+        self._folder = folder
+        self._index = index
+        self._suffix = suffix
+
+    def cell(self, row: int, offset: int, size: int) -> Cell:
+        name = f"{self._index.first + row:012d}{self._suffix}"
+        try:
+            file = self._folder.open(name)
+        except CorruptStoreError as error:
+            raise self._index.damaged(row, f"{name} is a link, or not of its kind") from error
+        return file.read(min(file.size, 2 * size + MORE_BYTES))

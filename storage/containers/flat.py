@@ -1,0 +1,103 @@
+"""Cells side by side in one file, behind what its format begins with."""
+
+import mmap
+from abc import abstractmethod
+
+import numpy as np
+
+from .._batch import Image
+from .._checksum import Shape
+from .._files import File, Folder
+from .._index import Index, PartCells, Rows, Structure
+from ..payloads.base import Cell
+from .base import Container, Reader
+
+
+class FlatContainer(Container):
+    """One file of cells, the same bytes whatever the format calls them."""
+
+    @abstractmethod
+    def start(self) -> int:
+        """How many bytes the format begins with, whatever the shape."""
+
+    @abstractmethod
+    def heading(self, shape: Shape) -> bytes:
+        """What the file of an array of uint8 of that shape begins with."""
+
+    def write(self, folder: Folder, cells: PartCells) -> Structure:
+        start, length = self.start(), 0
+        with folder.create(self.file) as file:
+            file.seek(start)
+            for some in cells:
+                length += file.write(some.data if isinstance(some, np.ndarray) else b"".join(some))
+            # Shapes are known now. Where they differ, or cells are no pixels, they are one row.
+            shape = (len(cells.labels), *cells.shape) if cells.shape else (length,)
+            heading = self.heading(shape)
+            if len(heading) != start:
+                raise OSError(
+                    f"{file.name}: the format begins with {len(heading)} bytes, not {start}"
+                )
+            file.seek(0)
+            file.write(heading)
+        return Structure([(0, start)], [(0, start)])
+
+    def open(self, folder: Folder, index: Index) -> Reader:
+        reader = BlockReader(folder.open(self.file), index)
+        if reader.end != reader.file.size:
+            raise index.broken(f"{reader.file.path} has {reader.file.size} bytes, not {reader.end}")
+        return reader
+
+    def check(self, folder: Folder, index: Index) -> None:
+        """Nothing here needs the heading, but other readers of the file do."""
+        index.check_structure(folder.open(self.file))
+
+
+class BlockReader(Reader):
+    """An open file of cells, which lie side by side from some rows on.
+
+    end: where in the file the last cell ends
+    """
+
+    is_mapped = True
+
+    def __init__(self, file: File, index: Index) -> None:
+        self.file = file
+        self._index = index
+        self._rows: Rows = index.blocks[:, 0]
+        self._offsets: Rows = index.blocks[:, 1]
+        if not len(self._rows):
+            raise index.broken(f"it does not say where in {file.path} images are")
+        self.end = int(self._offsets[-1]) + index.cell_bytes - self.start(len(self._rows) - 1)
+        self._map: mmap.mmap | None = None
+
+    def start(self, block: int) -> int:
+        """Where a block begins among all cells laid end to end."""
+        if block == len(self._rows):
+            return self._index.cell_bytes
+        row = int(self._rows[block])
+        return row * self._index.size if self._index.size else self._index.row(row)[3]
+
+    def block_of(self, row: int) -> int:
+        return int(np.searchsorted(self._rows, row, side="right")) - 1
+
+    def cell(self, row: int, offset: int, size: int) -> Cell:
+        block = self.block_of(row)
+        return self.file.read(size, int(self._offsets[block]) + offset - self.start(block))
+
+    def run(self, start: int, stop: int, out: Image) -> None:
+        flat, size = memoryview(out).cast("B"), out.shape[1]
+        blocks = slice(self.block_of(start), self.block_of(stop - 1) + 1)
+        rows = [*self._rows[blocks].tolist(), stop]
+        for row, end, offset in zip(rows, rows[1:], self._offsets[blocks].tolist(), strict=False):
+            begin = max(row, start)
+            piece = flat[(begin - start) * size : (end - start) * size]
+            self.file.read_into(piece, offset + (begin - row) * size)
+
+    def addresses(self) -> Rows:
+        return self._offsets + self.address()
+
+    def address(self) -> int:
+        """Where in this process's memory the file begins; raises OSError, MemoryError."""
+        if self._map is None:
+            self._map = mmap.mmap(self.file.number, 0, prot=mmap.PROT_READ)
+        return int(np.frombuffer(self._map, np.uint8).__array_interface__["data"][0])

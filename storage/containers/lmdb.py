@@ -1,0 +1,221 @@
+"""LMDB: one file of blocks of cells, `data.mdb`, without its lock file.
+
+    with lmdb.open("data.mdb", subdir=False, readonly=True, lock=False) as environment:
+        with environment.begin() as transaction:
+            cells = b"".join(value for _, value in transaction.cursor())
+    cell = cells[start : start + size]
+
+`index.npy` tells where a cell is; where all are pixels of one shape, `np.frombuffer(cells, np.uint8)`
+is an array of images. A key is the row of its block's first cell, 8 bytes, big-endian; a value is as
+many cells as fit in `BLOCK_BYTES`, side by side, or one that is longer.
+
+A file is written once, by transactions that only append, and never again. So it is opened
+read-only and without locks, and a reader needs no right to write. LMDB believes what its pages say
+and would follow a damaged one out of the file, which ends the process: the pages of its trees are
+hashed when they have been written, and again before LMDB opens them.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import lmdb
+import numpy as np
+
+from .._batch import SLAB_BYTES
+from .._errors import CorruptStoreError
+from .._files import File, Folder
+from .._index import Index, PartCells, Structure
+from ..payloads.base import Cell
+from .base import Container, Reader
+from .flat import BlockReader
+
+Block: TypeAlias = tuple[int, bytes | memoryview]
+"""The row of its first cell, and its cells."""
+
+BLOCK_BYTES = 2**17
+"""Fewer make reading all slower, more a random batch."""
+SPARE_BYTES = 2**20
+"""What a map has room for beyond the pages of cells and a sixty-fourth of them."""
+HEADING = 16
+"""Bytes of a page before what it holds; the first 8 are its number (mdb.c, `MDB_page`)."""
+
+
+@contextmanager
+def lmdb_errors(path: str) -> Iterator[None]:
+    """Raise what an `lmdb.Error` means here: OSError, or `CorruptStoreError`."""
+    try:
+        yield
+    except lmdb.Error as error:
+        code = getattr(error, "code", 0)
+        if code <= 0:  # LMDB's own, and no errno
+            raise CorruptStoreError(f"{path}: LMDB says: {error}; restore it") from error
+        if code == errno.EIO and not os.statvfs(path).f_bavail:
+            code = errno.ENOSPC  # LMDB says EIO where a write got only a part on the disk
+        raise OSError(code, os.strerror(code), path) from error
+
+
+def opened(file: File, map_size: int, **options: bool) -> lmdb.Environment:
+    """The environment of a file, by a path that LMDB can decode and no renaming leads elsewhere."""
+    path = f"/proc/self/fd/{file.number}"
+    return lmdb.open(path, subdir=False, lock=False, map_size=map_size, **options)
+
+
+def key_of(row: int) -> bytes:
+    return row.to_bytes(8, "big")
+
+
+class LmdbContainer(Container):
+    """Cells in an LMDB file."""
+
+    file = "data.mdb"
+    largest_cell = 2**32 - 1  # LMDB counts the bytes of a value in 32 bits
+
+    def write(self, folder: Folder, cells: PartCells) -> Structure:
+        folder.create(self.file).close()
+        file = folder.open(self.file)
+        rows: list[int] = []
+        slab: list[Block] = []
+        pages = size = 0
+
+        def commit() -> None:
+            environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
+            with environment.begin(write=True) as transaction:
+                for row, value in slab:
+                    transaction.put(key_of(row), value, append=True)
+                    rows.append(row)
+            slab.clear()
+
+        with lmdb_errors(file.path), opened(file, SPARE_BYTES, sync=False) as environment:
+            page = environment.stat()["psize"]
+            for block in blocks_of(cells):
+                slab.append(block)
+                pages += -(-(len(block[1]) + HEADING) // page)
+                size += len(block[1])
+                if (
+                    size >= SLAB_BYTES
+                ):  # not all at once: LMDB holds in memory what is not committed
+                    commit()
+                    size = 0
+            commit()
+            return structure_of(environment, rows, os.fstat(file.number).st_size)
+
+    def open(self, folder: Folder, index: Index) -> Reader:
+        file = folder.open(self.file)
+        index.check_structure(file)
+        return LmdbReader(file, index)
+
+
+def blocks_of(cells: PartCells) -> Iterator[Block]:
+    """All cells as blocks: slices of arrays where these are long enough, else joined."""
+    first = row = size = 0
+    block: list[memoryview] = []
+    for some in cells:
+        step = max(1, BLOCK_BYTES // some.shape[1]) if isinstance(some, np.ndarray) else 1
+        for i in range(0, len(some), step):
+            one = some[i : i + step].reshape(-1) if isinstance(some, np.ndarray) else some[i]
+            piece = memoryview(one)
+            if block and size + len(piece) > BLOCK_BYTES:
+                yield first, block[0] if len(block) == 1 else b"".join(block)
+                first, size, block = row, 0, []
+            block.append(piece)
+            row, size = row + min(step, len(some) - i), size + len(piece)
+    yield first, b"".join(block)
+
+
+def structure_of(environment: lmdb.Environment, rows: list[int], size: int) -> Structure:
+    """Where the blocks are in the file of `size` bytes, and which pages are not theirs."""
+    page = environment.stat()["psize"]
+    with environment.begin(buffers=True) as transaction:
+        values = [memoryview(transaction.get(key_of(row), b"")) for row in rows]
+        addresses = [*map(address_of, values)]
+        # The page that a value is on, or its own first one, begins with its number.
+        start = addresses[0] // page * page
+        base = start - int.from_bytes(ctypes.string_at(start, 8), sys.byteorder) * page
+    offsets = [address - base for address in addresses]
+    trusted, end = [], 0
+    for offset, length in sorted(zip(offsets, map(len, values), strict=True)):
+        if length >= page // 2:  # a shorter value is on a page of the tree
+            trusted.append((end, offset - HEADING - end))
+            end = -(-(offset + length) // page) * page
+    trusted = [each for each in (*trusted, (end, size - end)) if each[1] > 0]
+    # The last says that the file is not shorter.
+    return Structure([*zip(rows, offsets, strict=True)], [*trusted, (size, 0)])
+
+
+def address_of(value: memoryview) -> int:
+    address, _ = np.frombuffer(value, np.uint8).__array_interface__["data"]
+    return int(address)
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+_environments: "weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment]" = (
+    weakref.WeakValueDictionary()
+)
+"""The open ones by device and inode: LMDB allows a process one on a file.
+
+Nor does it allow one to be carried across a fork, for the sake of its locks: here there are none,
+and a child goes on with its copy of the map.
+"""
+
+
+def environment_of(file: File) -> lmdb.Environment | None:
+    """The one on a file, closed when nothing refers to it any more; None if it is a stranger's."""
+    status = os.fstat(file.number)
+    key = status.st_dev, status.st_ino
+    if (found := _environments.get(key)) is not None:
+        return found
+    try:
+        made = opened(file, file.size, readonly=True, create=False, readahead=False)
+    except lmdb.Error as error:
+        if "already open" not in str(error):
+            raise
+        return _environments.get(key)  # another thread may just have opened it
+    _environments[key] = made
+    return made
+
+
+class LmdbReader(BlockReader):
+    """An open file: single cells are looked up, and all are where LMDB has mapped the file.
+
+    Where this process has opened the file by other means, LMDB cannot be asked, and it is read as
+    any file.
+    """
+
+    _opened: tuple[lmdb.Environment, lmdb.Transaction] | None = None
+
+    def _value(self, block: int) -> memoryview | None:
+        """The cells of a block, as LMDB returns them; None where it cannot be asked."""
+        row = int(self._rows[block])
+        with lmdb_errors(self.file.path):
+            if (opened := self._opened) is None:
+                if (environment := environment_of(self.file)) is None:
+                    return None
+                # A transaction stays open, so that what LMDB returned stays in place. Set but once,
+                # since another thread may already use what is there.
+                pair = environment, environment.begin(buffers=True)
+                opened = self.__dict__.setdefault("_opened", pair)
+            # In a transaction of its own, since a thread may not use another's.
+            with opened[0].begin(buffers=True) as lookup:
+                value = memoryview(lookup.get(key_of(row), b""))
+        if len(value) != self.start(block + 1) - self.start(block):
+            raise self._index.broken(f"{self.file.path} lacks the block of row {row}")
+        return value
+
+    def cell(self, row: int, offset: int, size: int) -> Cell:
+        block = self.block_of(row)
+        if (value := self._value(block)) is None:
+            return super().cell(row, offset, size)
+        at = offset - self.start(block)
+        return value[at : at + size]
+
+    def address(self) -> int:
+        if (value := self._value(0)) is None:
+            return super().address()
+        return address_of(value) - int(self._offsets[0])

@@ -1,0 +1,108 @@
+"""What a payload defines: how an image becomes the bytes of a cell, and an image again.
+
+To add one, derive from `Payload` and give an instance to a store in `_registry.py`.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import ClassVar, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checksum import Shape
+
+Cell: TypeAlias = bytes | memoryview | NDArray[np.uint8]
+"""The bytes of one image; an array has one dimension."""
+Cells: TypeAlias = Sequence[Cell] | NDArray[np.uint8]
+"""Consecutive cells; an array (n, bytes of a cell), C order, where all are as long."""
+
+Result = TypeVar("Result")
+
+THREAD_BYTES = 2**16
+"""Pixels from which coding is worth handing to another thread: this, or as many images at once.
+
+When reading, smaller images are left to one thread: who wants them faster has several processes
+reading, as training does.
+"""
+
+
+class Payload(ABC):
+    """How images are kept as cells.
+
+    suffix: of the name of a file that holds one cell
+    is_raw: whether a cell is the pixels as they are, so that they can be read straight into place
+    """
+
+    suffix: ClassVar[str]
+    is_raw: ClassVar[bool] = False
+
+    @abstractmethod
+    def encode(self, image: NDArray[np.uint8]) -> Cell:
+        """The cell of one image, (H, W[, C]), C order."""
+
+    @abstractmethod
+    def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
+        """Fill `image`, C order; raises ValueError where the cell holds none of its shape."""
+
+    def check_shape(self, shape: Shape) -> None:  # noqa: B027  # most hold any
+        """Raise `ShapeError` where no cell can hold an image of that shape."""
+
+    def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # as said below
+        """Raise ValueError where no cell of `size` bytes can hold an image of that shape.
+
+        Asked before memory is taken for the image, so that a damaged shape takes none. A payload
+        that does not know passes all.
+        """
+
+    def encode_many(self, images: NDArray[np.uint8]) -> Cells:
+        """The cells of images of one shape, (n, H, W[, C]), C order."""
+        n = max(1, THREAD_BYTES // images[0].nbytes)
+        pieces = [images[i : i + n] for i in range(0, len(images), n)]
+        encoded = in_threads(lambda piece: [self.encode(image) for image in piece], pieces)
+        return [cell for cells in encoded for cell in cells]
+
+    def decode_many(self, cells: Cells, images: Sequence[NDArray[np.uint8]]) -> None:
+        """Fill each of `images`; raises `CellError`."""
+
+        def decode(i: int) -> None:
+            try:
+                self.decode(cells[i], images[i])
+            except ValueError as error:
+                raise CellError(i, str(error)) from error
+
+        if images[0].nbytes < THREAD_BYTES:
+            for i in range(len(cells)):
+                decode(i)
+        else:
+            in_threads(decode, range(len(cells)))
+
+
+class CellError(ValueError):
+    """A cell that does not hold its image.
+
+    position: which of the cells it is
+    """
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position = position
+
+
+def in_threads(function: Callable[..., Result], items: Sequence[object]) -> list[Result]:
+    """`map`, in as many threads as there are cores where there is more than one item.
+
+    Where no thread is to be had, at a limit of the system or while the interpreter ends, the rest
+    is done here.
+    """
+    if len(items) < 2:
+        return [function(item) for item in items]
+    futures: list[Future[Result]] = []
+    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as threads:
+        with suppress(RuntimeError):  # no thread can be started
+            futures += (threads.submit(function, item) for item in items)
+        rest = [function(item) for item in items[len(futures) :]]
+        return [future.result() for future in futures] + rest

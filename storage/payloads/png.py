@@ -1,0 +1,114 @@
+"""PNG: a cell is a PNG file of 8 bits a channel.
+
+    image = np.array(Image.open(io.BytesIO(cell)))
+
+An image without a channel axis, or with one channel, is greyscale; two channels are grey and alpha,
+three RGB, four RGBA.
+"""
+
+import struct
+import zlib
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from .._checksum import Shape, shape_text
+from .._errors import ShapeError
+from .base import Cell, Payload
+
+# Measured on CIFAR-10: a quarter faster than Pillow's default, at the same size.
+LEVEL, STRATEGY = 1, zlib.Z_RLE
+
+MODES = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}
+"""Pillow's mode and PNG's colour type, by number of channels."""
+
+MAX_ROW_BYTES, MAX_BYTES = 2**28 - 64, 2**31 - 2**24
+"""Pillow's codec counts the bits of a row in 31, PNG the bytes of compressed pixels."""
+MAX_DEFLATE_RATIO = 1032
+"""Deflate cannot expand data further: a smaller file that claims more pixels lies."""
+LARGEST_OVERHEAD = 2**16
+"""A PNG, not compressed at all, takes its pixels and less than this and them again."""
+
+# Pillow's PNG plugin takes longer over the file's frame than its codec over 32 x 32 pixels. So only
+# the codec, which also filters and compresses the rows, is Pillow's; the frame, which is a
+# signature and chunks (https://www.w3.org/TR/png-3/#5DataRep), is written and read here.
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER = struct.Struct(">4sIIBBBBB")
+CHUNK = struct.Struct(">I4s")
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Length, kind, data, CRC-32 of the latter two."""
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return b"".join((CHUNK.pack(len(data), kind), data, checksum.to_bytes(4, "big")))
+
+
+END = chunk(b"IEND", b"")
+
+
+class PngPayload(Payload):
+    """Compressed without loss, as files that every tool reads."""
+
+    suffix = ".png"
+
+    def check_shape(self, shape: Shape) -> None:
+        if prod(shape[1:]) > MAX_ROW_BYTES or prod(shape) > MAX_BYTES:
+            raise ShapeError(
+                f"an image of shape {shape} is too large for a PNG here: a row has at most"
+                f" {MAX_ROW_BYTES} bytes and all {MAX_BYTES}; use a store of pixels"
+            )
+
+    def check_size(self, shape: Shape, size: int) -> None:
+        pixels = prod(shape)
+        if pixels > size * MAX_DEFLATE_RATIO:
+            raise ValueError(f"a PNG of {size} bytes cannot hold {shape_text(shape)}")
+        if size > 2 * pixels + LARGEST_OVERHEAD:
+            raise ValueError(f"{size} bytes are more than a PNG of {shape_text(shape)} can need")
+
+    def encode(self, image: NDArray[np.uint8]) -> bytes:
+        height, width, *channels = image.shape
+        mode, _ = MODES[channels[0] if channels else 1]
+        picture = Pillow.frombuffer(mode, (width, height), image, "raw", mode, 0, 1)
+        pixels = picture.tobytes("zip", mode, False, LEVEL, STRATEGY, b"")
+        heading = SIGNATURE + chunk(b"IHDR", header(image.shape)[4:])
+        return b"".join((heading, chunk(b"IDAT", pixels), END))
+
+    def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
+        data = bytes(cell)
+        self.check_size(image.shape, len(data))
+        # What the header claims is compared before Pillow allocates it.
+        if not data.startswith(SIGNATURE) or data[12:29] != header(image.shape):
+            raise ValueError(f"not an 8-bit PNG of shape {shape_text(image.shape)}")
+        height, width, *channels = image.shape
+        mode, _ = MODES[channels[0] if channels else 1]
+        try:
+            picture = Pillow.frombytes(mode, (width, height), compressed(data), "zip", mode, 0)
+        except (OSError, SyntaxError, struct.error) as error:
+            if isinstance(error, OSError) and type(error) is not OSError:
+                raise  # not of the codec: a signal handler's, say
+            raise ValueError(f"the pixels cannot be decompressed ({error})") from error
+        image[...] = np.asarray(picture).reshape(image.shape)
+
+
+def header(shape: Shape) -> bytes:
+    """IHDR and what it holds: width, height, 8 bits, colour type, and no interlacing."""
+    height, width, *channels = shape
+    _, colour_type = MODES[channels[0] if channels else 1]
+    return HEADER.pack(b"IHDR", width, height, 8, colour_type, 0, 0, 0)
+
+
+def compressed(data: bytes) -> bytes:
+    """The pixels as PNG keeps them: what all IDAT chunks hold. Others but IEND are passed over."""
+    at, pieces = len(SIGNATURE), []
+    while at < len(data):
+        length, kind = CHUNK.unpack_from(data, at)
+        at += CHUNK.size
+        if kind == b"IDAT":
+            pieces.append(data[at : at + length])
+        elif kind == b"IEND":
+            break
+        at += length + 4
+    return b"".join(pieces)

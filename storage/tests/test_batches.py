@@ -1,0 +1,209 @@
+"""Ids from the end, slices, and batch after batch."""
+
+import tracemalloc
+from collections.abc import Iterator
+from itertools import chain
+from operator import methodcaller
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from .. import ImageIdError, ImageIdTypeError, Store
+from .samples import (
+    Image,
+    Labels,
+    assert_image,
+    assert_records,
+    each_store,
+    labels_for,
+    make,
+    mixed_pictures,
+    pictures,
+)
+
+pytestmark = each_store
+
+N = 7
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def batches(store: Store, n: object) -> Iterator[tuple[Image | list[Image], Labels]]:
+    return cast(
+        Iterator[tuple[Image | list[Image], Labels]], methodcaller("iter_batches", n)(store)
+    )
+
+
+# ---- ids from the end ----------------------------------------------------------------------------
+
+
+def test_a_negative_index_counts_from_the_end(store_class: type[Store], path: Path) -> None:
+    images, labels = make(store_class, path, N)
+    with store_class(path) as store:
+        for i in range(-N, N):
+            for index in (i, cast(int, np.int64(i))):
+                image, label = store[index]
+                assert_image(image, images[i])
+                assert label == labels[i]
+
+
+@pytest.mark.parametrize("index", [N, -N - 1, 10**30, -(10**30)])
+def test_an_index_beyond_either_end_is_an_index_error(
+    store_class: type[Store], path: Path, index: int
+) -> None:
+    make(store_class, path, N)
+    with store_class(path) as store:
+        with pytest.raises(IndexError, match=str(path)) as caught:
+            store[index]
+        assert isinstance(caught.value, ImageIdError)
+
+
+def test_an_empty_store_has_no_last_image(store_class: type[Store], path: Path) -> None:
+    with store_class(path, "x") as store:
+        with pytest.raises(ImageIdError):
+            store[-1]
+        assert len(store[-2:][0]) == 0
+
+
+@pytest.mark.parametrize("index", [True, 1.0, "1", None, -1.0])
+def test_an_index_that_is_no_integer_is_a_type_error(
+    store_class: type[Store], path: Path, index: int
+) -> None:
+    make(store_class, path, N)
+    with store_class(path) as store, pytest.raises(ImageIdTypeError):
+        store[index]
+
+
+def test_slices_are_those_of_a_list(store_class: type[Store], path: Path) -> None:
+    images, labels = make(store_class, path, N)
+    ends = [None, -N - 3, -N, -2, -1, 0, 3, N, N + 3]
+    with store_class(path) as store:
+        for start in ends:
+            for stop in ends:
+                for step in (None, 2, -1, -3):
+                    key = slice(start, stop, step)
+                    found_images, found_labels = store[key]
+                    np.testing.assert_array_equal(found_labels, labels[key], strict=True)
+                    if len(labels[key]):
+                        np.testing.assert_array_equal(found_images, images[key], strict=True)
+                    else:
+                        assert len(found_images) == 0
+
+
+def test_reading_by_id_does_not_count_from_the_end(store_class: type[Store], path: Path) -> None:
+    """An id is one of those that storing returned."""
+    make(store_class, path, N)
+    with store_class(path) as store:
+        for call in (lambda: store.read_single(-1), lambda: store.read_many([0, -1])):
+            with pytest.raises(ImageIdError):
+                call()
+
+
+# ---- batch after batch ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, N - 1, N, N + 1, 10**12, np.int64(3), np.uint8(2)])
+def test_batches_are_slices_of_so_many_images(store_class: type[Store], path: Path, n: int) -> None:
+    """The last has what is left."""
+    images, labels = make(store_class, path, N)
+    with store_class(path) as store:
+        found = list(batches(store, n))
+        assert len(found) == -(-N // int(n))
+        for start, batch in zip(range(0, N, int(n)), found, strict=True):
+            stop = min(start + int(n), N)
+            assert_records(batch, images[start:stop], labels[start:stop])
+
+
+def test_batches_of_several_shapes_are_lists(store_class: type[Store], path: Path) -> None:
+    """And arrays where all of a batch are equal, as `read_many` gives them."""
+    images = [*mixed_pictures(), *pictures(4)]
+    with store_class(path, "x") as store:
+        store.store_many(images, labels_for(12))
+        found = list(batches(store, 4))
+        assert [type(batch) for batch, _ in found] == [list, list, np.ndarray]
+        for i, batch in enumerate(found):
+            assert_records(batch, images[4 * i : 4 * i + 4], labels_for(12)[4 * i : 4 * i + 4])
+
+
+def test_an_empty_store_has_no_batches(store_class: type[Store], path: Path) -> None:
+    with store_class(path, "x") as store:
+        assert list(batches(store, 4)) == []
+
+
+@pytest.mark.parametrize("n", [0, -1, -(10**12)])
+def test_batches_of_less_than_one_image_are_refused(
+    store_class: type[Store], path: Path, n: int
+) -> None:
+    make(store_class, path, N)
+    with store_class(path) as store, pytest.raises(ValueError, match=str(n)):
+        next(batches(store, n))
+
+
+@pytest.mark.parametrize("n", [2.0, "2", None, True, [2]])
+def test_a_number_that_is_no_integer_is_refused(
+    store_class: type[Store], path: Path, n: object
+) -> None:
+    make(store_class, path, N)
+    with store_class(path) as store, pytest.raises((TypeError, ValueError), match="integer"):
+        next(batches(store, n))
+
+
+def test_a_number_is_refused_before_the_first_batch_is_asked_for(
+    store_class: type[Store], path: Path
+) -> None:
+    """Where the mistake is, and not where a loop begins."""
+    make(store_class, path, N)
+    with store_class(path) as store, pytest.raises(ValueError, match="0"):
+        batches(store, 0)
+
+
+def test_batches_are_read_as_they_are_asked_for(store_class: type[Store], path: Path) -> None:
+    """So that a store larger than memory can be gone through."""
+    images = pictures(64, (256, 256))
+    with store_class(path, "x", durable=False) as store:
+        store.store_many(images, range(64))
+    with store_class(path) as store:
+        for _ in batches(store, 32):
+            break  # what is imported or kept at the first use is not counted
+        tracemalloc.start()
+        try:
+            seen = 0
+            for found_images, labels in batches(store, 4):
+                assert labels.tolist() == list(range(seen, seen + 4))
+                np.testing.assert_array_equal(found_images, images[seen : seen + 4])
+                seen += 4
+                del found_images
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert seen == 64
+    assert peak < images.nbytes // 2
+
+
+def test_batches_of_a_writer_are_those_that_it_had_at_first(
+    store_class: type[Store], path: Path
+) -> None:
+    """What is stored meanwhile does not change what was begun."""
+    images, labels = make(store_class, path, N)
+    with store_class(path, "a") as store:
+        found = []
+        for batch in batches(store, 3):
+            found.append(batch)
+            store.store_single(images[0], 1)
+        assert len(found) == 3
+        assert [*chain.from_iterable(labels.tolist() for _, labels in found)] == labels.tolist()
+
+
+def test_each_array_of_a_batch_is_the_callers_own(store_class: type[Store], path: Path) -> None:
+    images, labels = make(store_class, path, N)
+    with store_class(path) as store:
+        for found_images, found_labels in batches(store, 3):
+            for image in found_images:
+                image[:] = 0
+            found_labels[:] = 0
+        assert_records(store.read_many(), images, labels)

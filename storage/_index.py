@@ -194,8 +194,9 @@ def digest_bytes(data: bytes) -> bytes:
 
 def is_run(rows: Rows) -> bool:
     """Whether rows or ids are consecutive and ascending, so that one read fetches them."""
-    n = len(rows)
-    return n == 1 or bool(rows[-1] - rows[0] == n - 1 and (np.diff(rows) == 1).all())
+    if (n := len(rows)) == 1:
+        return True
+    return bool(rows[-1] - rows[0] == n - 1 and (np.diff(rows) == 1).all())
 
 
 class Index:

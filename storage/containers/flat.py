@@ -42,10 +42,11 @@ class FlatContainer(Container):
         return Structure([(0, start)], [(0, start)])
 
     def open(self, folder: Folder, index: Index) -> Reader:
-        reader = BlockReader(folder.open(self.file), index)
-        if reader.end != reader.file.size:
-            raise index.broken(f"{reader.file.path} has {reader.file.size} bytes, not {reader.end}")
-        return reader
+        file = folder.open(self.file)
+        start = int(index.blocks[0, 1]) if len(index.blocks) == 1 else -1
+        if start < 0 or file.size != start + index.cell_bytes:
+            raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
+        return BlockReader(file, index)
 
     def check(self, folder: Folder, index: Index) -> None:
         """Nothing here needs the heading, but other readers of the file do."""
@@ -53,10 +54,7 @@ class FlatContainer(Container):
 
 
 class BlockReader(Reader):
-    """An open file of cells, which lie side by side from some rows on.
-
-    end: where in the file the last cell ends
-    """
+    """An open file of cells, which lie side by side from some rows on."""
 
     is_mapped = True
 
@@ -65,9 +63,6 @@ class BlockReader(Reader):
         self._index = index
         self._rows: Rows = index.blocks[:, 0]
         self._offsets: Rows = index.blocks[:, 1]
-        if not len(self._rows):
-            raise index.broken(f"it does not say where in {file.path} images are")
-        self.end = int(self._offsets[-1]) + index.cell_bytes - self.start(len(self._rows) - 1)
         self._map: mmap.mmap | None = None
 
     def start(self, block: int) -> int:
@@ -78,7 +73,7 @@ class BlockReader(Reader):
         return row * self._index.size if self._index.size else self._index.row(row)[3]
 
     def block_of(self, row: int) -> int:
-        return int(np.searchsorted(self._rows, row, side="right")) - 1
+        return int(np.searchsorted(self._rows, row, side="right")) - 1 if len(self._rows) > 1 else 0
 
     def cell(self, row: int, offset: int, size: int) -> Cell:
         block = self.block_of(row)
@@ -86,12 +81,18 @@ class BlockReader(Reader):
 
     def run(self, start: int, stop: int, out: Image) -> None:
         flat, size = memoryview(out).cast("B"), out.shape[1]
-        blocks = slice(self.block_of(start), self.block_of(stop - 1) + 1)
-        rows = [*self._rows[blocks].tolist(), stop]
-        for row, end, offset in zip(rows, rows[1:], self._offsets[blocks].tolist(), strict=False):
+        first = self.block_of(start)
+        last = first if stop == start + 1 else self.block_of(stop - 1)
+        rows = [*self._rows[first : last + 1].tolist(), stop]
+        offsets = self._offsets[first : last + 1].tolist()
+        for row, end, offset in zip(rows, rows[1:], offsets, strict=False):
             begin = max(row, start)
             piece = flat[(begin - start) * size : (end - start) * size]
             self.file.read_into(piece, offset + (begin - row) * size)
+
+    def gather(self, rows: Rows, out: Image) -> None:
+        for i, row in enumerate(rows.tolist()):
+            self.run(row, row + 1, out[i : i + 1])
 
     def addresses(self) -> Rows:
         return self._offsets + self.address()

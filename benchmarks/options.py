@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .protocol import MIN_ROUNDS, STRETCH
-from .rows import FILE_PER_IMAGE, ROWS, STORE_ROWS
+from .rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
 SMALL_CUTOFFS = (10, 100)
@@ -71,7 +71,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--backend",
         metavar="NAMES",
-        help=f"only these rows, separated by commas: {', '.join(ROWS)}",
+        help=f"the rows to measure, separated by commas, among {', '.join(ROWS)}; by default"
+        f" {', '.join(DEFAULT_ROWS)}",
     )
     group.addoption(
         "--cutoff",
@@ -147,7 +148,7 @@ def _seconds(text: str) -> float:
 def parse_rows(text: str | None) -> tuple[str, ...]:
     """What `--backend` chooses, in the order of the tables; raises pytest.UsageError."""
     if text is None:
-        return tuple(ROWS)
+        return DEFAULT_ROWS
     names = text.split(",")
     for name in names:
         if name not in ROWS:

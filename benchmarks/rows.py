@@ -13,5 +13,9 @@ ROWS: dict[str, Contender] = {
     contender.name: contender for contender in (*STORE_ROWS.values(), Limit(), *ARTICLE)
 }
 
+DEFAULT_STORES = ("png", "lmdb", "hdf5")
+"""The stores that are measured where `--backend` does not say which."""
+DEFAULT_ROWS = tuple(name for name in ROWS if name in DEFAULT_STORES or name not in STORE_ROWS)
+
 FILE_PER_IMAGE = {"png", "article-png"}
 """The rows whose stores have a file for each image."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.options import parse_cutoffs, parse_rows, parse_store_dir
+from benchmarks.rows import DEFAULT_STORES
 
 from .decide import FEWEST_SCREENED
 from .process import Injection
@@ -21,7 +22,7 @@ class Request:
     """What the user asked for.
 
     base: a revision; None to compare the working tree with itself
-    rows: of the tables; None for the stores that there are
+    rows: of the tables; None for the default stores
     """
 
     base: str | None
@@ -81,7 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     against.add_argument(
         "--self-check", action="store_true", help="compare the working tree with itself"
     )
-    parser.add_argument("--backend", metavar="NAMES", help="only these rows; by default the stores")
+    parser.add_argument(
+        "--backend",
+        metavar="NAMES",
+        help=f"the rows to measure, as for pytest; by default {', '.join(DEFAULT_STORES)}",
+    )
     usual = ",".join(map(str, CUTOFFS))
     parser.add_argument("--cutoff", metavar="NUMBERS", help=f"numbers of images ({usual})")
     parser.add_argument(

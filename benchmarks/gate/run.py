@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.datasets import DatasetError, load_dataset
+from benchmarks.rows import DEFAULT_STORES
 
 from . import saved, trees
 from .errors import InvalidError
@@ -110,7 +111,7 @@ class Run:
         """Those of the rows asked for that each side has; raises InvalidError where it has none."""
         stores = {side: list_stores(side, tree) for side, tree in self._trees.items()}
         every = dict.fromkeys((*stores[Side.HEAD], *stores[Side.BASE]))
-        asked = self._request.rows or tuple(every)
+        asked = self._request.rows or tuple(row for row in every if row in DEFAULT_STORES)
         rows = {
             side: tuple(row for row in asked if row in stores[side] or row not in every)
             for side in Side

@@ -85,8 +85,9 @@ def disk(axes: Axes, run: Run) -> bool:
 def speed_up(axes: Axes, run: Run) -> bool:
     """The tutorial's time over this project's, at the largest n, a group of bars per operation."""
     groups = {operation: pairs for operation in COMMON if (pairs := _pairs(run, operation))}
-    height = GROUP / len(STORE_ROWS)
-    for at, name in enumerate(STORE_ROWS):
+    names = [name for name in STORE_ROWS if any(name in pairs for pairs in groups.values())]
+    height = GROUP / max(len(names), 1)
+    for at, name in enumerate(names):
         for place, pairs in enumerate(groups.values()):
             if name in pairs:
                 y = place - GROUP / 2 + (at + 0.5) * height

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.protocol import FEW_ROUNDS
-from benchmarks.rows import STORE_ROWS
+from benchmarks.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.summary import TITLES
 
 from .figures import Plan
@@ -64,7 +64,7 @@ def _operations(run: Run) -> list[str]:
 
 def _stores(run: Run) -> list[str]:
     measured = {row.figure.backend for row in run.rows.values()}
-    return [name for name in STORE_ROWS if name not in measured]
+    return [name for name in DEFAULT_STORES if name not in measured]
 
 
 def _holes(run: Run) -> list[str]:

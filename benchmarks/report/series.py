@@ -23,6 +23,10 @@ from .run import Row
 LOG = " (log scale)"
 FEW_DECADES = 1e4
 """The ratio of the ends of an axis with room for three marks in each decade."""
+MOST_COLUMNS = 3
+"""Of a legend of more than one line, where the names of many stores are long."""
+USUAL_LINES, LINE_INCHES = 3, 0.21
+"""Lines of a legend that a figure has room for, and how much each further one makes it higher."""
 APART = 0.14
 """The part of an axis that the label of an n takes, as 100,000 does."""
 Value = Callable[[float, Row], float]
@@ -85,6 +89,12 @@ def legend(axes: Axes, columns: int) -> bool:
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return False
+    if len(labels) > columns:
+        columns = min(columns, MOST_COLUMNS)
+    more = max(0, math.ceil(len(labels) / columns) - USUAL_LINES)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.set_figheight(figure.get_figheight() + more * LINE_INCHES)
     axes.legend(
         # Lines without their error bars, over which the marks are lost.
         [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles],

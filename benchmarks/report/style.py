@@ -18,8 +18,11 @@ INCHES = (5.2, 3.6)
 PNG_DOTS_PER_INCH = 200
 
 SURFACE, INK, MUTED, GRID = "#fdfdfc", "#1f2428", "#59626b", "#dfe3e7"
-STORE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#8a6d00", "#4b4ba8")
-"""In the order of the registry. The first three are Okabe and Ito's blue, vermilion and green
+STORE_COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#b0508a"),
+    *("#8a6d00", "#4b4ba8", "#7f1d1d", "#5b8c00"),
+)
+"""In the order of the registry, from the start again where there are more stores. The first three are Okabe and Ito's blue, vermilion and green
 (https://jfly.uni-koeln.de/color/), told apart with any kind of colour vision."""
 LIMIT_COLOUR = "#565e66"
 DARK = dict(
@@ -27,14 +30,15 @@ DARK = dict(
         (SURFACE, INK, MUTED, GRID, *STORE_COLOURS, LIMIT_COLOUR),
         (
             *("#15181c", "#e8eaed", "#a3acb5", "#31373e"),
-            *("#56b4e9", "#ff8a3d", "#2bd3a0", "#e58fc2", "#d9b93b", "#a2a2f5"),
+            *("#56b4e9", "#ff8a3d", "#2bd3a0", "#e58fc2"),
+            *("#d9b93b", "#a2a2f5", "#ff6b7a", "#a3d65c"),
             "#7b848d",
         ),
         strict=True,
     )
 )
 """Each colour's counterpart on a dark page."""
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 """For those who see no colours at all, or print the page."""
 
 RC: dict[Any, Any] = {  # matplotlib's type of its keys differs between versions

@@ -10,18 +10,17 @@ from .runs import REPOSITORY
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
 SLOWER = """
 
-parse = Hdf5Part._parse
+opening = Hdf5Store.__init__
 
 
-def parse_often(part):
-    for _ in range(20):
-        parse(part)
-    return parse(part)
+def open_slowly(store, *arguments, **options):
+    sum(range(100_000))
+    opening(store, *arguments, **options)
 
 
-Hdf5Part._parse = parse_often
+Hdf5Store.__init__ = open_slowly
 """
-"""Put at the end of `storage/_hdf5.py`, it makes opening a store take many times as long."""
+"""Put at the end of the storage library, it makes opening a store take many times as long."""
 
 
 def git(repository: Path, *arguments: str) -> str:
@@ -54,7 +53,12 @@ def make_repository(folder: Path) -> Path:
     return folder
 
 
+def append_to_storage(repository: Path, code: str) -> None:
+    """Put `code` at the end of the module that is there whatever a storage library is made of."""
+    with (repository / "storage" / "__init__.py").open("a") as file:
+        file.write(code)
+
+
 def make_slower(repository: Path) -> None:
     """Make opening HDF5 stores slower in the working tree."""
-    with (repository / "storage" / "_hdf5.py").open("a") as file:
-        file.write(SLOWER)
+    append_to_storage(repository, SLOWER)

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.contenders import Contender
-from benchmarks.rows import ROWS, STORE_ROWS
+from benchmarks.rows import DEFAULT_STORES, FILE_PER_IMAGE, ROWS, STORE_ROWS
 from benchmarks.workspace import ids_read_singly
-from storage import STORES
+from storage import STORES, disk_usage
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 5, 4, 3), np.uint8)
 # A labels file of bytes, or a float on the way, would change some of these.
@@ -30,6 +30,7 @@ def test_the_rows_are_the_stores_the_limit_and_the_tutorials_three_ways() -> Non
     assert [*STORE_ROWS] == [*STORES]
     assert [*ROWS] == [*STORES, "limit", "article-png", "article-lmdb", "article-hdf5"]
     assert [row.name for row in ROWS.values()] == [*ROWS]
+    assert {*DEFAULT_STORES} <= {*STORE_ROWS}
 
 
 @each_row
@@ -39,6 +40,12 @@ def test_many_images_come_back_as_they_were(row: Contender, durable: bool, tmp_p
     images, labels = row.read_many(tmp_path / "store", IMAGES.shape)
     assert_own_array(images, IMAGES)
     np.testing.assert_array_equal(labels, LABELS, strict=True)
+
+
+@each_row
+def test_the_rows_with_a_file_per_image_are_known(row: Contender, tmp_path: Path) -> None:
+    row.store_many(tmp_path / "store", IMAGES, LABELS, durable=False)
+    assert (disk_usage(tmp_path / "store").files >= len(IMAGES)) == (row.name in FILE_PER_IMAGE)
 
 
 @each_row

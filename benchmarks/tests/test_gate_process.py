@@ -17,7 +17,7 @@ from benchmarks.gate.pairs import Pairs
 from benchmarks.gate.process import Process, Side, compare_names, reason
 from benchmarks.gate.profile import Profile, choose_directory
 
-from .repositories import make_repository
+from .repositories import append_to_storage, make_repository
 from .runs import REPOSITORY
 
 NAMES = ["test_a[png]", "test_b[png]", "test_b[zarr]"]
@@ -279,8 +279,7 @@ def test_a_tree_that_would_be_measured_with_another_s_stores_is_refused(
 
 def test_stores_too_old_for_the_benchmarks_are_a_line(tmp_path: Path) -> None:
     tree = make_repository(tmp_path / "tree")
-    package = tree / "storage" / "__init__.py"
-    package.write_text(package.read_text().replace("from ._files import DiskUsage, disk_usage", ""))
+    append_to_storage(tree, "\ndel disk_usage\n")
     with (
         Process(Side.BASE, tree, profile(tmp_path, ""), tmp_path / "log", None) as process,
         pytest.raises(

@@ -23,7 +23,7 @@ from benchmarks.gate import decide
 from benchmarks.gate.decide import Verdict
 from benchmarks.gate.interruption import EXIT_CODE, SIGNALS
 
-from .repositories import commit, git, make_repository, make_slower
+from .repositories import append_to_storage, commit, git, make_repository, make_slower
 from .runs import COLUMNS, REPOSITORY, SECONDS, environment, too_wide
 
 BRIEF = ("--dataset=standin", "--backend=hdf5", "--cutoff=3", "--pairs=5")
@@ -53,7 +53,7 @@ def full(store, images, labels):
 from ._errors import DiskFullError
 Hdf5Store.store_many = full
 """
-"""Put at the end of `storage/_hdf5.py`."""
+"""Put at the end of the storage library."""
 SIGNALLED_AT_THE_END = """
 import os, signal
 from benchmarks.gate.interruption import exit_interrupted, heed_termination
@@ -88,13 +88,8 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-NEW_STORE = """
-from ._hdf5 import Hdf5Store
-
-
-class New(Hdf5Store):
-    format = "new"
-"""
+WITHOUT = "\ndel STORES[{!r}]\n"
+"""Put at the end of the storage library, too, of a store that it is not to have."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +152,7 @@ def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
     assert lines[0].startswith("REGRESSED: 1 of 1 benchmarks slower than main (")
     assert lines[1].split()[0] == "benchmark"
     assert re.match(r"read_single\[hdf5-n=3\] .* ×[\d.]+ .* regressed$", lines[2])
-    assert "not committed: requirements.txt, storage/_hdf5.py." in " ".join(lines)
+    assert "not committed: requirements.txt, storage/__init__.py." in " ".join(lines)
     assert "requirements.txt differs (lmdb: >=3.0,<4 → >=2.0,<4); both sides" in " ".join(lines)
     assert too_wide(output) == []
     saved = place.saved_runs()
@@ -262,8 +257,7 @@ def test_a_renamed_benchmark(place: Place, capsys: pytest.CaptureFixture[str]) -
 def test_a_benchmark_that_fails_on_one_side(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
-        file.write(BROKEN)
+    append_to_storage(place.repository, BROKEN)
     said = r"test_read_single\[hdf5-n=3\] fails on the head: .*ValueError: broken"
     assert_invalid(place, capsys, "--base=HEAD", *ONE, said=said)
 
@@ -271,15 +265,13 @@ def test_a_benchmark_that_fails_on_one_side(
 def test_a_process_that_dies_when_it_should_end(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
-        file.write(DIES)
+    append_to_storage(place.repository, DIES)
     said = "the head cannot be measured: it was ended by SIGSEGV"
     assert_invalid(place, capsys, "--base=HEAD", *ONE, said=said)
 
 
 def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: Place) -> None:
-    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
-        file.write('import sys; print("a warning", file=sys.stderr)\n')
+    append_to_storage(place.repository, 'import sys; print("a warning", file=sys.stderr)\n')
     assert gate.main(place.arguments("--self-check", *ONE)) in {0, 3}
 
 
@@ -312,8 +304,7 @@ def test_a_disk_that_is_full_before_anything_is_measured(
 def test_a_disk_that_is_full_when_a_store_is_made(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with (place.repository / "storage" / "_hdf5.py").open("a") as file:
-        file.write(FULL)
+    append_to_storage(place.repository, FULL)
     said = r"test_read_single\[hdf5-n=3\] fails on the (base|head): .*DiskFullError"
     assert_invalid(place, capsys, "--self-check", *ONE, said=said)
 
@@ -377,13 +368,6 @@ def of_all_stores(place: Place) -> Place:
     return replace(place, brief=tuple(word for word in BRIEF if "--backend" not in word))
 
 
-def edit_registry(place: Place, old: str, new: str) -> None:
-    registry = place.repository / "storage" / "_registry.py"
-    text = registry.read_text()
-    assert old in text
-    registry.write_text(text.replace(old, new))
-
-
 def measured(place: Place) -> set[str]:
     return {bench["name"] for bench in place.saved_runs()["head"]["benchmarks"]}
 
@@ -392,7 +376,7 @@ def test_a_store_that_was_removed_is_missing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = of_all_stores(place)
-    edit_registry(place, '"storage._png:PngStore",', "")
+    append_to_storage(place.repository, WITHOUT.format("png"))
     said = r"the head has no test_read_single\[png-n=3\]; .* --expect"
     assert_invalid(place, capsys, "--base=main", *ONE, said=said)
     chosen = ("--base=main", "--expect=png", "-k", "read_single and not lmdb")
@@ -405,15 +389,13 @@ def test_a_store_that_was_removed_is_missing(
 def test_a_store_that_was_added_is_missing_in_the_base(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = of_all_stores(place)
-    (place.repository / "storage" / "_new.py").write_text(NEW_STORE)
-    edit_registry(
-        place, '"storage._hdf5:Hdf5Store",', '"storage._hdf5:Hdf5Store", "storage._new:New",'
-    )
-    chosen = ("--base=main", "-k", "read_single and (new or hdf5)")
-    said = r"the base has no test_read_single\[new-n=3\]; .* --expect"
+    append_to_storage(place.repository, WITHOUT.format("npy"))
+    commit(place.repository)
+    git(place.repository, "checkout", "--quiet", "HEAD^", "--", "storage")
+    chosen = ("--base=main", "--backend=hdf5,npy", *ONE)
+    said = r"the base has no test_read_single\[npy-n=3\]; .* --expect"
     assert_invalid(place, capsys, *chosen, said=said)
-    assert gate.main(place.arguments(*chosen, "--expect=new")) in {0, 3}
+    assert gate.main(place.arguments(*chosen, "--expect=npy")) in {0, 3}
     assert measured(place) == {NAME}
 
 

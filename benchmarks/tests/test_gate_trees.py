@@ -16,21 +16,21 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_the_head_is_the_working_tree_as_it_is(repository: Path, tmp_path: Path) -> None:
-    (repository / "storage" / "_png.py").write_text("changed")
+    (repository / "storage" / "__init__.py").write_text("changed")
     (repository / "storage" / "_new.py").write_text("new")
     (repository / "storage" / "__pycache__").mkdir()
     (repository / "storage" / "__pycache__" / "x.pyc").write_text("ignored")
-    (repository / "storage" / "_lmdb.py").unlink()
+    (repository / "storage" / "tests" / "__init__.py").unlink()
     trees.export_head(repository, tmp_path / "head")
-    names = {path.name for path in (tmp_path / "head" / "storage").iterdir()}
-    assert {"_new.py", "_hdf5.py", "__init__.py"} < names
-    assert not names & {"_lmdb.py", "__pycache__"}
-    assert "tests" in names
-    assert (tmp_path / "head" / "storage" / "_png.py").read_text() == "changed"
+    storage = tmp_path / "head" / "storage"
+    assert {"_new.py", "__init__.py", "tests"} < {path.name for path in storage.iterdir()}
+    assert not (storage / "__pycache__").exists()
+    assert not (storage / "tests" / "__init__.py").exists()
+    assert (storage / "__init__.py").read_text() == "changed"
     assert (tmp_path / "head" / "conftest.py").exists()
     assert trees.uncommitted(repository) == [
-        "storage/_lmdb.py",
-        "storage/_png.py",
+        "storage/__init__.py",
+        "storage/tests/__init__.py",
         "storage/_new.py",
     ]
 
@@ -45,7 +45,8 @@ def test_what_is_not_measured_does_not_make_a_tree_dirty(repository: Path) -> No
 def test_the_base_is_the_commit_and_measured_by_the_head_s_benchmarks(
     repository: Path, tmp_path: Path
 ) -> None:
-    (repository / "storage" / "_png.py").write_text("of the head")
+    package = (repository / "storage" / "__init__.py").read_text()
+    (repository / "storage" / "__init__.py").write_text("of the head")
     (repository / "benchmarks" / "test_read.py").write_text("of the head")
     (repository / "benchmarks" / "test_batch.py").unlink()
     (repository / "conftest.py").write_text("of the head")
@@ -57,7 +58,7 @@ def test_the_base_is_the_commit_and_measured_by_the_head_s_benchmarks(
     assert (tmp_path / "base" / "benchmarks" / "test_batch.py").exists()
     trees.export_head(repository, tmp_path / "head")
     trees.share_harness(tmp_path / "head", tmp_path / "base")
-    assert "class PngStore" in (tmp_path / "base" / "storage" / "_png.py").read_text()
+    assert (tmp_path / "base" / "storage" / "__init__.py").read_text() == package
     assert (tmp_path / "base" / "benchmarks" / "test_read.py").read_text() == "of the head"
     assert not (tmp_path / "base" / "benchmarks" / "test_batch.py").exists()
     assert (tmp_path / "base" / "conftest.py").read_text() == "of the head"

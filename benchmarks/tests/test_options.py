@@ -18,7 +18,7 @@ from benchmarks.options import (
     choose_cutoffs,
     read_options,
 )
-from benchmarks.rows import ROWS
+from benchmarks.rows import DEFAULT_ROWS, ROWS
 
 CIFAR_BYTES = 3072
 
@@ -55,12 +55,12 @@ def refusal(*arguments: str) -> str:
 # ---- what is understood ----------------------------------------------------------------------
 
 
-def test_without_options_everything_is_measured_durably_with_a_warm_cache() -> None:
+def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache() -> None:
     assert read() == Options(
         dataset="cifar10",
         offline=False,
         image_size=32,
-        rows=tuple(ROWS),
+        rows=DEFAULT_ROWS,
         cutoffs=None,
         store_dir=None,
         round_budget=0.2,
@@ -106,6 +106,12 @@ def test_a_size_of_images_is_a_number_of_pixels(text: str) -> None:
 @pytest.mark.parametrize("names", ["png,limit,lmdb", "limit,lmdb,png", "lmdb,png,lmdb,limit,png"])
 def test_back_ends_come_once_each_in_the_order_of_the_tables(names: str) -> None:
     assert read("--backend", names).rows == ("png", "lmdb", "limit")
+
+
+def test_by_default_the_stores_are_those_of_the_tutorial() -> None:
+    articles = ("article-png", "article-lmdb", "article-hdf5")
+    assert read().rows == ("png", "lmdb", "hdf5", "limit", *articles)
+    assert read("--backend", "lmdb-png,npy").rows == ("npy", "lmdb-png")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.patches import Rectangle
 
+from benchmarks.article import ARTICLE
 from benchmarks.report import style
 from benchmarks.report.figures import PLANS, Plan
 from benchmarks.report.run import load
@@ -131,10 +132,24 @@ def test_a_bar_ends_at_the_factor_to_the_tutorials_way(tmp_path: Path) -> None:
     axes = drawn("speed-up", whole_run(), tmp_path)
     bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
     assert [bar.get_x() + bar.get_width() for bar in bars] == pytest.approx(
-        [3.0] * 4 * len(STORE_ROWS)
+        [3.0] * 4 * len(ARTICLE)
     )
     assert {text.get_text() for text in axes.texts} == {"×3.00"}
-    assert len({round(bar.get_y(), 6) for bar in bars}) == 4 * len(STORE_ROWS)
+    assert len({round(bar.get_y(), 6) for bar in bars}) == 4 * len(ARTICLE)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_a_legend_of_all_stores_is_in_the_figure_and_leaves_room(
+    tmp_path: Path, plan: Plan
+) -> None:
+    run = load(str(save(whole_run(), tmp_path / "run.json")))
+    with style.canvas(plan.name, plan.title) as (figure, axes):
+        assert plan.draw(axes, run)
+        figure.draw_without_rendering()
+        legend = axes.get_legend()
+        assert legend is not None
+        assert legend.get_window_extent().x1 <= figure.bbox.x1
+        assert axes.get_window_extent().height >= 0.4 * style.INCHES[1] * figure.dpi
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)

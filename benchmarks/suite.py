@@ -16,6 +16,7 @@ from storage import disk_usage
 
 from . import rounds
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
+from .checks import WrongResultError, require
 from .contenders import Contender
 from .datasets import Dataset, DatasetError, load_dataset
 from .machine import file_system
@@ -193,16 +194,21 @@ class Suite:
     def assert_equal(
         self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
     ) -> None:
-        """Check that what was read is the data set's images and labels `ids`, as one array."""
-        assert isinstance(images, np.ndarray)
-        assert images.dtype == np.uint8
-        assert np.array_equal(labels, self.labels[ids])
-        assert len(images) == len(labels)
+        """Check that what was read is the data set's images and labels `ids`, as one array.
+
+        Raises WrongResultError where it is not.
+        """
+        if not isinstance(images, np.ndarray):
+            raise WrongResultError(f"images came as a {type(images).__name__}, not as one array")
+        require(images.dtype == np.uint8, f"images came as {images.dtype}, not as uint8")
+        require(np.array_equal(labels, self.labels[ids]), "labels differ from the data's")
+        require(len(images) == len(labels), f"{len(images)} images came with {len(labels)} labels")
         for start in range(0, len(labels), CHECKED_AT_ONCE):  # comparing takes memory too
-            stop = start + CHECKED_AT_ONCE
+            stop = min(start + CHECKED_AT_ONCE, len(labels))
             wanted = (
-                slice(ids.start + start, min(ids.start + stop, ids.stop))
+                slice(ids.start + start, ids.start + stop)
                 if isinstance(ids, slice)
                 else ids[start:stop]
             )
-            assert np.array_equal(images[start:stop], self.images[wanted])
+            same = np.array_equal(images[start:stop], self.images[wanted])
+            require(same, f"pixels differ from the data's, in results {start} to {stop - 1}")

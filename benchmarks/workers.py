@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from storage import Store
 
+from .checks import require
 from .contenders import StoreContender
 
 Pipe: TypeAlias = "Connection[object, object]"
@@ -144,7 +145,7 @@ class Team:
             answer = connection.recv()
             if isinstance(answer, Exception):
                 raise answer
-            assert answer == word, answer
+            require(answer == word, f"a process said {answer!r}, not {word!r}")
 
     def before(self, batches: Sequence[Batches], keep: bool) -> None:
         """Open the store if it is not, and hand each process the ids to read.

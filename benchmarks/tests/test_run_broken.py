@@ -47,6 +47,12 @@ store_class.read_single, store_class.read_many = corrupt_single, corrupt_batch
 """
 """A plugin under which an early image and an early batch of an open store have a wrong pixel."""
 
+FORGETTING = """
+length = store_class.__len__
+store_class.__len__ = lambda store: length(store) - 1
+"""
+"""Put behind the last, it makes every store say that it holds one image less."""
+
 STALLING = """
 import time
 from pathlib import Path
@@ -153,6 +159,25 @@ def test_with_benchmarks_disabled_everything_is_tried_and_nothing_is_said_of_tim
     assert " image storage benchmark " not in done.stdout
     assert "Median" not in done.stdout
     assert [*tmp_path.iterdir()] == []
+
+
+# With --assert=plain pytest leaves the asserts of the benchmarks, too, to Python.
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_an_optimised_python_checks_results_too(tmp_path: Path, level: str) -> None:
+    (tmp_path / "corrupting.py").write_text(CORRUPTING + CORRUPTING_THE_FIRST + FORGETTING)
+    done = run(
+        *("-p", "corrupting", "--assert=plain"),
+        f"--store-dir={tmp_path}",
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--cutoff=300",
+        "--backend=lmdb,limit",
+        *("-k", "read_many or epoch or (iterate and single) or append or commits_open"),
+        plugins=tmp_path,
+        variables={"PYTHONOPTIMIZE": level},
+    )
+    assert done.returncode == 1, done.stdout
+    assert names_in(saved_run(tmp_path / "run.json")) == ["test_read_many[limit-n=300]"]
+    assert done.stdout.count("WrongResultError") >= 5
 
 
 @pytest.mark.parametrize("timed", ["--benchmark-disable", "--benchmark-enable"])

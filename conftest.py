@@ -6,7 +6,6 @@ of faults is here because pytest learns options nowhere else. The command line's
 """
 
 import os
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from _pytest.terminal import TerminalReporter
 
 from benchmarks import machine, options, summary
 from benchmarks.contenders import Contender, StoreContender
+from benchmarks.gate.interruption import heed_termination
 from benchmarks.protocol import Benchmark
 from benchmarks.rows import ROWS, STORE_ROWS
 from benchmarks.suite import Measure, Suite
@@ -53,6 +53,7 @@ def _suite(config: pytest.Config) -> Suite:
     """The suite of this run; made when it is first asked for."""
     if SUITE not in config.stash:
         terminal = config.get_terminal_writer().hasmarkup
+        config.add_cleanup(heed_termination())  # undone last, when the stores are removed
         config.stash[SUITE] = suite = Suite(config.stash[OPTIONS], progress=terminal)
         config.add_cleanup(suite.close)
     return config.stash[SUITE]
@@ -122,11 +123,12 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def workers() -> Iterator[Workers]:
+def workers(request: pytest.FixtureRequest) -> Workers:
     """Processes for parallel reading."""
     started = Workers()
-    yield started
-    started.close()
+    # Unlike the end of a fixture, this comes also when the end of the session is interrupted.
+    request.config.add_cleanup(started.close)
+    return started
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ system's cache and can be taken back at any time.
 import argparse
 import multiprocessing
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -22,6 +21,14 @@ import psutil
 from numpy.typing import NDArray
 
 from storage import STORES, StorageError, open_store
+
+from .gate.interruption import (
+    exit_interrupted,
+    heed_termination,
+    held,
+    kept_from_children,
+    temporary_directory,
+)
 
 Pipe: TypeAlias = "Connection[object, object]"
 Images: TypeAlias = NDArray[np.uint8]
@@ -102,9 +109,10 @@ def peak_beyond(job: Job) -> int:
     context = multiprocessing.get_context("spawn")  # with nothing of this process's memory
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, job), daemon=True)
-    process.start()
-    theirs.close()
     try:
+        with kept_from_children():
+            process.start()
+        theirs.close()
         ours.recv()
         watched = psutil.Process(process.pid)
         before = peak = _own_bytes(watched)
@@ -117,7 +125,10 @@ def peak_beyond(job: Job) -> int:
         return max(0, peak - before - result)
     finally:
         ours.close()
-        process.join()
+        with held():
+            if process.pid is not None:
+                process.kill()  # else it would go on writing to what is being removed
+                process.join()
 
 
 def table(n: int, folder: Path) -> Iterator[str]:
@@ -144,9 +155,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.cutoff < 1:
         parser.error(f"--cutoff: {arguments.cutoff}; give at least one image")
+    heed_termination()
     try:
-        with tempfile.TemporaryDirectory(prefix="image-stores-", dir=arguments.store_dir) as folder:
-            for line in table(arguments.cutoff, Path(folder)):
+        with temporary_directory("image-stores-", arguments.store_dir) as folder:
+            for line in table(arguments.cutoff, folder):
                 sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()  # the next takes a while
     except EOFError:
@@ -154,7 +166,7 @@ def main() -> None:
     except (OSError, StorageError) as error:
         sys.exit(f"--store-dir: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        exit_interrupted()
 
 
 if __name__ == "__main__":

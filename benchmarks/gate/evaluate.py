@@ -16,7 +16,6 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from typing import Any, NamedTuple
 
 from .decide import Verdict
 from .errors import InvalidError
-from .interruption import exit_interrupted, heed_termination
+from .interruption import exit_interrupted, heed_termination, temporary_directory
 from .process import Side
 from .run import REPOSITORY
 from .trees import git
@@ -101,7 +100,7 @@ def run_gate(
 ) -> Record:
     """Run the gate once; raises InvalidError where that was interrupted or nothing could be kept."""
     commit = git(REPOSITORY, "rev-parse", "--short", "HEAD").decode().strip()
-    with tempfile.TemporaryDirectory(prefix="gate-evaluation-") as folder, _load(loaded):
+    with temporary_directory("gate-evaluation-") as folder, _load(loaded):
         start = time.monotonic()
         with subprocess.Popen(  # noqa: S603  # our own command
             [*GATE, f"--save={folder}", *arguments],
@@ -120,11 +119,9 @@ def run_gate(
         if verdict is Verdict.INVALID:
             sys.stderr.write(said)
             return Record(commit, trial, loaded, right, str(verdict), [], [], seconds)
-        if verdict is None or not any(Path(folder).iterdir()):
+        if verdict is None or not any(folder.iterdir()):
             raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
-        saved = {
-            side: json.loads(next(Path(folder).glob(f"*-{side}.json")).read_text()) for side in Side
-        }
+        saved = {side: json.loads(next(folder.glob(f"*-{side}.json")).read_text()) for side in Side}
     found = [
         bench["name"]
         for bench in saved[Side.HEAD]["benchmarks"]
@@ -185,8 +182,8 @@ def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[Record]
 
 def mutant(patch: Path, loaded: bool, undone: bool) -> Record:
     """The whole profile in a clone: the mutant against its parent, or the other way round."""
-    with tempfile.TemporaryDirectory(prefix="gate-mutant-") as folder:
-        clone = Path(folder, "clone")
+    with temporary_directory("gate-mutant-") as folder:
+        clone = folder / "clone"
         git(REPOSITORY, "clone", "--quiet", "--shared", str(REPOSITORY), str(clone))
         git(clone, "apply", str(patch))
         if undone:

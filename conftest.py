@@ -16,14 +16,15 @@ from _pytest.terminal import TerminalReporter
 from benchmarks import machine, options, summary
 from benchmarks.contenders import Contender, StoreContender
 from benchmarks.gate.interruption import heed_termination
+from benchmarks.named import Project, named_paths
 from benchmarks.protocol import Benchmark
 from benchmarks.rows import ROWS, STORE_ROWS
 from benchmarks.suite import Measure, Suite
 from benchmarks.workers import Workers
 from storage.tests import trials
 
-HERE = Path(__file__).parent
-BENCHMARKS = HERE / "benchmarks"
+PROJECT = Project(Path(__file__).parent)
+BENCHMARKS = PROJECT.folder / "benchmarks"
 TOOL_TESTS = BENCHMARKS / "tests"
 STORING = ("test_store.py", "test_commits.py")
 
@@ -41,11 +42,18 @@ hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    options.add_options(parser)
+    try:
+        options.add_options(parser)
+    except ValueError as error:  # pytest takes this file, by another name, for another file
+        raise pytest.UsageError(
+            f"{PROJECT.folder}: named both with and without a symbolic link; name it in one way"
+        ) from error
     trials.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    start = config.invocation_params.dir
+    config.args = [PROJECT.without_links(argument, start) for argument in config.args]
     config.stash[OPTIONS] = options.read_options(config)
 
 
@@ -63,17 +71,16 @@ def _has_benchmarks(config: pytest.Config) -> bool:
     """Whether what the user named on the command line includes benchmarks, not just tools."""
     if config.option.collectonly:
         return False
+    suite, tool_tests = BENCHMARKS.resolve(), TOOL_TESTS.resolve()
     return any(
-        BENCHMARKS.is_relative_to(p)
-        or (p.is_relative_to(BENCHMARKS) and not p.is_relative_to(TOOL_TESTS))
+        suite.is_relative_to(p) or (p.is_relative_to(suite) and not p.is_relative_to(tool_tests))
         for p in _named(config)
     )
 
 
 def _named(config: pytest.Config) -> list[Path]:
-    """What the user named on the command line, or pytest.ini for him."""
-    start = config.invocation_params.dir
-    return [Path(start, argument.split("::")[0]).resolve() for argument in config.args]
+    """What the user named on the command line, or pytest.ini for him, without links."""
+    return named_paths(config.args, config.invocation_params.dir, config.option.pyargs)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -88,8 +95,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """A timed run of the benchmarks measures only; the tests of the tools come without it."""
+    if PROJECT.is_second_name(collection_path):
+        return True
     is_tool_test = collection_path == TOOL_TESTS and not any(
-        p.is_relative_to(TOOL_TESTS) for p in _named(config)
+        p.is_relative_to(TOOL_TESTS.resolve()) for p in _named(config)
     )
     return True if is_tool_test and config.stash[OPTIONS].timed else None
 
@@ -155,7 +164,7 @@ def measure(suite: Suite, benchmark: Benchmark) -> Measure:
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, object]
 ) -> None:
-    if not _has_benchmarks(config):
+    if SUITE not in config.stash and not _has_benchmarks(config):
         return
     described = machine.describe(machine_info, _suite(config).circumstances())
     machine_info.clear()

@@ -98,7 +98,7 @@ class Process:
     def names(self) -> list[str]:
         """The benchmarks that it has collected, once it has."""
         hello = self._receive()
-        imported = Path(hello["storage"]).parent
+        imported = Path(hello["storage"]).parent.resolve()
         if imported != (self._tree / STORES).resolve():
             raise InvalidError(
                 f"the {self.side} was to be measured with its own {STORES}/, but Python imports"

@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from benchmarks import machine, options, summary
+from benchmarks import machine, options, saving, summary
 from benchmarks.contenders import Contender, StoreContender
 from benchmarks.gate.interruption import heed_termination
 from benchmarks.named import Project, named_paths
@@ -30,6 +30,7 @@ STORING = ("test_store.py", "test_commits.py")
 
 SUITE = pytest.StashKey[Suite]()
 OPTIONS = pytest.StashKey[options.Options]()
+NOT_SAVED = pytest.StashKey[list[str]]()
 
 # Machines are shared and disks stall, so no example has a deadline.
 hypothesis.settings.register_profile("default", deadline=None)
@@ -85,8 +86,14 @@ def _named(config: pytest.Config) -> list[Path]:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Stop at once, in one line, where an option does not go with the data or the disk."""
-    if _has_benchmarks(session.config):
-        _suite(session.config)
+    config = session.config
+    if not _has_benchmarks(config):
+        return
+    if config.stash[OPTIONS].timed:
+        measured = config._benchmarksession  # type: ignore[attr-defined]  # no other way
+        saving.check_writable(measured, config)
+        config.stash[NOT_SAVED] = saving.mind_saving(measured)
+    _suite(config)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -182,6 +189,12 @@ def pytest_benchmark_compare_machine_info(
         )
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that was to be saved and is not has not succeeded."""
+    if session.config.stash.get(NOT_SAVED, []) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark's own tables
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     figures = [
@@ -197,3 +210,5 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         terminalreporter.write_line("")
         for line in summary.tables(figures):
             terminalreporter.write_line(line)
+    for failure in config.stash.get(NOT_SAVED, []):
+        terminalreporter.write_line(failure, red=True)

@@ -22,6 +22,7 @@ from .datasets import Dataset, DatasetError, load_dataset
 from .machine import file_system
 from .options import Options, check_space, choose_cutoffs
 from .protocol import Benchmark, Work, measure, throughput
+from .text import one_line
 from .workspace import Workspace
 
 Result = TypeVar("Result")
@@ -77,15 +78,17 @@ class Suite:
         self._read_at: dict[Path, float] = {}
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
-        self.store_dir = options.store_dir or Path(gettempdir())
-        self.file_system = file_system(self.store_dir)
         image_bytes = self.images[0].nbytes
         budget = options.round_budget
-        check_space(self.store_dir, options.rows, self.cutoffs, image_bytes, budget)
         try:
+            self.store_dir = options.store_dir or Path(gettempdir())
+            self.file_system = file_system(self.store_dir)
+            check_space(self.store_dir, options.rows, self.cutoffs, image_bytes, budget)
             self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
         except OSError as error:
-            raise pytest.UsageError(f"--store-dir: {error}; choose another directory") from error
+            raise pytest.UsageError(
+                f"--store-dir: {one_line(error)}; choose another directory"
+            ) from error
 
     def _load(self) -> Dataset:
         options = self.options
@@ -101,7 +104,7 @@ class Suite:
             self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
             self.images, self.labels = dataset.take(self.cutoffs[-1])
         except DatasetError as error:
-            raise pytest.UsageError(f"--dataset: {error}") from error
+            raise pytest.UsageError(f"--dataset: {one_line(error)}") from error
         return dataset
 
     def close(self) -> None:

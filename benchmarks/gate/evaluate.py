@@ -256,10 +256,12 @@ def main() -> None:
     asked = parser.parse_args()
     heed_termination()
     try:
+        if asked.what != "counts":
+            asked.record.open("a").close()  # says now, not after minutes, that it cannot be kept
         for record in trials(asked, read_records(asked.record)):
+            sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
             with asked.record.open("a") as file:
                 file.write(json.dumps(asdict(record)) + "\n")
-            sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
     except (InvalidError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

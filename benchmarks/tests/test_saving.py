@@ -73,7 +73,8 @@ def test_in_a_read_only_checkout_a_run_to_be_saved_is_refused(
     done = run("--benchmark-autosave", *CHOSEN, repository=checkout)
     assert_refused(done, f"--benchmark-storage: {checkout} is not writable")
     assert run(*CHOSEN, repository=checkout).returncode == 0
-    assert run("--benchmark-disable", "--benchmark-autosave", *CHOSEN, repository=checkout)
+    done = run("--benchmark-disable", "--benchmark-autosave", *CHOSEN, repository=checkout)
+    assert done.returncode == 0, done.stdout
 
 
 def test_what_cannot_be_written_is_refused_by_its_option(

@@ -6,6 +6,7 @@ of faults is here because pytest learns options nowhere else. The command line's
 """
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmarks import machine, options, saving, summary
 from benchmarks.contenders import Contender, StoreContender
 from benchmarks.gate.interruption import heed_termination
 from benchmarks.named import Project, named_paths
+from benchmarks.output import encodable
 from benchmarks.protocol import Benchmark
 from benchmarks.rows import ROWS, STORE_ROWS
 from benchmarks.suite import Measure, Suite
@@ -203,12 +205,13 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         if bench and not bench.has_error and "operation" in bench.extra_info
     ]
     if figures:
+        encoding = sys.stdout.encoding
         terminalreporter.section("image storage benchmark")
         known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]  # as above
         for line in machine.in_words(known):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
         for line in summary.tables(figures):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(encodable(line, encoding))
     for failure in config.stash.get(NOT_SAVED, []):
         terminalreporter.write_line(failure, red=True)

@@ -44,6 +44,7 @@ from .gate.interruption import (
     kept_from_children,
     temporary_directory,
 )
+from .output import say
 
 Data: TypeAlias = tuple[Image, Labels]
 Random: TypeAlias = np.random.Generator
@@ -283,8 +284,7 @@ def main() -> None:
         )
         with temporary_directory("image-stores-") as folder:
             for line in table(old, new, folder, trials):
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()  # the next takes a while
+                say([line])
     except (OSError, lmdb.Error) as error:  # no room on the disk
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -29,6 +29,7 @@ from .gate.interruption import (
     kept_from_children,
     temporary_directory,
 )
+from .output import say
 
 Pipe: TypeAlias = "Connection[object, object]"
 Images: TypeAlias = NDArray[np.uint8]
@@ -159,8 +160,7 @@ def main() -> None:
     try:
         with temporary_directory("image-stores-", arguments.store_dir) as folder:
             for line in table(arguments.cutoff, folder):
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()  # the next takes a while
+                say([line])
     except EOFError:
         sys.exit("a process ended before it had finished: what it said is above")
     except (OSError, StorageError) as error:

@@ -14,6 +14,7 @@ and that of the head from the second.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -24,10 +25,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.output import say
+
 from .decide import Verdict
 from .errors import InvalidError
 from .interruption import exit_interrupted, heed_termination, temporary_directory
-from .process import Side
+from .process import UTF8, Side
 from .run import REPOSITORY
 from .trees import git
 
@@ -106,7 +109,9 @@ def run_gate(
             [*GATE, f"--save={folder}", *arguments],
             cwd=repository,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | UTF8,
         ) as process:
             try:
                 said = process.communicate()[0]
@@ -266,8 +271,7 @@ def main() -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         exit_interrupted()
-    for line in counts(read_records(asked.record)):
-        sys.stdout.write(line + "\n")
+    say(counts(read_records(asked.record)))
 
 
 if __name__ == "__main__":

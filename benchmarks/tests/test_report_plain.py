@@ -36,7 +36,7 @@ xtick.direction: in
 
 def report(folder: Path, run: Path, variables: dict[str, str]) -> dict[str, bytes]:
     """The files that the command makes of a run, when it is started in a folder."""
-    command = [sys.executable, "-m", "benchmarks.report", run, f"--out={folder / 'out'}"]
+    command = [sys.executable, "-m", "benchmarks.report", str(run), f"--out={folder / 'out'}"]
     done = subprocess.run(
         command,
         cwd=folder,

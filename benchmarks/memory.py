@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 import psutil
+import pytest
 from numpy.typing import NDArray
 
 from storage import STORES, StorageError, open_store
@@ -29,6 +30,7 @@ from .gate.interruption import (
     kept_from_children,
     temporary_directory,
 )
+from .options import parse_store_dir
 from .output import say
 
 Pipe: TypeAlias = "Connection[object, object]"
@@ -152,13 +154,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--cutoff", type=int, default=100_000, metavar="N", help="images (100000)")
-    parser.add_argument("--store-dir", type=Path, metavar="DIR", help="where to make the stores")
+    parser.add_argument("--store-dir", metavar="DIR", help="where to make the stores")
     arguments = parser.parse_args()
     if arguments.cutoff < 1:
         parser.error(f"--cutoff: {arguments.cutoff}; give at least one image")
+    try:
+        store_dir = parse_store_dir(arguments.store_dir)
+    except pytest.UsageError as error:
+        parser.error(str(error))
     heed_termination()
     try:
-        with temporary_directory("image-stores-", arguments.store_dir) as folder:
+        with temporary_directory("image-stores-", store_dir) as folder:
             for line in table(arguments.cutoff, folder):
                 say([line])
     except EOFError:

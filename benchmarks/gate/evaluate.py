@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.arguments import some_path
 from benchmarks.output import say
 
 from .decide import Verdict
@@ -254,7 +255,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("record", type=Path, metavar="RECORD")
+    parser.add_argument("record", type=some_path, metavar="RECORD")
     parser.add_argument("what", choices=("self-checks", "injections", "mutants", "counts"))
     parser.add_argument("runs", type=int, nargs="?", default=0, metavar="N")
     parser.add_argument("--load", action="store_true", help="while another process loads a core")

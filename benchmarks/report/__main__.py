@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import some_path
 from benchmarks.output import say
 from benchmarks.text import one_line
 
@@ -29,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--out",
-        type=Path,
+        type=some_path,
         default=Path("report"),
         metavar="DIR",
         help="where index.html, results.csv and the figures go; made if need be (report)",

@@ -316,6 +316,7 @@ def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: Place) -> None
         (("-k", "read_single", "--inject=10%", "--into=write"), "--into: no benchmark has 'write'"),
         (("-k", "read_single and"), "cannot be measured: .*-k"),
         (("--dataset=missing",), "--dataset: missing: no such data set"),
+        (("--dataset=~nosuch/x",), "--dataset: ~nosuch/x: there is no such user"),
     ],
 )
 def test_a_choice_that_leaves_nothing_to_say(
@@ -384,6 +385,12 @@ def test_a_defect_of_the_gate_is_no_verdict(
         (("--self-check", "--inject=fast"), "give a percentage above 0, such as 15%"),
         (("--self-check", "--inject=-5%"), "give a percentage above 0, such as 15%"),
         (("--self-check", "--into=read"), "--into: give --inject, too"),
+        (("--self-check", "--inject=5%", "--into="), "argument --into: '' names nothing"),
+        (("--self-check", "--expect="), "argument --expect: '' names nothing"),
+        (("--self-check", "--save="), "argument --save: '' names nothing"),
+        (("--self-check", "--store-dir="), "--store-dir: '' names no directory"),
+        (("--self-check", "--store-dir=~nosuch/x"), "--store-dir: ~nosuch/x: "),
+        (("--self-check", "--dataset="), "--dataset: '' names no data set"),
     ],
 )
 def test_a_wrong_option(

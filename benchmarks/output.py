@@ -22,7 +22,9 @@ def _encodable(char: str, encoding: str) -> str:
 
 
 def say(lines: Iterable[str]) -> bool:
-    """Print lines; whether standard output took them. If not, standard error says why."""
+    """Print lines; whether standard output took them. If it could not, standard error says why."""
+    if sys.stdout is None:  # it was closed before Python began
+        return False
     text = "".join(f"{line}\n" for line in lines)
     try:
         sys.stdout.write(encodable(text, sys.stdout.encoding))

@@ -44,8 +44,8 @@ def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:
                 "--benchmark-histogram: pygal, which draws it, is not installed"
             )
         _require_folder("--benchmark-histogram", Path(session.histogram).absolute().parent)
-    if config.option.xmlpath:
-        _require_folder("--junitxml", Path(config.option.xmlpath).absolute().parent)
+    if xml := config.getoption("xmlpath", None):
+        _require_folder("--junitxml", Path(xml).absolute().parent)
 
 
 def _folder(storage: FileStorage) -> Path:

@@ -62,6 +62,10 @@ class NoRequestError(requests.RequestException):
     """Nobody was asked for anything: a variable of the environment is in the way."""
 
 
+UNASKED = (NoRequestError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
+"""The sources' own names being right, the latter two are of a proxy's."""
+
+
 class Downloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch ships no types
     """Tells what is wrong with a request from what is wrong with the file that it is written to."""
 
@@ -166,14 +170,8 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
                     timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 ),
             )
-        except (
-            NoRequestError,
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-        ) as error:
-            obstacle = obstacle or _obstacle(
-                error
-            )  # the sources being right, it is not their names
+        except UNASKED as error:
+            obstacle = obstacle or _obstacle(error)
         except requests.ConnectionError as error:
             obstacle = obstacle or _obstacle(error)
             # Only then was there never a connection; a stalled or broken one looks alike otherwise.

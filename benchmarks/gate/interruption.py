@@ -30,7 +30,8 @@ def heed_termination() -> Callable[[], None]:
     """
     owner = os.getpid()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {n: handler for n, handler in handlers.items() if handler is not signal.SIG_IGN}
+    others = (signal.SIG_IGN, None)  # none of Python's, which it could not be given back
+    before = {n: handler for n, handler in handlers.items() if handler not in others}
     heeded_at = -inf
 
     def interrupt(number: int, _frame: FrameType | None) -> None:

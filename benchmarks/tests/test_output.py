@@ -91,3 +91,10 @@ def test_output_that_takes_nothing_is_a_line_and_no_other_exit_code(tmp_path: Pa
         2,
         "standard output: No space left on device\n",
     )
+
+
+def test_no_output_at_all_is_no_traceback(tmp_path: Path) -> None:
+    saved = save(whole_run(), tmp_path / "run.json")
+    targets = f"{sys.executable} -m benchmarks.targets {saved} >&-"
+    done = subprocess.run(["sh", "-c", targets], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "")

@@ -6,7 +6,7 @@ of faults is here because pytest learns options nowhere else. The command line's
 """
 
 import os
-from collections.abc import Iterator
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -14,21 +14,25 @@ import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from benchmarks import machine, options, summary
+from benchmarks import machine, options, saving, summary
 from benchmarks.contenders import Contender, StoreContender
+from benchmarks.gate.interruption import heed_termination
+from benchmarks.named import Project, named_paths
+from benchmarks.output import encodable
 from benchmarks.protocol import Benchmark
 from benchmarks.rows import ROWS, STORE_ROWS
 from benchmarks.suite import Measure, Suite
 from benchmarks.workers import Workers
 from storage.tests import trials
 
-HERE = Path(__file__).parent
-BENCHMARKS = HERE / "benchmarks"
+PROJECT = Project(Path(__file__).parent)
+BENCHMARKS = PROJECT.folder / "benchmarks"
 TOOL_TESTS = BENCHMARKS / "tests"
 STORING = ("test_store.py", "test_commits.py")
 
 SUITE = pytest.StashKey[Suite]()
 OPTIONS = pytest.StashKey[options.Options]()
+NOT_SAVED = pytest.StashKey[list[str]]()
 
 # Machines are shared and disks stall, so no example has a deadline.
 hypothesis.settings.register_profile("default", deadline=None)
@@ -41,11 +45,18 @@ hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    options.add_options(parser)
+    try:
+        options.add_options(parser)
+    except ValueError as error:  # pytest takes this file, by another name, for another file
+        raise pytest.UsageError(
+            f"{PROJECT.folder}: named both with and without a symbolic link; name it in one way"
+        ) from error
     trials.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    start = config.invocation_params.dir
+    config.args = [PROJECT.without_links(argument, start) for argument in config.args]
     config.stash[OPTIONS] = options.read_options(config)
 
 
@@ -53,6 +64,7 @@ def _suite(config: pytest.Config) -> Suite:
     """The suite of this run; made when it is first asked for."""
     if SUITE not in config.stash:
         terminal = config.get_terminal_writer().hasmarkup
+        config.add_cleanup(heed_termination())  # undone last, when the stores are removed
         config.stash[SUITE] = suite = Suite(config.stash[OPTIONS], progress=terminal)
         config.add_cleanup(suite.close)
     return config.stash[SUITE]
@@ -62,23 +74,28 @@ def _has_benchmarks(config: pytest.Config) -> bool:
     """Whether what the user named on the command line includes benchmarks, not just tools."""
     if config.option.collectonly:
         return False
+    suite, tool_tests = BENCHMARKS.resolve(), TOOL_TESTS.resolve()
     return any(
-        BENCHMARKS.is_relative_to(p)
-        or (p.is_relative_to(BENCHMARKS) and not p.is_relative_to(TOOL_TESTS))
+        suite.is_relative_to(p) or (p.is_relative_to(suite) and not p.is_relative_to(tool_tests))
         for p in _named(config)
     )
 
 
 def _named(config: pytest.Config) -> list[Path]:
-    """What the user named on the command line, or pytest.ini for him."""
-    start = config.invocation_params.dir
-    return [Path(start, argument.split("::")[0]).resolve() for argument in config.args]
+    """What the user named on the command line, or pytest.ini for him, without links."""
+    return named_paths(config.args, config.invocation_params.dir, config.option.pyargs)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Stop at once, in one line, where an option does not go with the data or the disk."""
-    if _has_benchmarks(session.config):
-        _suite(session.config)
+    config = session.config
+    if not _has_benchmarks(config):
+        return
+    if config.stash[OPTIONS].timed:
+        measured = config._benchmarksession  # type: ignore[attr-defined]  # no other way
+        saving.check_writable(measured, config)
+        config.stash[NOT_SAVED] = saving.mind_saving(measured)
+    _suite(config)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -87,8 +104,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """A timed run of the benchmarks measures only; the tests of the tools come without it."""
+    if PROJECT.is_second_name(collection_path):
+        return True
     is_tool_test = collection_path == TOOL_TESTS and not any(
-        p.is_relative_to(TOOL_TESTS) for p in _named(config)
+        p.is_relative_to(TOOL_TESTS.resolve()) for p in _named(config)
     )
     return True if is_tool_test and config.stash[OPTIONS].timed else None
 
@@ -122,11 +141,12 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def workers() -> Iterator[Workers]:
+def workers(request: pytest.FixtureRequest) -> Workers:
     """Processes for parallel reading."""
     started = Workers()
-    yield started
-    started.close()
+    # Unlike the end of a fixture, this comes also when the end of the session is interrupted.
+    request.config.add_cleanup(started.close)
+    return started
 
 
 @pytest.fixture
@@ -153,7 +173,7 @@ def measure(suite: Suite, benchmark: Benchmark) -> Measure:
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, object]
 ) -> None:
-    if not _has_benchmarks(config):
+    if SUITE not in config.stash and not _has_benchmarks(config):
         return
     described = machine.describe(machine_info, _suite(config).circumstances())
     machine_info.clear()
@@ -171,6 +191,12 @@ def pytest_benchmark_compare_machine_info(
         )
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that was to be saved and is not has not succeeded."""
+    if session.config.stash.get(NOT_SAVED, []) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark's own tables
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     figures = [
@@ -179,10 +205,13 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         if bench and not bench.has_error and "operation" in bench.extra_info
     ]
     if figures:
+        encoding = sys.stdout.encoding
         terminalreporter.section("image storage benchmark")
         known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]  # as above
         for line in machine.in_words(known):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
         for line in summary.tables(figures):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(encodable(line, encoding))
+    for failure in config.stash.get(NOT_SAVED, []):
+        terminalreporter.write_line(failure, red=True)

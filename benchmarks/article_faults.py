@@ -23,7 +23,6 @@ import resource
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +37,14 @@ from tqdm import tqdm
 from .article import ARTICLE, Article
 from .contenders import Image, Labels
 from .datasets.standin import make_standin
+from .gate.interruption import (
+    exit_interrupted,
+    heed_termination,
+    held,
+    kept_from_children,
+    temporary_directory,
+)
+from .output import say
 
 Data: TypeAlias = tuple[Image, Labels]
 Random: TypeAlias = np.random.Generator
@@ -84,16 +91,15 @@ def status_of(task: Callable[[], object]) -> int:
             sys.exit(f"error: {error}")
 
     process = FORK.Process(target=run)
-    # Ctrl-C is for this process, which then ends the other: there it stays blocked, and here it
-    # waits until what it has to end is known.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    process.start()
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        with kept_from_children():
+            process.start()
         process.join()
     finally:
-        process.kill()  # if it has not ended, it would go on writing to what is being removed
-        process.join()
+        with held():
+            if process.pid is not None:
+                process.kill()  # else it would go on writing to what is being removed
+                process.join()
     assert process.exitcode is not None
     return process.exitcode
 
@@ -270,19 +276,19 @@ def main() -> None:
     trials = parser.parse_args().trials
     if trials is not None and trials < 1:
         parser.error(f"--trials: {trials}; give at least one")
+    heed_termination()
     try:
         data = make_standin(2 * IMAGES)
         old, new = (
             (data.images[part], data.labels[part]) for part in (np.s_[:IMAGES], np.s_[IMAGES:])
         )
-        with tempfile.TemporaryDirectory(prefix="image-stores-") as folder:
-            for line in table(old, new, Path(folder), trials):
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()  # the next takes a while
+        with temporary_directory("image-stores-") as folder:
+            for line in table(old, new, folder, trials):
+                say([line])
     except (OSError, lmdb.Error) as error:  # no room on the disk
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        exit_interrupted()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ system's cache and can be taken back at any time.
 import argparse
 import multiprocessing
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -19,9 +18,20 @@ from typing import TypeAlias
 
 import numpy as np
 import psutil
+import pytest
 from numpy.typing import NDArray
 
 from storage import STORES, StorageError, open_store
+
+from .gate.interruption import (
+    exit_interrupted,
+    heed_termination,
+    held,
+    kept_from_children,
+    temporary_directory,
+)
+from .options import parse_store_dir
+from .output import say
 
 Pipe: TypeAlias = "Connection[object, object]"
 Images: TypeAlias = NDArray[np.uint8]
@@ -102,9 +112,10 @@ def peak_beyond(job: Job) -> int:
     context = multiprocessing.get_context("spawn")  # with nothing of this process's memory
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, job), daemon=True)
-    process.start()
-    theirs.close()
     try:
+        with kept_from_children():
+            process.start()
+        theirs.close()
         ours.recv()
         watched = psutil.Process(process.pid)
         before = peak = _own_bytes(watched)
@@ -117,7 +128,10 @@ def peak_beyond(job: Job) -> int:
         return max(0, peak - before - result)
     finally:
         ours.close()
-        process.join()
+        with held():
+            if process.pid is not None:
+                process.kill()  # else it would go on writing to what is being removed
+                process.join()
 
 
 def table(n: int, folder: Path) -> Iterator[str]:
@@ -140,21 +154,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--cutoff", type=int, default=100_000, metavar="N", help="images (100000)")
-    parser.add_argument("--store-dir", type=Path, metavar="DIR", help="where to make the stores")
+    parser.add_argument("--store-dir", metavar="DIR", help="where to make the stores")
     arguments = parser.parse_args()
     if arguments.cutoff < 1:
         parser.error(f"--cutoff: {arguments.cutoff}; give at least one image")
     try:
-        with tempfile.TemporaryDirectory(prefix="image-stores-", dir=arguments.store_dir) as folder:
-            for line in table(arguments.cutoff, Path(folder)):
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()  # the next takes a while
+        store_dir = parse_store_dir(arguments.store_dir)
+    except pytest.UsageError as error:
+        parser.error(str(error))
+    heed_termination()
+    try:
+        with temporary_directory("image-stores-", store_dir) as folder:
+            for line in table(arguments.cutoff, folder):
+                say([line])
     except EOFError:
         sys.exit("a process ended before it had finished: what it said is above")
     except (OSError, StorageError) as error:
         sys.exit(f"--store-dir: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        exit_interrupted()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 from .protocol import MIN_ROUNDS, STRETCH
 from .rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS
+from .text import one_line
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
 SMALL_CUTOFFS = (10, 100)
@@ -16,6 +17,11 @@ SMALL_CUTOFFS = (10, 100)
 CIFAR_SIDE, LARGEST_SIDE = 32, 4096
 USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
 """Of larger images, only so many of the usual cutoffs as have no more pixels than CIFAR-10's."""
+
+LONGEST_BUDGET = 86_400
+"""Seconds, a day."""
+MOST_DIGITS = 18
+"""Of a number of images or pixels; Python refuses to read some thousands."""
 
 FILES_PER_SECOND = 20_000
 """No file system here stores PNG files faster."""
@@ -112,8 +118,9 @@ def read_options(config: pytest.Config) -> Options:
     """Collect and check the options; raises pytest.UsageError."""
     disabled = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
     timed = not disabled and not config.getoption("collectonly", False)
+    check_benchmark_options(config)
     return Options(
-        dataset=config.getoption("dataset"),
+        dataset=parse_dataset(config.getoption("dataset")),
         offline=config.getoption("offline") or not timed,
         image_size=_image_size(config.getoption("image_size")),
         rows=parse_rows(config.getoption("backend")),
@@ -126,6 +133,27 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
+def check_benchmark_options(config: pytest.Config) -> None:
+    """Raise pytest.UsageError where pytest-benchmark would take an empty value for another one.
+
+    It would save to the current directory, and compare with nothing.
+    """
+    for option in ("--benchmark-storage", "--benchmark-compare"):
+        value = config.getoption(option.strip("-").replace("-", "_"), None)
+        if value in ("", "file://"):
+            raise pytest.UsageError(f"{option}: {value!r} names nothing")
+    scheme, separator, _ = str(config.getoption("benchmark_storage", "")).partition("://")
+    if separator and scheme != "file" and not scheme.startswith("elasticsearch+"):
+        raise pytest.UsageError(f"--benchmark-storage: there is no kind {scheme!r}; give a path")
+
+
+def parse_dataset(text: str) -> str:
+    """What `--dataset` names; raises pytest.UsageError for nothing, which to a path is the current."""
+    if not text:
+        raise pytest.UsageError("--dataset: '' names no data set; give cifar10, standin or a path")
+    return text
+
+
 def _image_size(text: str) -> int:
     if not _is_count(text) or int(text) > LARGEST_SIDE:
         raise pytest.UsageError(
@@ -135,14 +163,16 @@ def _image_size(text: str) -> int:
 
 
 def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) > 0
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) > 0
 
 
 def _seconds(text: str) -> float:
     with suppress(ValueError):
-        if 0 < (seconds := float(text)) < float("inf"):
+        if 0 < (seconds := float(text)) <= LONGEST_BUDGET:
             return seconds
-    raise pytest.UsageError(f"--round-budget: {text!r}; give a positive number of seconds")
+    raise pytest.UsageError(
+        f"--round-budget: {text!r}; give a positive number of seconds, up to {LONGEST_BUDGET}"
+    )
 
 
 def parse_rows(text: str | None) -> tuple[str, ...]:
@@ -177,11 +207,19 @@ def parse_store_dir(text: str | None) -> Path | None:
     """The directory that `--store-dir` names; raises pytest.UsageError where none can be used."""
     if text is None:
         return None
-    path = Path(text).expanduser().resolve()
-    if not path.is_dir():
-        raise pytest.UsageError(f"--store-dir: {path} is not a directory; create it first")
+    if not text:  # as a variable of the shell that is not set; to a path, it is the current one
+        raise pytest.UsageError("--store-dir: '' names no directory; for the current one, give .")
+    try:
+        path = Path(text).expanduser().resolve()
+        is_directory = path.is_dir()
+    except (OSError, RuntimeError) as error:  # too long, no such user, a link to itself
+        why = error.strerror if isinstance(error, OSError) else error
+        raise pytest.UsageError(f"--store-dir: {one_line(text)}: {one_line(why)}") from error
+    shown = one_line(path)
+    if not is_directory:
+        raise pytest.UsageError(f"--store-dir: {shown} is not a directory; create it first")
     if not os.access(path, os.W_OK | os.X_OK):
-        raise pytest.UsageError(f"--store-dir: {path} is not writable; choose another directory")
+        raise pytest.UsageError(f"--store-dir: {shown} is not writable; choose another directory")
     return path
 
 

@@ -50,7 +50,7 @@ class Work(Generic[Result]):
     """One operation to be timed.
 
     run: what is inside the timer, and nothing else
-    check: given what `run` returned; raises AssertionError where it is not what was stored
+    check: given what `run` returned; raises WrongResultError where it is not what was stored
     before: makes the state that `run` needs
     after: removes what it left, also after an error or an interruption
     part: where a round may take very long, and each image costs what the last did

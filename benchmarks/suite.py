@@ -16,11 +16,13 @@ from storage import disk_usage
 
 from . import rounds
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
+from .checks import WrongResultError, require
 from .contenders import Contender
 from .datasets import Dataset, DatasetError, load_dataset
 from .machine import file_system
 from .options import Options, check_space, choose_cutoffs
 from .protocol import Benchmark, Work, measure, throughput
+from .text import one_line
 from .workspace import Workspace
 
 Result = TypeVar("Result")
@@ -76,15 +78,17 @@ class Suite:
         self._read_at: dict[Path, float] = {}
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
-        self.store_dir = options.store_dir or Path(gettempdir())
-        self.file_system = file_system(self.store_dir)
         image_bytes = self.images[0].nbytes
         budget = options.round_budget
-        check_space(self.store_dir, options.rows, self.cutoffs, image_bytes, budget)
         try:
+            self.store_dir = options.store_dir or Path(gettempdir())
+            self.file_system = file_system(self.store_dir)
+            check_space(self.store_dir, options.rows, self.cutoffs, image_bytes, budget)
             self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
         except OSError as error:
-            raise pytest.UsageError(f"--store-dir: {error}; choose another directory") from error
+            raise pytest.UsageError(
+                f"--store-dir: {one_line(error)}; choose another directory"
+            ) from error
 
     def _load(self) -> Dataset:
         options = self.options
@@ -100,7 +104,7 @@ class Suite:
             self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
             self.images, self.labels = dataset.take(self.cutoffs[-1])
         except DatasetError as error:
-            raise pytest.UsageError(f"--dataset: {error}") from error
+            raise pytest.UsageError(f"--dataset: {one_line(error)}") from error
         return dataset
 
     def close(self) -> None:
@@ -193,16 +197,21 @@ class Suite:
     def assert_equal(
         self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
     ) -> None:
-        """Check that what was read is the data set's images and labels `ids`, as one array."""
-        assert isinstance(images, np.ndarray)
-        assert images.dtype == np.uint8
-        assert np.array_equal(labels, self.labels[ids])
-        assert len(images) == len(labels)
+        """Check that what was read is the data set's images and labels `ids`, as one array.
+
+        Raises WrongResultError where it is not.
+        """
+        if not isinstance(images, np.ndarray):
+            raise WrongResultError(f"images came as a {type(images).__name__}, not as one array")
+        require(images.dtype == np.uint8, f"images came as {images.dtype}, not as uint8")
+        require(np.array_equal(labels, self.labels[ids]), "labels differ from the data's")
+        require(len(images) == len(labels), f"{len(images)} images came with {len(labels)} labels")
         for start in range(0, len(labels), CHECKED_AT_ONCE):  # comparing takes memory too
-            stop = start + CHECKED_AT_ONCE
+            stop = min(start + CHECKED_AT_ONCE, len(labels))
             wanted = (
-                slice(ids.start + start, min(ids.start + stop, ids.stop))
+                slice(ids.start + start, ids.start + stop)
                 if isinstance(ids, slice)
                 else ids[start:stop]
             )
-            assert np.array_equal(images[start:stop], self.images[wanted])
+            same = np.array_equal(images[start:stop], self.images[wanted])
+            require(same, f"pixels differ from the data's, in results {start} to {stop - 1}")

@@ -14,6 +14,7 @@ from math import log2
 from typing import TypeAlias
 
 from .machine import in_words
+from .output import say
 from .report.errors import ReportError
 from .report.run import Run, load
 from .summary import LIMIT, format_number
@@ -218,7 +219,7 @@ def tables(run: Run) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; returns the exit code, 2 where there is no such run."""
+    """Print the tables; returns the exit code, 2 where there is no such run, or no output."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.targets",
         description="Print what a run says of the figures that the stores are built to reach.",
@@ -230,8 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2
-    print("\n".join(lines))  # noqa: T201  # as above
-    return 0
+    return 0 if say(lines) else 2
 
 
 if __name__ == "__main__":

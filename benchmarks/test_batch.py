@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import require
 from .contenders import StoreContender
 from .opened import OpenStore
 from .protocol import Part, Work, images_of_part
@@ -72,7 +73,7 @@ def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) ->
             for images, labels in kept:
                 suite.assert_equal(images, labels, order[at : at + len(labels)])
                 at += len(labels)
-            assert at == n
+            require(at == n, f"{at} of {n} images came")
             seen_all = True
 
         measure(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from .checks import require
 from .contenders import Image, Labels, StoreContender
 from .options import MOST_COMMITS
 from .protocol import Part, Work, images_of_part
@@ -72,7 +73,7 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> 
             return len(opened)
 
     def check(length: int) -> None:
-        assert length == n
+        require(length == n, f"the store has {length} images, not {n}")
 
     measure(Case("commits", store, n, 1, path, reads=True, variant="open"), Work(run, check))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from .checks import require
 from .contenders import Labels, StoreContender
 from .opened import OpenStore
 from .protocol import Work
@@ -40,7 +41,7 @@ def test_iterate(suite: Suite, measure: Measure, store: StoreContender, n: int, 
             for images, labels in kept:
                 suite.assert_equal(images, labels, slice(at, at + len(labels)))
                 at += len(labels)
-            assert at == stop
+            require(at == stop, f"{at} of {stop} images came")
             seen_all = True
 
         measure(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .checks import require
 from .contenders import Contender, StoreContender
 from .protocol import Part, Work, images_of_part
 from .suite import Case, Measure, Suite
@@ -91,7 +92,8 @@ def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -
     def check(_: None) -> None:
         nonlocal length
         with store.store_class(case.path) as opened:
-            assert len(opened) == length + BATCH
+            held = len(opened)
+            require(held == length + BATCH, f"{held} images, not {length + BATCH}")
             suite.assert_equal(*opened.read_many(range(length, length + BATCH)), ids)
         length += BATCH
 

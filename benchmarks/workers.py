@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from storage import Store
 
+from .checks import require
 from .contenders import StoreContender
+from .gate.interruption import SIGNALS, kept_from_children
 
 Pipe: TypeAlias = "Connection[object, object]"
 Batches: TypeAlias = list[NDArray[np.int64]]
@@ -37,6 +39,10 @@ STOP_SECONDS = 5
 
 def _serve(connection: Pipe, core: int) -> None:
     """What a process does: open a store, read batches of it at a signal, until told to stop."""
+    # Ctrl-C and what else comes to the parent's whole group is for the parent, which hangs up then;
+    # when Python ends it, it ends those that are left, by a signal to each.
+    os.setpgrp()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     # Processes woken together begin on one core, and are spread over the others only after some
     # milliseconds, or not: as long as a whole round.
     os.sched_setaffinity(0, {core})
@@ -82,15 +88,11 @@ class Workers:
             ours, theirs = context.Pipe()
             core = self._cores[len(self._processes) % len(self._cores)]
             process = context.Process(target=_serve, args=(theirs, core), daemon=True)
-            # Ctrl-C is for the parent, which then hangs up; what is ignored here stays so there.
-            handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            try:
+            with kept_from_children():
                 process.start()
-            finally:
-                signal.signal(signal.SIGINT, handler)
-            theirs.close()
-            self._processes.append(process)
-            self._connections.append(ours)
+                theirs.close()
+                self._processes.append(process)
+                self._connections.append(ours)
         return self._connections[:size]
 
     def join_first_core(self) -> None:
@@ -144,7 +146,7 @@ class Team:
             answer = connection.recv()
             if isinstance(answer, Exception):
                 raise answer
-            assert answer == word, answer
+            require(answer == word, f"a process said {answer!r}, not {word!r}")
 
     def before(self, batches: Sequence[Batches], keep: bool) -> None:
         """Open the store if it is not, and hand each process the ids to read.

@@ -21,6 +21,7 @@ from storage import DiskUsage, disk_usage
 
 from .cache import files_below
 from .contenders import Contender, StoreContender
+from .gate.interruption import held
 
 MANY_FILES = 50
 """Files from which a store is removed only at the end."""
@@ -105,12 +106,13 @@ class Workspace:
             shutil.rmtree(path)
 
     def close(self) -> None:
-        """Remove everything."""
-        if self.path.exists():
-            # A file system deletes in several folders at the same time.
-            with ThreadPoolExecutor() as threads:
-                deque(threads.map(_remove_files, self.path.iterdir()), maxlen=0)
-            self._folder.cleanup()
+        """Remove everything; a signal that comes meanwhile counts after that."""
+        with held():
+            if self.path.exists():
+                # A file system deletes in several folders at the same time.
+                with ThreadPoolExecutor() as threads:
+                    deque(threads.map(_remove_files, self.path.iterdir()), maxlen=0)
+                self._folder.cleanup()
 
 
 class NewStores:

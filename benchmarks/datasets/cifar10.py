@@ -5,8 +5,10 @@ https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
 import hashlib
+import os
 import time
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 import pooch
@@ -41,6 +43,8 @@ BATCH_MD5 = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
 }
 
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables of the environment, of which requests takes the first that is set."""
 CONNECT_TIMEOUT = 3.0  # seconds to reach a source
 READ_TIMEOUT = 30.0  # seconds without a byte from it
 # Seconds after which, if not one source could be reached, there is taken to be no network.
@@ -52,6 +56,30 @@ class NotAvailableError(Exception):
 
     It goes into saved runs, and so names no directory of the machine.
     """
+
+
+class NoRequestError(requests.RequestException):
+    """Nobody was asked for anything: a variable of the environment is in the way."""
+
+
+UNASKED = (NoRequestError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
+"""The sources' own names being right, the latter two are of a proxy's."""
+
+
+class Downloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch ships no types
+    """Tells what is wrong with a request from what is wrong with the file that it is written to."""
+
+    def __call__(self, *arguments: object, **more: object) -> object:
+        try:
+            return super().__call__(*arguments, **more)
+        except requests.RequestException:
+            raise
+        except (OSError, ValueError) as error:
+            # An error of the system has a number; requests raises bare ones, too, and lets pass
+            # those of what it has proxies' names parsed by.
+            if getattr(error, "errno", None) is not None:
+                raise
+            raise NoRequestError(error) from error
 
 
 @dataclass(frozen=True)
@@ -88,7 +116,11 @@ def load_cifar10(
 
     """
     file = cache_dir / download.file_name
-    if not file.is_file():
+    try:
+        is_cached = file.is_file()
+    except OSError as error:
+        raise NotAvailableError(f"the cache cannot be read ({error.strerror})") from error
+    if not is_cached:
         if offline:
             raise NotAvailableError("it is not in the cache, and the download is switched off")
         fetch(download, cache_dir, progress=progress)
@@ -123,6 +155,7 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
     pooch.get_logger().setLevel("WARNING")  # else one line for every source that is tried
     wrong: list[str] = []
     reached = False
+    obstacle = ""
     start = time.monotonic()
     for source in download.sources:
         try:
@@ -131,13 +164,16 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
                 known_hash=f"sha256:{download.sha256}",
                 fname=download.file_name,
                 path=cache_dir,
-                downloader=pooch.HTTPDownloader(
+                downloader=Downloader(
                     progressbar=progress,
                     chunk_size=1 << 20,
                     timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 ),
             )
+        except UNASKED as error:
+            obstacle = obstacle or _obstacle(error)
         except requests.ConnectionError as error:
+            obstacle = obstacle or _obstacle(error)
             # Only then was there never a connection; a stalled or broken one looks alike otherwise.
             reached |= not isinstance(error.args[0], urllib3.exceptions.MaxRetryError)
             if not reached and time.monotonic() - start > REACH_BUDGET:
@@ -157,8 +193,23 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
             f"{download.file_name}: wrong sha256 from {', '.join(wrong)}, and no other source had "
             "it; try again later, or use the stand-in"
         )
-    answer = "no source delivered it" if reached else "no source could be reached"
+    answer = "no source delivered it" if reached else f"no source could be reached{obstacle}"
     raise NotAvailableError(f"it is not in the cache, and {answer}")
+
+
+def _obstacle(error: requests.RequestException) -> str:
+    """What of the environment is in the way, for the end of a sentence; "" for none that is known."""
+    certificates = next((name for name in CERTIFICATES if os.environ.get(name)), None)
+    missing = certificates and not Path(os.environ[certificates]).exists()
+    if missing and isinstance(error, NoRequestError):
+        return f": {certificates} names no file"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f": TLS failed{f', with what {certificates} names' if certificates else ''}"
+    if isinstance(error, requests.exceptions.ConnectionError) and not isinstance(
+        error, requests.exceptions.ProxyError
+    ):
+        return ""
+    return " through the proxy that the environment names"
 
 
 def load_path(path: Path) -> Dataset:
@@ -193,13 +244,17 @@ def _read_path(path: Path) -> Batches:
     if not path.is_dir():
         with path.open("rb") as stream:
             return read_archive(stream, str(path))
-    if (path / FOLDER).is_dir():
+    if lexists(path / FOLDER):
         path = path / FOLDER
+        if not path.is_dir():
+            raise BatchError(f"{path}: not a folder of CIFAR batches, or a link that leads nowhere")
     batches: dict[str, bytes] = {}
     for name in BATCH_NAMES:
         file = path / name
-        if not file.exists():
+        if not lexists(file):
             continue
+        if not file.exists():
+            raise BatchError(f"{file}: a link that leads nowhere; mend or delete it")
         if not file.is_file() or file.stat().st_size > MAX_BATCH_BYTES:
             raise BatchError(f"{file}: not a CIFAR batch, no file or larger than 64 MiB")
         batches[name] = file.read_bytes()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .cifar10 import OFFICIAL, Download, NotAvailableError, default_cache, load_cifar10, load_path
 from .dataset import Dataset
-from .errors import DatasetOptionError
+from .errors import DatasetNotFoundError, DatasetOptionError
 from .standin import make_standin
 
 CIFAR_SIZE = (32, 32)
@@ -49,7 +49,7 @@ def load_dataset(
             f"{spec}: an image size can be chosen for the stand-in only; use --dataset standin"
         )
     if spec != "cifar10":
-        return load_path(Path(spec).expanduser())
+        return load_path(_user_path(spec))
     try:
         return load_cifar10(
             cache_dir or default_cache(), offline=offline, progress=progress, download=download
@@ -57,3 +57,14 @@ def load_dataset(
     except NotAvailableError as reason:
         note = f"the stand-in replaces CIFAR-10: {reason}"
         return make_standin(limit, image_size, note=note, progress=progress)
+
+
+def _user_path(spec: str) -> Path:
+    if not spec:  # as a variable of the shell that is not set
+        raise DatasetNotFoundError(
+            "no data set is named by nothing; use cifar10, standin or a path"
+        )
+    try:
+        return Path(spec).expanduser()
+    except RuntimeError as error:
+        raise DatasetNotFoundError(f"{spec}: there is no such user, or no home of his") from error

@@ -8,7 +8,8 @@ numpy itself is never called by a pickle. What was written down is checked, and 
 here from the bytes found. Memory stays within a small multiple of the pickle's size.
 
 Understood are the protocol-2 pickles of Python 2 in which CIFAR-10 is distributed (numpy's old
-module names; strings are bytes) and what Python 3 writes (protocols 3 to 5; new names).
+module names; strings are bytes) and what Python 3 writes (protocols 2 to 5; new names). Protocol 2
+has no bytes: Python 3 writes calls of `_codecs.encode` and `bytes`, whose results are made here.
 """
 
 import io
@@ -26,7 +27,12 @@ ALLOWED_NAMES = frozenset(
     {("numpy", "ndarray"), ("numpy", "dtype")}
     | {(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")}
     | {(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")}
+    # What no batch needs and no harm comes of: it is refused where it is, for what it is.
+    | {(f"numpy.{core}.multiarray", "scalar") for core in ("core", "_core")}
+    | {("__builtin__", "bytearray"), ("builtins", "bytearray")}
 )
+ENCODE = ("_codecs", "encode")
+BYTES = (("__builtin__", "bytes"), ("builtins", "bytes"))
 
 ALLOWED_OPCODES = frozenset(
     {"PROTO", "FRAME", "MARK", "STOP"}
@@ -62,15 +68,53 @@ class _Name:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, *arguments: object) -> _Call:
+    def __call__(self, *arguments: object) -> object:
         return _Call(self.name, arguments)
 
     def __setstate__(self, state: object) -> None:
         raise pickle.UnpicklingError(f"it changes {self.name}")
 
 
+class _Encode(_Name):
+    """`_codecs.encode`, but for nothing but what Python 3 writes for bytes in protocol 2."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self) -> None:
+        super().__init__("encode")
+        # One text may be encoded any number of times, in three bytes of a pickle each.
+        self._made: dict[int, tuple[str, bytes]] = {}
+
+    def __call__(self, *arguments: object) -> bytes:
+        match arguments:
+            case (str() as text, "latin1" | b"latin1"):
+                if id(text) not in self._made:
+                    self._made[id(text)] = text, text.encode("latin1")
+                return self._made[id(text)][1]
+        raise pickle.UnpicklingError("it encodes what cannot be bytes")
+
+
+class _NoBytes(_Name):
+    """`bytes`, called without arguments."""
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: object) -> bytes:
+        if arguments:
+            raise pickle.UnpicklingError("it makes bytes of something")
+        return b""
+
+
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="bytes")
+        self._encode = _Encode()
+
     def find_class(self, module: str, name: str) -> _Name:
+        if (module, name) == ENCODE:
+            return self._encode
+        if (module, name) in BYTES:
+            return _NoBytes(name)
         if (module, name) not in ALLOWED_NAMES:
             raise UnsafePickleError(f"{module}.{name}")
         return _Name(name)
@@ -93,7 +137,7 @@ def load_batch(data: bytes, file: str) -> Mapping[str, object]:
     """
     _refuse_unknown_opcodes(data, file)
     try:
-        loaded = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        loaded = _Unpickler(data).load()
     except UnsafePickleError as error:
         raise UnsafePickleError(
             f"{file}: its pickle names {error}, which no CIFAR batch needs; nothing was run. "

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.output import say
+
 from . import report
 from .decide import Finding, Verdict
 from .errors import InvalidError
@@ -56,11 +58,12 @@ def _run(request: Request, folder: Path) -> int:
 def _tell(line: str, findings: Sequence[Finding], notes: Sequence[str]) -> None:
     wrapped = [part for note in notes for part in _wrapped(note)]
     lines = [*_wrapped(line), *report.text_table(findings), *wrapped]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    say(lines)  # the verdict stands, and its exit code, whether or not this is read
     if os.environ.get(STEP_SUMMARY):
         try:
-            with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8") as summary:
+            with Path(os.environ[STEP_SUMMARY]).open(
+                "a", encoding="utf-8", errors="backslashreplace"
+            ) as summary:
                 summary.write(report.markdown(line, findings, notes))
         except OSError as error:  # the verdict stands without it
             sys.stderr.write(f"{STEP_SUMMARY}: {error}\n")

@@ -14,9 +14,9 @@ and that of the head from the second.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,10 +25,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.arguments import some_path
+from benchmarks.output import say
+
 from .decide import Verdict
 from .errors import InvalidError
-from .interruption import exit_interrupted, heed_termination
-from .process import Side
+from .interruption import exit_interrupted, heed_termination, temporary_directory
+from .process import UTF8, Side
 from .run import REPOSITORY
 from .trees import git
 
@@ -101,13 +104,15 @@ def run_gate(
 ) -> Record:
     """Run the gate once; raises InvalidError where that was interrupted or nothing could be kept."""
     commit = git(REPOSITORY, "rev-parse", "--short", "HEAD").decode().strip()
-    with tempfile.TemporaryDirectory(prefix="gate-evaluation-") as folder, _load(loaded):
+    with temporary_directory("gate-evaluation-") as folder, _load(loaded):
         start = time.monotonic()
         with subprocess.Popen(  # noqa: S603  # our own command
             [*GATE, f"--save={folder}", *arguments],
             cwd=repository,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | UTF8,
         ) as process:
             try:
                 said = process.communicate()[0]
@@ -120,11 +125,9 @@ def run_gate(
         if verdict is Verdict.INVALID:
             sys.stderr.write(said)
             return Record(commit, trial, loaded, right, str(verdict), [], [], seconds)
-        if verdict is None or not any(Path(folder).iterdir()):
+        if verdict is None or not any(folder.iterdir()):
             raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
-        saved = {
-            side: json.loads(next(Path(folder).glob(f"*-{side}.json")).read_text()) for side in Side
-        }
+        saved = {side: json.loads(next(folder.glob(f"*-{side}.json")).read_text()) for side in Side}
     found = [
         bench["name"]
         for bench in saved[Side.HEAD]["benchmarks"]
@@ -185,8 +188,8 @@ def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[Record]
 
 def mutant(patch: Path, loaded: bool, undone: bool) -> Record:
     """The whole profile in a clone: the mutant against its parent, or the other way round."""
-    with tempfile.TemporaryDirectory(prefix="gate-mutant-") as folder:
-        clone = Path(folder, "clone")
+    with temporary_directory("gate-mutant-") as folder:
+        clone = folder / "clone"
         git(REPOSITORY, "clone", "--quiet", "--shared", str(REPOSITORY), str(clone))
         git(clone, "apply", str(patch))
         if undone:
@@ -252,23 +255,24 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("record", type=Path, metavar="RECORD")
+    parser.add_argument("record", type=some_path, metavar="RECORD")
     parser.add_argument("what", choices=("self-checks", "injections", "mutants", "counts"))
     parser.add_argument("runs", type=int, nargs="?", default=0, metavar="N")
     parser.add_argument("--load", action="store_true", help="while another process loads a core")
     asked = parser.parse_args()
     heed_termination()
     try:
+        if asked.what != "counts":
+            asked.record.open("a").close()  # says now, not after minutes, that it cannot be kept
         for record in trials(asked, read_records(asked.record)):
+            sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
             with asked.record.open("a") as file:
                 file.write(json.dumps(asdict(record)) + "\n")
-            sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
     except (InvalidError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         exit_interrupted()
-    for line in counts(read_records(asked.record)):
-        sys.stdout.write(line + "\n")
+    say(counts(read_records(asked.record)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """Ending early, with everything removed that was made."""
 
+import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -13,25 +17,42 @@ EXIT_CODE = 130
 """What a shell tells of a command that Ctrl-C has ended."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """By a Ctrl-C, by a job that is cancelled, by a terminal that is closed."""
+ALIKE_SECONDS = 5.0
+"""Within this time after a signal, another says the same: a shell, a terminal and a job may each
+send one of its own. A later one is heeded again, in case the first was lost: Python only prints an
+exception that is raised in a finaliser."""
 
 
-def heed_termination() -> None:
-    """Let the first of these signals raise KeyboardInterrupt, and ignore what comes after it.
+def heed_termination() -> Callable[[], None]:
+    """Let these signals raise KeyboardInterrupt; returns what undoes that.
 
-    What was made is being removed then. A shell, a terminal and a job may each send one of its own.
+    What is ignored stays so, as `nohup` wants it. A forked process has its signals as they were.
     """
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    owner = os.getpid()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    others = (signal.SIG_IGN, None)  # none of Python's, which it could not be given back
+    before = {n: handler for n, handler in handlers.items() if handler not in others}
+    heeded_at = -inf
 
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        nonlocal heeded_at
+        if os.getpid() != owner:
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
+            return
+        now = time.monotonic()
+        if now - heeded_at > ALIKE_SECONDS:
+            heeded_at = now
+            raise KeyboardInterrupt
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    for number in SIGNALS:
-        signal.signal(number, _ignore)
-    raise KeyboardInterrupt
+    for heeded in before:
+        signal.signal(heeded, interrupt)
 
+    def undo() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-def _ignore(_signal: int, _frame: FrameType | None) -> None:
-    """Unlike SIG_IGN, also of use for a signal that had come already: Python complains of those."""
+    return undo
 
 
 @contextmanager
@@ -40,16 +61,17 @@ def temporary_directory(prefix: str, directory: Path | None = None) -> Iterator[
 
     directory: where to make it, instead of where temporary files are
     """
-    folder = tempfile.TemporaryDirectory(prefix=prefix, dir=directory)
+    with held():
+        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=directory)
     try:
         yield Path(folder.name)
     finally:
-        with _held():
+        with held():
             folder.cleanup()
 
 
 @contextmanager
-def _held() -> Iterator[None]:
+def held() -> Iterator[None]:
     """Let signals that come within wait for the end."""
     came: list[int] = []
     handlers = {n: signal.signal(n, lambda number, _: came.append(number)) for n in SIGNALS}
@@ -60,6 +82,22 @@ def _held() -> Iterator[None]:
             signal.signal(number, handler)
         for signal_number in came:
             signal.raise_signal(signal_number)
+
+
+@contextmanager
+def kept_from_children() -> Iterator[None]:
+    """Block these signals in processes that are started within; here they wait for the end.
+
+    A terminal sends Ctrl-C to all of a program's processes, but it is for the one that ends the
+    others in order. Ignored rather than blocked meanwhile, a signal would be lost.
+    """
+    resource_tracker.ensure_running()  # starting it unblocks them
+    with held():
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def exit_interrupted() -> NoReturn:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.options import parse_cutoffs, parse_rows, parse_store_dir
+from benchmarks.arguments import some_path, some_text
+from benchmarks.options import parse_cutoffs, parse_dataset, parse_rows, parse_store_dir
 from benchmarks.rows import DEFAULT_STORES
 
 from .decide import FEWEST_SCREENED
@@ -47,6 +48,7 @@ def parse(arguments: list[str] | None) -> Request:
         rows = None if given.backend is None else parse_rows(given.backend)
         cutoffs = parse_cutoffs(given.cutoff) or CUTOFFS
         store_dir = parse_store_dir(given.store_dir)
+        dataset = parse_dataset(given.dataset)
     except pytest.UsageError as error:
         parser.error(str(error))
     if given.pairs < FEWEST_SCREENED:
@@ -59,7 +61,7 @@ def parse(arguments: list[str] | None) -> Request:
         rows=rows,
         cutoffs=cutoffs,
         keyword=given.keyword,
-        dataset=given.dataset,
+        dataset=dataset,
         offline=given.offline,
         store_dir=store_dir,
         pairs=given.pairs,
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--expect",
+        type=some_text,
         action="append",
         default=[],
         metavar="NAME",
@@ -118,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--save",
-        type=Path,
+        type=some_path,
         default=FOLDER,
         metavar="DIR",
         help=f"keep measurements here ({FOLDER})",
@@ -130,7 +133,10 @@ def _parser() -> argparse.ArgumentParser:
         help="make the working tree's side slower by so much, such as 15%%, to see it found",
     )
     parser.add_argument(
-        "--into", metavar="NAME", help="in benchmarks with this in their names (read_many)"
+        "--into",
+        type=some_text,
+        metavar="NAME",
+        help="in benchmarks with this in their names (read_many)",
     )
     return parser
 

@@ -51,13 +51,18 @@ UNSET = {
 }
 
 
+UTF8 = {"PYTHONIOENCODING": "utf-8"}
+"""Set for processes whose output is read here, whatever this one's is to be."""
+
+
 def environment() -> dict[str, str]:
     """That of a process to be measured: this one's, but for what changes how it runs."""
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("PYTEST_") and name not in UNSET
     }
+    return kept | UTF8
 
 
 class Process:
@@ -98,7 +103,7 @@ class Process:
     def names(self) -> list[str]:
         """The benchmarks that it has collected, once it has."""
         hello = self._receive()
-        imported = Path(hello["storage"]).parent
+        imported = Path(hello["storage"]).parent.resolve()
         if imported != (self._tree / STORES).resolve():
             raise InvalidError(
                 f"the {self.side} was to be measured with its own {STORES}/, but Python imports"
@@ -140,7 +145,7 @@ class Process:
         """Why it has ended, or hung up, in one line."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
-        output = self._log.read_text(errors="replace")
+        output = self._log.read_text(encoding="utf-8", errors="replace")
         why = reason(output, self._process.returncode)
         if not output:
             why += f" and has said nothing: there may be no room in {self._log.parent}"
@@ -211,7 +216,8 @@ def _ask(failure: str, tree: Path, *arguments: str) -> list[str]:
             env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,  # each by itself: a warning is no name
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             timeout=PATIENCE,
         )

@@ -136,6 +136,6 @@ def requirement_differences(base: Path, head: Path) -> list[str]:
 def _requirements(tree: Path) -> dict[str, str]:
     """The packages that a tree requires, and what of each."""
     file = tree / REQUIREMENTS
-    lines = file.read_text().splitlines() if file.exists() else []
+    lines = file.read_text("utf-8", "replace").splitlines() if file.exists() else []
     found = (REQUIREMENT.match(line) for line in lines)
     return {match["name"].lower(): match["what"].strip() or "any" for match in found if match}

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import some_path
+from benchmarks.output import say
 from benchmarks.text import one_line
 
 from . import page
@@ -28,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--out",
-        type=Path,
+        type=some_path,
         default=Path("report"),
         metavar="DIR",
         help="where index.html, results.csv and the figures go; made if need be (report)",
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2
-    print(one_line(written))  # noqa: T201  # as above
+    say([one_line(written)])  # the page is there, whether or not this is read
     return 0
 
 

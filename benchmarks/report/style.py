@@ -71,6 +71,14 @@ RC: dict[Any, Any] = {  # matplotlib's type of its keys differs between versions
 }
 
 
+DEFAULTS: dict[Any, Any] = {
+    key: mpl.rcParamsDefault[key]
+    for key in mpl.rcParamsDefault
+    if key != "backend"  # which matplotlib chooses when it is asked for
+}
+"""What else a figure depends on, in case somebody has imported matplotlib with settings of his own."""
+
+
 @contextmanager
 def canvas(name: str, title: str) -> Iterator[tuple[Figure, Axes]]:
     """A figure without content; what is drawn and saved within has this style.
@@ -78,7 +86,7 @@ def canvas(name: str, title: str) -> Iterator[tuple[Figure, Axes]]:
     name: from which an SVG's names are made, so that the same figure is the same file, and two on a
         page do not share a name
     """
-    with mpl.rc_context(RC | {"svg.hashsalt": name}):
+    with mpl.rc_context(DEFAULTS | RC | {"svg.hashsalt": name}):
         figure = Figure(figsize=INCHES)
         figure.suptitle(title, x=0.015, horizontalalignment="left", weight="bold", size=12)
         yield figure, figure.add_subplot()

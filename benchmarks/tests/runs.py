@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,16 @@ def run(
     tests: str = "benchmarks",
     plugins: Path | None = None,
     repository: Path = REPOSITORY,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the benchmarks, or other tests; the output holds what went to standard error too."""
+    """Run the benchmarks, or other tests; the output holds what went to standard error too.
+
+    variables: of the environment, besides those that this process has
+    """
     return subprocess.run(  # noqa: S603  # our own command
         command(*arguments, tests=tests),
         cwd=repository,
-        env=environment(plugins),
+        env=environment(plugins) | dict(variables or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_identity_changes_with_any_byte_of_a_batch(tmp_path: Path) -> None:
     assert load_dataset(str(tmp_path)).identity != before
 
 
-@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_what_python_3_pickles_is_read_too(tmp_path: Path, protocol: int, order: str) -> None:
     rows = rows_of(4, seed=1)
@@ -126,6 +127,82 @@ def test_what_python_3_pickles_is_read_too(tmp_path: Path, protocol: int, order:
     loaded = load_dataset(str(tmp_path))
     np.testing.assert_array_equal(loaded.images[..., 1].reshape(4, 1024), rows[:, 1024:2048])
     assert loaded.labels.tolist() == [0, 9, 1, 2]
+
+
+@pytest.mark.parametrize("fix_imports", [True, False])
+def test_what_python_3_pickles_for_python_2_is_read_too(tmp_path: Path, fix_imports: bool) -> None:
+    rows = rows_of(3, seed=2)
+    content = {
+        b"batch_label": b"training batch 1 of 5",
+        b"labels": [0, 9, 1],
+        b"data": rows,
+        b"filenames": [b"\xe4.png", b"", b"x.png"],
+        b"none": b"",
+    }
+    pickled = pickle.dumps(content, 2, fix_imports=fix_imports)
+    assert b"_codecs" in pickled
+    (tmp_path / "data_batch_1").write_bytes(pickled)
+    loaded = load_dataset(str(tmp_path))
+    np.testing.assert_array_equal(loaded.images[..., 0].reshape(3, 1024), rows[:, :1024])
+    assert loaded.labels.tolist() == [0, 9, 1]
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"labels": [*np.array([1, 2])]}, "'labels' is not a list of integers"),
+        ({"labels": np.array([1, 2])}, "its array has dtype i8"),
+        ({"data": np.uint8(3)}, "an array in a form that no CIFAR batch uses"),
+        ({"data": bytearray(6144)}, "an array in a form|'data' is a bytearray"),
+        ({"data": b"\xff" * 6144}, "'data' is a bytes"),
+        ({"data": b""}, "'data' is a bytes"),
+    ],
+)
+def test_what_python_3_pickles_and_is_no_batch_is_refused_for_what_it_is(
+    tmp_path: Path, protocol: int, changed: dict[str, object], complaint: str
+) -> None:
+    content = {"data": rows_of(2, seed=0), "labels": [1, 2]} | changed
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps(content, protocol))
+    with pytest.raises(BatchError, match=complaint) as caught:
+        load_dataset(str(tmp_path))
+    assert not isinstance(caught.value, UnsafePickleError)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x06\x00\x00\x00base64\x86R",
+        b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x04\x00\x00\x00zlib\x86R",
+        b"c_codecs\nencode\nX\x02\x00\x00\x00\xc4\x80X\x06\x00\x00\x00latin1\x86R",
+        b"c_codecs\nencode\n]X\x06\x00\x00\x00latin1\x86R",
+        b"c_codecs\nencode\n)R",
+        b"c_codecs\nencode\n}X\x01\x00\x00\x00aK\x01sb",
+        b"c__builtin__\nbytes\nJ\xff\xff\xff\x7f\x85R",
+        b"c__builtin__\nbytes\n)R}X\x01\x00\x00\x00aK\x01sb",
+    ],
+)
+def test_bytes_are_made_in_no_other_way(tmp_path: Path, call: bytes) -> None:
+    (tmp_path / "data_batch_1").write_bytes(py2_dict(data=call, labels=py2_list([1])))
+    with pytest.raises(BatchError, match="broken"):
+        load_dataset(str(tmp_path))
+
+
+def test_a_text_that_is_encoded_again_and_again_takes_memory_once(tmp_path: Path) -> None:
+    text, times = 1 << 20, 100
+    pickled = (
+        b"\x80\x02c_codecs\nencode\nq\x00"
+        + b"X" + struct.pack("<i", text) + b"a" * text
+        + b"X\x06\x00\x00\x00latin1\x86q\x01R"
+        + b"](" + b"h\x00h\x01R" * times + b"e\x86."
+    )  # fmt: skip
+    (tmp_path / "data_batch_1").write_bytes(pickled)
+    tracemalloc.start()
+    with pytest.raises(BatchError, match="no dictionary"):
+        load_dataset(str(tmp_path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * text
 
 
 ROWS = rows_of(2, seed=0)
@@ -283,6 +360,30 @@ def test_batches_without_a_single_image_are_an_error(tmp_path: Path) -> None:
 def test_a_batch_name_that_is_no_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "data_batch_1").mkdir()
     with pytest.raises(BatchError, match="data_batch_1"):
+        load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize("target", ["nowhere", "data_batch_2"], ids=["dangling", "loop"])
+def test_a_batch_that_is_a_link_to_nowhere_is_an_error(tmp_path: Path, target: str) -> None:
+    write_batches(tmp_path, 1)
+    (tmp_path / "data_batch_2").symlink_to(target)
+    with pytest.raises(BatchError, match="data_batch_2: a link that leads nowhere"):
+        load_dataset(str(tmp_path))
+
+
+def test_a_batch_that_is_a_link_to_another_file_is_read(tmp_path: Path) -> None:
+    write_batches(tmp_path / "elsewhere", 2)
+    write_batches(tmp_path / "here", 1)
+    (tmp_path / "here" / "data_batch_2").symlink_to("../elsewhere/data_batch_2")
+    assert len(load_dataset(str(tmp_path / "here")).images) == 14
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_folder_of_batches_that_is_none_is_an_error(tmp_path: Path, kind: str) -> None:
+    write_batches(tmp_path, 1)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.symlink_to("nowhere") if kind == "link" else folder.touch()
+    with pytest.raises(BatchError, match="cifar-10-batches-py: not a folder"):
         load_dataset(str(tmp_path))
 
 

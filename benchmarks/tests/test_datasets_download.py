@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.datasets import ChecksumError, Dataset, load_dataset
-from benchmarks.datasets.cifar10 import ARCHIVE_NAME, OFFICIAL, Download
+from benchmarks.datasets.cifar10 import ARCHIVE_NAME, CERTIFICATES, OFFICIAL, Download
 
 from .test_datasets_archive import archive
 from .test_datasets_batches import batch, rows_of
@@ -207,6 +208,74 @@ def test_a_cache_that_cannot_be_written_is_told_in_the_note(
     )
     assert loaded.name == "standin"
     assert "cannot be written" in loaded.note
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """One in which nothing changes how a source is reached."""
+    for name in os.environ:
+        if name.lower().endswith("_proxy") or name in CERTIFICATES:
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", CERTIFICATES)
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("{}/missing.pem", "no source could be reached: {} names no file"),
+        ("{}/empty.pem", "no source could be reached: TLS failed, with what {} names"),
+    ],
+)
+def test_certificates_that_are_not_there_are_told_and_not_the_cache(
+    tmp_path: Path,
+    server: _Server,
+    plain_environment: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    why: str,
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    plain_environment.setenv(name, value.format(tmp_path))
+    (source,) = server.download("good").sources
+    download = Download((source.replace("http:", "https:"),), SHA256)
+    loaded = load_dataset(cache_dir=tmp_path / "cache", limit=5, download=download)
+    assert loaded.note.endswith(why.format(name))
+    assert str(tmp_path) not in loaded.note
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://127.0.0.1:9",
+        "garbage",
+        "http://[::1",
+        "socks5://127.0.0.1:9",
+        "http://",
+        "http://ä..b",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told_and_not_the_sources(
+    tmp_path: Path, server: _Server, plain_environment: pytest.MonkeyPatch, proxy: str
+) -> None:
+    plain_environment.delenv("NO_PROXY", raising=False)
+    plain_environment.setenv("HTTP_PROXY", proxy)
+    plain_environment.setenv("http_proxy", proxy)
+    loaded = load_dataset(cache_dir=tmp_path, limit=5, download=server.download("good"))
+    assert loaded.note.endswith(
+        "no source could be reached through the proxy that the environment names"
+    )
+    assert server.asked == []
+
+
+def test_a_cache_that_cannot_be_looked_at_is_told_in_the_note(
+    tmp_path: Path, server: _Server
+) -> None:
+    loaded = load_dataset(
+        cache_dir=tmp_path / ("x" * 300), limit=5, download=server.download("good")
+    )
+    assert loaded.note.endswith("the cache cannot be read (File name too long)")
 
 
 def test_the_official_sources_are_https_and_more_than_one() -> None:

@@ -73,6 +73,13 @@ def test_a_limit_below_one_is_an_error(spec: str, limit: int) -> None:
         load_dataset(spec, limit=limit)
 
 
+@pytest.mark.parametrize("spec", ["~nosuch/x", "", "x" * 5_000])
+def test_a_name_that_cannot_be_a_path_is_an_error_of_one_line(spec: str) -> None:
+    with pytest.raises(DatasetError, match=r"no such user|by nothing|too long") as caught:
+        load_dataset(spec)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("spec", ["cifar10", "."])
 def test_only_the_standin_has_a_choice_of_size(spec: str) -> None:
     with pytest.raises(DatasetOptionError, match="stand-in only"):

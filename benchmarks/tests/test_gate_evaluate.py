@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -135,3 +136,29 @@ def test_the_stock_check_compares_one_process_of_each_side() -> None:
         Side.HEAD: side([9.0, 1.09], [0.1, 1.11], [9.0, 0.5]),
     }
     assert evaluate.stock_failures(saved) == ["b1"]
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("missing/record.jsonl", "No such file or directory"),
+        ("", "argument RECORD: '' names nothing"),
+    ],
+)
+def test_a_record_that_cannot_be_kept_is_refused_before_anything_is_measured(
+    tmp_path: Path,
+    record: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def never(*_: object) -> NoReturn:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(evaluate, "run_gate", never)
+    monkeypatch.setattr(evaluate, "heed_termination", lambda: None)
+    path = str(tmp_path / record) if record else ""
+    monkeypatch.setattr(sys, "argv", ["evaluate", path, "self-checks", "1"])
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main()
+    assert said in f"{ended.value.code}{capsys.readouterr().err}"

@@ -1,6 +1,7 @@
 """The gate from end to end, in throw-away repositories."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from .runs import COLUMNS, REPOSITORY, SECONDS, environment, too_wide
 BRIEF = ("--dataset=standin", "--backend=hdf5", "--cutoff=3", "--pairs=5")
 ONE = ("-k", "read_single")
 NAME = "test_read_single[hdf5-n=3]"
+INJECTED = ("--self-check", "--inject=300%", "--into=read_single")
 
 BROKEN = """
 
@@ -203,8 +205,7 @@ def test_its_parent_passes_against_it_and_is_told_to_be_faster(
 def test_an_injected_slow_down_is_found_where_it_was_put(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    injected = ("--self-check", "--inject=300%", "--into=read_single")
-    code = gate.main(place.arguments(*injected, "-k", "read_single or read_many"))
+    code = gate.main(place.arguments(*INJECTED, "-k", "read_single or read_many"))
     assert code == 1
     rows = [line for line in capsys.readouterr().out.splitlines() if line.endswith("regressed")]
     assert any(row.startswith("read_single[hdf5-n=3]") for row in rows)
@@ -218,6 +219,31 @@ def test_an_injected_slow_down_is_found_where_it_was_put(
     assert saved["machine_info"]["gate_injection"] == "300% into read_single"
     assert saved["machine_info"]["gate_cores"] == "one at a time"
     assert "images_per_second" not in saved["benchmarks"][0]["extra_info"]
+
+
+def test_a_verdict_is_told_on_a_terminal_that_has_few_characters(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.repository / "storage" / os.fsdecode(b"odd-\xff.py")).touch()  # named in the notes
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")  # of what it starts, too
+    assert gate.main(place.arguments(*INJECTED, *ONE)) == 1
+    lines = printed.getvalue().decode().splitlines()
+    assert lines[0].startswith("REGRESSED: 1 of 1 benchmarks slower than itself")
+    assert re.match(r"read_single\[hdf5-n=3\] .* [mu]s .* x[\d.]+ .* regressed$", lines[2])
+    assert "storage/odd-" in " ".join(lines)
+    assert "| `read_single[hdf5-n=3]` |" in place.summary.read_text(encoding="utf-8")
+
+
+def test_a_verdict_stands_although_nobody_takes_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert gate.main(place.arguments(*INJECTED, *ONE)) == 1
+    assert "standard output: No space left on device" in capsys.readouterr().err
+    assert place.summary.read_text().startswith("### Regression gate: regressed")
 
 
 # ---- what is invalid ---------------------------------------------------------------------------
@@ -282,6 +308,7 @@ def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: Place) -> None
         (("-k", "read_single", "--inject=10%", "--into=write"), "--into: no benchmark has 'write'"),
         (("-k", "read_single and"), "cannot be measured: .*-k"),
         (("--dataset=missing",), "--dataset: missing: no such data set"),
+        (("--dataset=~nosuch/x",), "--dataset: ~nosuch/x: there is no such user"),
     ],
 )
 def test_a_choice_that_leaves_nothing_to_say(
@@ -349,6 +376,12 @@ def test_a_defect_of_the_gate_is_no_verdict(
         (("--self-check", "--inject=fast"), "give a percentage above 0, such as 15%"),
         (("--self-check", "--inject=-5%"), "give a percentage above 0, such as 15%"),
         (("--self-check", "--into=read"), "--into: give --inject, too"),
+        (("--self-check", "--inject=5%", "--into="), "argument --into: '' names nothing"),
+        (("--self-check", "--expect="), "argument --expect: '' names nothing"),
+        (("--self-check", "--save="), "argument --save: '' names nothing"),
+        (("--self-check", "--store-dir="), "--store-dir: '' names no directory"),
+        (("--self-check", "--store-dir=~nosuch/x"), "--store-dir: ~nosuch/x: "),
+        (("--self-check", "--dataset="), "--dataset: '' names no data set"),
     ],
 )
 def test_a_wrong_option(

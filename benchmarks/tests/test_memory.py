@@ -63,7 +63,11 @@ def test_every_store_has_a_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "said"),
-    [("--cutoff=0", "--cutoff: 0; give at least one image"), ("--store-dir=no", "--store-dir: ")],
+    [
+        ("--cutoff=0", "--cutoff: 0; give at least one image"),
+        ("--store-dir=no", "--store-dir: "),
+        ("--store-dir=", "--store-dir: '' names no directory"),
+    ],
 )
 def test_a_wrong_option_is_one_line(tmp_path: Path, argument: str, said: str) -> None:
     done = subprocess.run(

@@ -1,6 +1,7 @@
 """The command line of the suite: what is understood, and what is refused in one line."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ class Config:
         parser = pytest.Parser(_ispytest=True)  # the only way to have the options parsed alone
         add_options(parser)
         parser.addoption("--benchmark-disable", action="store_true")
+        parser.addoption("--benchmark-storage", default="file://./.benchmarks")
+        parser.addoption("--benchmark-compare", default=[])
         parser.addoption("--benchmark-enable", action="store_true")
         parser.addoption("--collect-only", action="store_true", dest="collectonly")
         self._parsed = parser.parse(arguments)
@@ -190,6 +193,62 @@ def test_a_store_directory_that_is_missing_or_a_file_is_refused(tmp_path: Path) 
         message = refusal("--store-dir", str(tmp_path / name))
         assert str(tmp_path / name) in message
     assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("option", ["--store-dir", "--dataset", "--cutoff", "--backend"])
+@pytest.mark.parametrize("form", ["{}", "{}="])
+def test_an_empty_value_is_refused_and_not_the_current_directory(option: str, form: str) -> None:
+    arguments = [form.format(option), *([""] if form == "{}" else [])]
+    with pytest.raises(pytest.UsageError, match=f"^{option}: .*''"):
+        read(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--benchmark-storage", ""),
+        ("--benchmark-storage", "file://"),
+        ("--benchmark-storage", "s3://bucket"),
+        ("--benchmark-compare", ""),
+    ],
+)
+def test_a_value_that_pytest_benchmark_would_take_for_another_is_refused(
+    option: str, value: str
+) -> None:
+    assert refusal(option, value)
+
+
+@pytest.mark.parametrize(
+    "storage", ["saved", "file://saved", "file:///saved", "elasticsearch+http://x"]
+)
+def test_any_other_storage_is_its_own(storage: str) -> None:
+    read("--benchmark-storage", storage)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("~nosuch/x", "home directory"),
+        ("x" * 5_000, "File name too long"),
+        ("loop", "loop"),
+        ("two\nlines", r"two\\nlines is not a directory"),
+    ],
+    ids=["user", "long", "loop", "lines"],
+)
+def test_a_store_directory_that_cannot_be_found_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    assert re.search(why, refusal("--store-dir", value), re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--cutoff", "9" * 5_000), ("--image-size", "9" * 5_000), ("--round-budget", "1e308")],
+)
+def test_a_number_beyond_all_reason_is_refused(option: str, value: str) -> None:
+    assert refusal(option, value)
 
 
 # ---- what the disk refuses -------------------------------------------------------------------

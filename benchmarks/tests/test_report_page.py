@@ -518,6 +518,13 @@ def test_what_the_user_can_mend_is_one_line(
     assert not Path("report").exists()
 
 
+def test_a_folder_named_by_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--out="])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("error: argument --out: '' names nothing\n")
+
+
 def test_a_folder_that_cannot_be_written_to_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

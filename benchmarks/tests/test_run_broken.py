@@ -5,10 +5,13 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from benchmarks.gate.interruption import SIGNALS
 
 from .runs import REPOSITORY, SECONDS, command, environment, names_in, run, saved_run, too_wide
 from .test_datasets_batches import write_batches
@@ -47,6 +50,22 @@ store_class.read_single, store_class.read_many = corrupt_single, corrupt_batch
 """
 """A plugin under which an early image and an early batch of an open store have a wrong pixel."""
 
+STALLING_IN = """
+import time
+from pathlib import Path
+
+def {hook}():
+    Path(__file__).with_name("stalled").touch()
+    time.sleep(600)
+"""
+"""A plugin under which a run stalls outside of any benchmark, where pytest calls that hook."""
+
+FORGETTING = """
+length = store_class.__len__
+store_class.__len__ = lambda store: length(store) - 1
+"""
+"""Put behind the last, it makes every store say that it holds one image less."""
+
 STALLING = """
 import time
 from pathlib import Path
@@ -84,6 +103,11 @@ def assert_refused(*arguments: str, said: str) -> None:
         ("--cutoff=0", "--cutoff: '0' is not a number of images"),
         ("--store-dir=missing", "is not a directory"),
         ("--dataset=missing", "--dataset: "),
+        ("--dataset=~nosuch/x", "--dataset: ~nosuch/x: there is no such user"),
+        ("--dataset=two\nlines", "--dataset: two\\nlines: no such data set"),
+        ("--store-dir=~nosuch/x", "--store-dir: ~nosuch/x: "),
+        ("--store-dir=", "--store-dir: '' names no directory"),
+        ("--benchmark-storage=", "--benchmark-storage: '' names nothing"),
     ],
 )
 def test_a_wrong_option_ends_the_run_at_once_in_one_line(argument: str, said: str) -> None:
@@ -155,6 +179,25 @@ def test_with_benchmarks_disabled_everything_is_tried_and_nothing_is_said_of_tim
     assert [*tmp_path.iterdir()] == []
 
 
+# With --assert=plain pytest leaves the asserts of the benchmarks, too, to Python.
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_an_optimised_python_checks_results_too(tmp_path: Path, level: str) -> None:
+    (tmp_path / "corrupting.py").write_text(CORRUPTING + CORRUPTING_THE_FIRST + FORGETTING)
+    done = run(
+        *("-p", "corrupting", "--assert=plain"),
+        f"--store-dir={tmp_path}",
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--cutoff=300",
+        "--backend=lmdb,limit",
+        *("-k", "read_many or epoch or (iterate and single) or append or commits_open"),
+        plugins=tmp_path,
+        variables={"PYTHONOPTIMIZE": level},
+    )
+    assert done.returncode == 1, done.stdout
+    assert names_in(saved_run(tmp_path / "run.json")) == ["test_read_many[limit-n=300]"]
+    assert done.stdout.count("WrongResultError") >= 5
+
+
 @pytest.mark.parametrize("timed", ["--benchmark-disable", "--benchmark-enable"])
 def test_every_image_of_a_pass_is_checked(tmp_path: Path, timed: str) -> None:
     (tmp_path / "corrupting.py").write_text(CORRUPTING_THE_FIRST)
@@ -183,34 +226,56 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     raise AssertionError(f"{path} did not appear")
 
 
-def test_an_interrupted_run_removes_its_stores_and_does_not_save_what_it_broke_off(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "stalling.py").write_text(STALLING)
+Send = Callable[[int, int], None]
+"""Sends a signal to a process, or to all of a group, by the number of its first."""
+
+
+def interrupted_run(
+    folder: Path, how: signal.Signals, send: Send, *arguments: str
+) -> tuple[int, str]:
+    """What a run ends with, and prints, that has stalled with its stores in `folder`."""
+    if signal.getsignal(how) is signal.SIG_IGN:
+        pytest.skip(f"{how.name} is ignored here, and so by each process that is started")
     with subprocess.Popen(
-        command(
-            *("-p", "stalling"),
-            f"--store-dir={tmp_path}",
-            f"--benchmark-json={tmp_path / 'run.json'}",
-            "--backend=hdf5,limit",
-            *("-k", "read_single or read_many or parallel_read"),
-        ),
+        command(*arguments, f"--store-dir={folder}"),
         cwd=REPOSITORY,
-        env=environment(tmp_path),
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     ) as process:
         try:
-            wait_for(tmp_path / "stalled", process)
-            assert [*tmp_path.glob("image-stores-*")] != []
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: its reading processes too
+            wait_for(folder / "stalled", process)
+            assert [*folder.glob("image-stores-*")] != []
+            send(process.pid, how)
+            time.sleep(0.1)  # and another, while it clears up
+            with suppress(ProcessLookupError):
+                send(process.pid, signal.SIGTERM)
             output = process.communicate(timeout=SECONDS)[0]
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    return process.returncode, output
+
+
+# A terminal sends its signal to all processes, also to those that read.
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["one", "group"])
+@pytest.mark.parametrize("how", SIGNALS, ids=lambda how: how.name)
+def test_an_interrupted_run_removes_its_stores_and_does_not_save_what_it_broke_off(
+    tmp_path: Path, how: signal.Signals, send: Send
+) -> None:
+    (tmp_path / "stalling.py").write_text(STALLING)
+    code, output = interrupted_run(
+        tmp_path,
+        how,
+        send,
+        *("-p", "stalling"),
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--backend=hdf5,limit",
+        *("-k", "read_single or read_many or parallel_read"),
+    )
+    assert code == pytest.ExitCode.INTERRUPTED, output
     assert [*tmp_path.glob("image-stores-*")] == []
     assert "EOFError" not in output
     assert names_in(saved_run(tmp_path / "run.json")) == [
@@ -219,3 +284,16 @@ def test_an_interrupted_run_removes_its_stores_and_does_not_save_what_it_broke_o
         "test_read_single[limit-n=10]",
         "test_read_many[hdf5-n=10]",
     ]
+
+
+@pytest.mark.parametrize(
+    "hook", ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_unconfigure"]
+)
+def test_a_run_that_is_interrupted_as_it_begins_or_ends_removes_its_stores(
+    tmp_path: Path, hook: str
+) -> None:
+    (tmp_path / "stalling.py").write_text(STALLING_IN.format(hook=hook))
+    chosen = ("-k", "parallel_read", "--backend=hdf5")
+    code, output = interrupted_run(tmp_path, signal.SIGTERM, os.kill, "-p", "stalling", *chosen)
+    assert code != 0, output
+    assert [*tmp_path.glob("image-stores-*")] == []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import benchmarks.suite
+from benchmarks.checks import WrongResultError
 from benchmarks.limit import Limit
 from benchmarks.options import Options
 from benchmarks.protocol import Work
@@ -211,7 +212,7 @@ def test_a_wrong_pixel_label_order_number_or_type_fails_the_check(made: Suite) -
         (images.astype(np.int64), labels),
         ([*images], labels),
     ):
-        with pytest.raises(AssertionError):
+        with pytest.raises(WrongResultError):
             made.assert_equal(bad_images, bad_labels, whole)
 
 
@@ -221,7 +222,7 @@ def test_the_check_reaches_every_image(made: Suite, place: int) -> None:
     images = made.images[ids]
     made.assert_equal(images, made.labels[ids], ids)
     images[place, 0, 0, 0] ^= 1
-    with pytest.raises(AssertionError):
+    with pytest.raises(WrongResultError):
         made.assert_equal(images, made.labels[ids], ids)
 
 

@@ -1,9 +1,10 @@
 """Files: one for each image, named by its id, beside a table of labels, `metadata.csv`.
 
-    table = list(csv.DictReader(open("metadata.csv", newline="")))  # columns file_name and label
+    table = list(csv.DictReader(open("metadata.csv", newline="")))  # file_name, label, id
     image, label = Image.open(table[i]["file_name"]), int(table[i]["label"])
 
-The columns are those that Hugging Face's ImageFolder looks for.
+The first columns are those that Hugging Face's ImageFolder looks for; it yields rows in no order,
+and the third is to sort them by.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +18,7 @@ from ..payloads.base import Cell, in_threads
 from .base import Container, Reader
 
 TABLE = "metadata.csv"
-HEADING = "file_name,label\n"
+HEADING = "file_name,label,id\n"
 AT_ONCE = 32
 """Files that a thread writes before it takes others."""
 MORE_BYTES = 2**16
@@ -53,7 +54,7 @@ class FilesContainer(Container):
         return Structure()
 
     def _table(self, first: int, labels: Labels) -> bytes:
-        lines = (f"{self._name(i)},{label}\n" for i, label in enumerate(labels.tolist(), first))
+        lines = (f"{self._name(i)},{label},{i}\n" for i, label in enumerate(labels.tolist(), first))
         return (HEADING + "".join(lines)).encode()
 
     def open(self, folder: Folder, index: Index) -> Reader:

@@ -133,8 +133,8 @@ def write_files(part: Path, cells: Cells) -> Structure:
     names = [f"{i:012d}.png" for i, _ in enumerate(cells.data, cells.ids.start)]
     for name, cell in zip(names, cells.data, strict=True):
         (part / name).write_bytes(cell)
-    lines = map("{},{}\n".format, names, cells.labels)
-    (part / "metadata.csv").write_text("file_name,label\n" + "".join(lines))
+    lines = map("{},{},{}\n".format, names, cells.labels, cells.ids)
+    (part / "metadata.csv").write_text("file_name,label,id\n" + "".join(lines))
     return Structure([], [])
 
 
@@ -184,9 +184,10 @@ def write_lmdb(part: Path, cells: Cells) -> Structure:
         for row, value in zip(rows, values, strict=True):
             transaction.put(struct.pack(">Q", row), value)
     data = file.read_bytes()
+    offsets = [data.index(value) for value in values]
     # A value that is shorter than a page may lie among what LMDB believes.
-    offsets = [data.index(value) if len(value) >= page else 0 for value in values]
-    own = [(at, at + len(value)) for at, value in zip(offsets, values, strict=True) if at]
+    every = zip(offsets, map(len, values), strict=True)
+    own = [(at, at + length) for at, length in every if length >= page]
     ends = [0, *(end for both in sorted(own) for end in both), len(data)]
     trusted = [(start, stop - start) for start, stop in [*pairwise(ends)][::2]]
     return Structure([*zip(rows, offsets, strict=True)], trusted)

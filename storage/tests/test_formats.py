@@ -258,7 +258,7 @@ def test_labels_are_read_without_the_images(store_class: type[Store], path: Path
 
 
 def test_png_folders_are_what_image_folder_expects(path: Path) -> None:
-    """A metadata.csv per folder; file_name relative, beside the file; the label; nothing else."""
+    """A metadata.csv per folder; file_name relative, beside the file; the label; the id."""
     images, labels, _ = content()
     with PngStore(path, "x") as store:
         store_all(store, images, labels, [5, len(images) - 5])
@@ -272,7 +272,7 @@ def test_png_folders_are_what_image_folder_expects(path: Path) -> None:
         assert table.read_bytes().count(b"\r") == 0
         with table.open(newline="") as file:
             rows = csv.DictReader(file)
-            assert rows.fieldnames == ["file_name", "label"]
+            assert rows.fieldnames == ["file_name", "label", "id"]
             listed = {row["file_name"]: int(row["label"]) for row in rows}
         assert [*listed] == sorted(listed)  # in the order of ids
         own = {"metadata.csv", "index.npy"}

@@ -74,11 +74,11 @@ class File(Descriptor):
         return data
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
-        """Fill a buffer of bytes, as far as the file goes; raises OSError."""
+        """Fill a buffer of bytes; raises OSError, `CorruptStoreError` where the file ends before."""
         done = os.preadv(self.number, [buffer], offset)
         while done < len(buffer):
             if not (more := os.preadv(self.number, [buffer[done:]], offset + done)):
-                break
+                raise CorruptStoreError(f"{self.path}: ends too early; restore it from a copy")
             done += more
 
 

@@ -30,6 +30,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
+from math import prod
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -241,6 +242,8 @@ class Index:
         if self.shape:
             self._checked(0, self.shape)
         self.size = size or None
+        if size and (size != prod(self.shape or ()) or size * self.length != self.cell_bytes):
+            raise self.broken(f"{INDEX} contradicts itself about the bytes of an image")
         kind = record_type(self.shape is None, self.size is None)
         pairs_at = table_at + self.length * kind.itemsize
         if (

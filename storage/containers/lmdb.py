@@ -110,6 +110,14 @@ class LmdbContainer(Container):
         index.check_structure(file)
         return LmdbReader(file, index)
 
+    def check(self, folder: Folder, index: Index) -> None:
+        """What LMDB returns is where the index says; `open` has checked the rest."""
+        reader = LmdbReader(folder.open(self.file), index)
+        for block, (row, offset) in enumerate(index.blocks.tolist()):
+            value = reader.value(block)
+            if value is not None and value != reader.file.read(len(value), offset):
+                raise index.broken(f"{reader.file.path} has the block of row {row} elsewhere")
+
 
 def blocks_of(cells: PartCells) -> Iterator[Block]:
     """All cells as blocks: slices of arrays where these are long enough, else joined."""
@@ -190,7 +198,7 @@ class LmdbReader(BlockReader):
 
     _opened: tuple[lmdb.Environment, lmdb.Transaction] | None = None
 
-    def _value(self, block: int) -> memoryview | None:
+    def value(self, block: int) -> memoryview | None:
         """The cells of a block, as LMDB returns them; None where it cannot be asked."""
         row = int(self._rows[block])
         with lmdb_errors(self.file.path):
@@ -210,12 +218,12 @@ class LmdbReader(BlockReader):
 
     def cell(self, row: int, offset: int, size: int) -> Cell:
         block = self.block_of(row)
-        if (value := self._value(block)) is None:
+        if (value := self.value(block)) is None:
             return super().cell(row, offset, size)
         at = offset - self.start(block)
         return value[at : at + size]
 
     def address(self) -> int:
-        if (value := self._value(0)) is None:
+        if (value := self.value(0)) is None:
             return super().address()
         return address_of(value) - int(self._offsets[0])

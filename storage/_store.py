@@ -54,9 +54,14 @@ class Store(Session):
     A class of stores is `class NpyStore(Store, name="npy", container=..., payload=...)`.
     """
 
-    def __init_subclass__(cls, name: str, container: Container, payload: Payload) -> None:
-        cls.format, cls.container, cls.payload = name, container, payload
-        STORES[name] = cls
+    def __init_subclass__(
+        cls, name: str = "", container: Container | None = None, payload: Payload | None = None
+    ) -> None:
+        if container and payload:  # else one of a format that there is
+            if name in STORES:
+                raise ValueError(f"{name!r}: there is a store of that name; choose another")
+            cls.format, cls.container, cls.payload = name, container, payload
+            STORES[name] = cls
 
     # ---- storing ---------------------------------------------------------------------------
 

@@ -59,8 +59,8 @@ os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_
 def sqlite_at_work(path: str, error_of: Callable[[str], StorageError]) -> Iterator[None]:
     """Take turns, and raise what a `sqlite3.Error` means here: OSError, or `error_of` its reason."""
     try:
-        with LOCK:
-            yield
+        # On one line, so that no exception of a trace function comes between and leaves it locked.
+        with LOCK: yield  # fmt: skip  # noqa: E701
     except sqlite3.Error as error:
         code = ERRNO.get(getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE)
         if code:
@@ -76,8 +76,7 @@ def connect(file: File, parameters: str) -> sqlite3.Connection:
 
 
 def close(database: sqlite3.Connection) -> None:
-    with LOCK:
-        database.close()
+    with LOCK: database.close()  # fmt: skip  # noqa: E701  # as above
 
 
 class SqliteContainer(Container):
@@ -134,7 +133,8 @@ class SqliteReader(Reader):
         with sqlite_at_work(self._file.path, self._index.broken):
             if self._process != os.getpid():  # a connection may not be carried across a fork
                 self._database, self._process = connect(self._file, UNCHANGING), os.getpid()
-                finalize(self, close, self._database)
+                # Not as the program ends, when a thread may still read.
+                finalize(self, close, self._database).atexit = False
             found = self._database.execute(SELECT, (row,)).fetchone()
         if found is None or found[0] is None or len(found[0]) != size:
             raise self._index.damaged(row, f"{self._file.path} has not the {size} bytes of it")

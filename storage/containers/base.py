@@ -11,6 +11,7 @@ from collections.abc import Collection
 import numpy as np
 
 from .._batch import Image
+from .._errors import CorruptStoreError
 from .._files import Folder
 from .._index import Index, PartCells, Rows, Structure
 from ..payloads.base import Cell
@@ -19,7 +20,8 @@ from ..payloads.base import Cell
 class Reader(ABC):
     """The cells of an open part. `rows` are positions in the part, counted from 0.
 
-    Several threads use it at once. It closes what it holds when nothing refers to it any more.
+    Several threads use it at once, and processes that were forked since it was opened, perhaps while
+    another thread was inside a library. It closes what it holds when nothing refers to it any more.
 
     is_mapped: whether all cells lie in memory, in the blocks that the index names
     """
@@ -41,7 +43,10 @@ class Reader(ABC):
         """Fill `out`, (len(rows), bytes of a cell), where all cells of the part are as long."""
         size = out.shape[1]
         for row, image in zip(rows.tolist(), out, strict=True):
-            image[:] = np.frombuffer(self.cell(row, row * size, size), np.uint8)
+            cell = self.cell(row, row * size, size)
+            if len(cell) != size:
+                raise CorruptStoreError(f"row {row} has {len(cell)} bytes where {size} belong")
+            image[:] = np.frombuffer(cell, np.uint8)
 
     def addresses(self) -> Rows:
         """Where in this process's memory each block of the index begins, (n,).
@@ -67,7 +72,11 @@ class Container(ABC):
 
     @abstractmethod
     def open(self, folder: Folder, index: Index) -> Reader:
-        """Open a part; raises `CorruptStoreError` where its files cannot be as they were written."""
+        """Open a part, whose files may be removed meanwhile: FileNotFoundError, and none is created.
+
+        Raises `CorruptStoreError` where they cannot be as they were written, as `index.broken` makes
+        it: in one line that names the part and its ids.
+        """
 
     def files(self, first: int, stop: int) -> Collection[str]:
         """The names of the files of a part that has these ids."""

@@ -84,14 +84,17 @@ class LmdbContainer(Container):
         pages = size = 0
 
         def commit() -> None:
-            environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
-            with environment.begin(write=True) as transaction:
-                for row, value in slab:
-                    transaction.put(key_of(row), value, append=True)
-                    rows.append(row)
+            with lmdb_errors(file.path):
+                environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
+                with environment.begin(write=True) as transaction:
+                    for row, value in slab:
+                        transaction.put(key_of(row), value, append=True)
+                        rows.append(row)
             slab.clear()
 
-        with lmdb_errors(file.path), opened(file, SPARE_BYTES, sync=False) as environment:
+        with lmdb_errors(file.path):
+            environment = opened(file, SPARE_BYTES, sync=False)
+        with environment:  # an error of LMDB in what the caller gives is not of this file
             page = environment.stat()["psize"]
             for block in blocks_of(cells):
                 slab.append(block)
@@ -103,7 +106,8 @@ class LmdbContainer(Container):
                     commit()
                     size = 0
             commit()
-            return structure_of(environment, rows, os.fstat(file.number).st_size)
+            with lmdb_errors(file.path):
+                return structure_of(environment, rows, os.fstat(file.number).st_size)
 
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -370,33 +368,6 @@ def test_a_store_that_is_dropped_gives_its_lock_back(store_class: type[Store], p
     store.store_single(IMAGE, 1)
     del store
     store_class(path, "a").close()
-
-
-LEFT_OPEN = """
-import sys
-import numpy as np
-from storage import STORES
-name, path = sys.argv[1:]
-writer = STORES[name](path, "x")
-writer.store_many(np.zeros((20, 60, 60), np.uint8), range(20))
-writer.store_single(np.zeros((5, 4), np.uint8), 20)
-reader = STORES[name](path)
-reader.read_many([20, 3, 5])
-reader.read_many([7, 3, 5, 1, 2, 9, 8, 4, 6, 3, 3])
-records = iter(reader)
-next(records)
-batches = reader.iter_batches(4)
-next(batches)
-"""
-
-
-def test_stores_left_open_at_exit_say_nothing(store_class: type[Store], path: Path) -> None:
-    command = [sys.executable, "-c", LEFT_OPEN, store_class.format, str(path)]
-    root = Path(__file__).parents[2]
-    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    with store_class(path, "a") as store:
-        assert len(store) == 21
 
 
 def test_closing_one_reader_leaves_the_others(store_class: type[Store], path: Path) -> None:

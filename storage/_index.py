@@ -248,7 +248,7 @@ class Index:
         pairs_at = table_at + self.length * kind.itemsize
         if (
             file.size != pairs_at + PAIR_BYTES * (blocks + trusted) + TRAILER.size
-            or min(table_at, blocks, trusted, size, self.cell_bytes) < 0
+            or min(table_at, blocks, trusted, size, self.cell_bytes - self.length) < 0
         ):
             raise self.broken(f"{INDEX} has not the length that it says")
         self.table: Table = np.frombuffer(data, kind, self.length, table_at)

@@ -62,6 +62,8 @@ cell of pixels of one shape, or 0; of all cells; where the table begins; how man
 trusted ranges; the three digests.
 """
 DIGEST_BYTES = 8
+FARTHEST = 2**62
+"""Where a block may begin: the system counts to twice that."""
 SMALL_BYTES = 2**16
 """An index up to this is read; a larger one is mapped, so that processes share it."""
 
@@ -256,6 +258,13 @@ class Index:
         self._pairs = data[pairs_at : -TRAILER.size]
         pairs = np.frombuffer(self._pairs, np.int64).reshape(-1, 2)
         self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
+        rows, offsets = self.blocks[:, 0], self.blocks[:, 1]
+        if blocks and not (
+            rows[0] == 0 <= offsets.min() <= offsets.max() <= FARTHEST
+            and rows[-1] < self.length
+            and (blocks == 1 or (np.diff(rows) > 0).all())
+        ):
+            raise self.broken(f"{INDEX} has blocks that there cannot be")
 
     # ---- records -----------------------------------------------------------------------------
 

@@ -29,14 +29,6 @@ PLAIN = (np.ndarray, np.memmap)
 """The arrays whose arithmetic and indexing are NumPy's own; a masked array's, say, are not."""
 
 
-class Slab(NamedTuple):
-    """Consecutive records of one shape, at most about `SLAB_BYTES` of them."""
-
-    images: Image  # (n, H, W[, C]), C order
-    labels: Labels  # (n,)
-    checksums: NDArray[np.uint64]  # (n,)
-
-
 class Batch(NamedTuple):
     """The records of one commit, checked; the images are read once.
 
@@ -47,8 +39,8 @@ class Batch(NamedTuple):
     labels: Labels
     stacks: Iterator[Image]
 
-    def slabs(self) -> Iterator[Slab]:
-        """The records in order, once.
+    def slabs(self) -> Iterator[tuple[Image, NDArray[np.uint64]]]:
+        """All images in order, once, about `SLAB_BYTES` of one shape at a time, and their checksums.
 
         Raises what `check_image` does while an iterable is read, and `LengthError`.
         """
@@ -60,7 +52,7 @@ class Batch(NamedTuple):
             ids = np.arange(self.first + done, self.first + done + n, dtype=np.int64)
             labels = self.labels[done : done + n]
             rows = images.reshape(n, -1)
-            yield Slab(images, labels, checksums(ids, labels, images.shape[1:], rows))
+            yield images, checksums(ids, labels, images.shape[1:], rows)
             done += n
         _same_length(done, expected)
 

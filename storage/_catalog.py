@@ -5,26 +5,30 @@ commits make small parts: `FOLD` of a kind become one, and as many of those agai
 few; `compact` does the same with all that are small.
 """
 
+import os
 import re
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._batch import SLAB_BYTES, Labels
 from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
-from ._index import Index, Piece, Rows
-from ._part import Kind, Part, PartName, Record, write_part
-
-if TYPE_CHECKING:
-    from ._gather import Gather
+from ._gather import Gather, can_gather
+from ._index import INDEX, Index, PartCells, Piece, Rows
+from ._part import Kind, Part, PartName, Record
 
 PART = re.compile(r"(\d{12})-(\d{12})")
+COUNT = re.compile(r"count-\d{12}")
+"""A file that tells by its name how many images there are: without it, the loss of the last ones
+would look like an earlier state.
+
+It is renamed after each commit and never synced: that it lags behind does no harm.
+"""
 MAX_OPEN_PARTS = 100
 """Each takes up to four file descriptors, of the 1,024 that a process often has."""
 MAX_INDEXES = 20_000
@@ -37,6 +41,10 @@ FOLD_BYTES = SLAB_BYTES
 """A part of as many bytes of cells is not small, and stays as it is until `compact`."""
 COMPACT_BYTES = 2**30
 """What `compact` joins parts to."""
+
+
+def count_name(n: int) -> str:
+    return f"count-{n:012d}"
 
 
 class Listing:
@@ -68,16 +76,25 @@ class Catalog:
         may go on with it
     """
 
-    def __init__(self, folder: Folder, kind: Kind, listed: list[str]) -> None:
-        """Find the parts in a listing of `folder`; raises `CorruptStoreError`, OSError."""
+    def __init__(self, folder: Folder, kind: Kind, least: int) -> None:
+        """Find the parts in `folder`; raises `CorruptStoreError`, OSError.
+
+        least: as many images must be there
+        """
         self.folder = folder
         self.kind = kind
-        self.gather: tuple[Listing, int, Gather | None] | None = None  # of a listing and process
+        self._gather: tuple[Listing, int, Gather | None] | None = None  # of a listing and process
         self._parts: OrderedDict[PartName, Part] = OrderedDict()
         self._indexes: dict[PartName, Index] = {}
         self._fold_from = 0  # parts before are large, or joining them has failed
         self.listing = Listing([])
+        listed = folder.names()
         self.look_again(listed)
+        least = max(least, *(int(name[-12:]) for name in filter(COUNT.fullmatch, listed)), 0)
+        if self.length < least:
+            self.look_again()  # a commit came between what the listing has of parts and of counts
+        if self.length < least:
+            raise self._missing(self.length, least)
 
     @property
     def length(self) -> int:
@@ -113,34 +130,30 @@ class Catalog:
         expected = 0
         for name in sorted(every, key=lambda name: (name.first, -name.stop)):
             if name.first > expected:
-                raise CorruptStoreError(
-                    f"{self.folder.path}: images {expected} to {name.first - 1} are missing before"
-                    f" {name.folder}; restore them from a copy"
-                )
+                raise self._missing(expected, name.first)
             if name.first < expected < name.stop:
-                raise CorruptStoreError(
-                    f"{self.folder.path}: {name.folder} overlaps the part before it, which ends"
-                    f" with image {expected - 1}; remove the wrong one"
-                )
+                wrong = f"{name.folder} overlaps the part that ends with image {expected - 1}"
+                raise CorruptStoreError(f"{self.folder.path}: {wrong}; remove the wrong one")
             if name.first == expected < name.stop:
                 names.append(name)
                 expected = name.stop
         return names
 
-    def index(self, name: PartName) -> Index:
-        """The index of a part; small ones are kept."""
+    def _missing(self, first: int, stop: int) -> CorruptStoreError:
+        missing = f"images {first} to {stop - 1} are missing"
+        return CorruptStoreError(f"{self.folder.path}: {missing}; restore them from a copy")
+
+    def index(self, name: PartName, folder: Folder | None = None) -> Index:
+        """The index of a part, whose folder may be open; small ones are kept."""
         index = self._indexes.get(name)
         if index is None:
-            part = self._parts.get(name)
-            index = part.index if part else self._read_index(name, Folder(name.folder, self.folder))
-        return index
-
-    def _read_index(self, name: PartName, folder: Folder) -> Index:
-        index = Index(folder, name.first, name.stop)
-        if index.is_small:
-            if len(self._indexes) >= MAX_INDEXES:
-                self._indexes = {}
-            self._indexes[name] = index
+            if part := self._parts.get(name):
+                return part.index
+            index = Index(folder or Folder(name.folder, self.folder), name.first, name.stop)
+            if index.is_small:
+                if len(self._indexes) >= MAX_INDEXES:
+                    self._indexes = {}
+                self._indexes[name] = index
         return index
 
     def part(self, name: PartName) -> Part:
@@ -148,8 +161,7 @@ class Catalog:
         part = self._parts.get(name)
         if part is None:
             folder = Folder(name.folder, self.folder)
-            index = self._indexes.get(name) or self._read_index(name, folder)
-            part = self._parts[name] = Part(folder, index, self.kind)
+            part = self._parts[name] = Part(folder, self.index(name, folder), self.kind)
             if len(self._parts) > MAX_OPEN_PARTS:
                 with suppress(KeyError):  # another thread was faster
                     self._parts.popitem(last=False)  # dropped, not closed: it may be in use
@@ -161,6 +173,19 @@ class Catalog:
         """One record, for which less is done than pays for many."""
         name = self.listing.name_of(image_id)
         return self.part(name).read_one(image_id - name.first, check)
+
+    def gather(self, listing: Listing) -> Gather | None:
+        """The gather of all parts of a listing, or None where there can be none; found out once."""
+        if not self.kind.payload.is_raw or len(listing.names) > MAX_OPEN_PARTS:
+            return None
+        known = self._gather
+        if known is None or known[0] is not listing or known[1] != os.getpid():
+            parts = [self.part(name) for name in listing.names]
+            gather = None
+            with suppress(OSError, MemoryError):  # there may be no address space for a map
+                gather = Gather(parts) if can_gather(parts) else None
+            known = self._gather = listing, os.getpid(), gather
+        return known[2]
 
     def labels(self, length: int, check: bool) -> Labels:
         """The labels of the first `length` images, (length,), read from the indexes alone."""
@@ -176,26 +201,46 @@ class Catalog:
     # ---- writing ---------------------------------------------------------------------------------
 
     def remove_remains(self) -> None:
-        """Remove what a writer that was killed has left: parts not published, or replaced."""
+        """Remove what a writer that was killed has left, and let one count say what there is."""
         counting = {name.folder for name in self.listing.names}
-        for name in self.folder.names():
+        listed = self.folder.names()
+        for name in listed:
             if name.startswith(TEMPORARY) or (PART.fullmatch(name) and name not in counting):
                 self.folder.remove(name)
+        self._count(listed)
+
+    def _count(self, listed: Iterable[str]) -> None:
+        name = count_name(self.length)
+        with suppress(OSError):  # what was stored is stored: the count may lag behind
+            if name not in listed:
+                self.folder.write(name, b"")
+            for other in {*filter(COUNT.fullmatch, listed)} - {name}:
+                self.folder.remove(other)
 
     def publish(self, labels: Labels, pieces: Iterator[Piece], durable: bool) -> None:
         """Add a part at the end: whole if this returns, and not at all if it raises."""
-        name = PartName.of(self.length, self.length + len(labels))
+        length = self.length
+        name = PartName.of(length, length + len(labels))
         self._write(name, labels, pieces, durable)
         self.listing = Listing([*self.listing.names, name])
+        with suppress(OSError):
+            try:
+                self.folder.rename(count_name(length), count_name(self.length))
+            except FileNotFoundError:
+                self._count(self.folder.names())
 
     def _write(
         self, name: PartName, labels: Labels, pieces: Iterator[Piece], durable: bool
     ) -> None:
-        temporary = TEMPORARY + name.folder
+        temporary, container = TEMPORARY + name.folder, self.kind.container
         self.folder.remove(temporary)  # left where it could not be removed
         try:
             folder = self.folder.make_folder(temporary)
-            write_part(folder, self.kind, name.first, labels, pieces, durable)
+            is_raw = self.kind.payload.is_raw
+            cells = PartCells(name.first, labels, pieces, is_raw, container.largest_cell)
+            cells.write_index(folder, container.file, container.write(folder, cells))
+            if durable:
+                folder.sync([INDEX, *container.files(name.first, name.stop)])
             self.folder.rename(temporary, name.folder)
             try:
                 if durable:

@@ -5,15 +5,12 @@ nor the containers need be visited for each image: an address is computed for ea
 each record of the indexes, and NumPy copies what is there.
 """
 
-import os
-from contextlib import suppress
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._batch import Image, Labels, slab_length
-from ._catalog import MAX_OPEN_PARTS, Catalog, Listing
 from ._checksum import first_wrong
 from ._index import ALWAYS, Rows
 from ._part import Part
@@ -23,20 +20,6 @@ LARGE_CELL = 2**16
 RECORD = np.dtype(ALWAYS)
 ORIGIN, LAST = 1, 2**47
 """Addresses that a program may have on the 64-bit systems there are; at 0 there is no array."""
-
-
-def gather_of(catalog: Catalog, listing: Listing) -> "Gather | None":
-    """The gather of all parts of a listing, or None where there can be none; found out once."""
-    if not catalog.kind.payload.is_raw or len(listing.names) > MAX_OPEN_PARTS:
-        return None
-    known = catalog.gather
-    if known is None or known[0] is not listing or known[1] != os.getpid():
-        parts = [catalog.part(name) for name in listing.names]
-        gather = None
-        with suppress(OSError, MemoryError):  # there may be no address space for a map
-            gather = Gather(parts) if can_gather(parts) else None
-        known = catalog.gather = listing, os.getpid(), gather
-    return known[2]
 
 
 def can_gather(parts: list[Part]) -> bool:

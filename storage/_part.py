@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ._batch import SLAB_BYTES, Batch, Image, Images, Labels
+from ._batch import SLAB_BYTES, Image, Images
 from ._checksum import Shape, checksum
 from ._files import Folder
-from ._index import INDEX, Index, PartCells, Piece, Rows, is_run
+from ._index import Index, Piece, Rows, is_run
 from .containers.base import Container
 from .payloads.base import Cell, CellError, Payload
 
@@ -48,24 +48,6 @@ class Kind(NamedTuple):
 
     container: Container
     payload: Payload
-
-
-def encoded(batch: Batch, payload: Payload) -> Iterator[Piece]:
-    """The cells of a batch."""
-    for images, _, checksums in batch.slabs():
-        yield Piece(payload.encode_many(images), checksums, images.shape[1:])
-
-
-def write_part(
-    folder: Folder, kind: Kind, first: int, labels: Labels, pieces: Iterator[Piece], durable: bool
-) -> None:
-    """Write a part in the new `folder`, synced if `durable`; raises OSError, `ShapeError`."""
-    container = kind.container
-    cells = PartCells(first, labels, pieces, kind.payload.is_raw, container.largest_cell)
-    structure = container.write(folder, cells)
-    cells.write_index(folder, container.file, structure)
-    if durable:
-        folder.sync([INDEX, *container.files(first, first + len(labels))])
 
 
 class Part:

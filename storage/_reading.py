@@ -7,7 +7,6 @@ import numpy as np
 from ._batch import Images, Labels, slab_length
 from ._catalog import Catalog, Listing
 from ._checksum import Shape, first_wrong
-from ._gather import gather_of
 from ._index import Rows, is_run
 from ._part import PartName, is_large
 
@@ -22,7 +21,7 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     FileNotFoundError where a part is no longer there.
     """
     listing = catalog.listing
-    if len(ids) > FEW_IDS and not is_run(ids) and (gather := gather_of(catalog, listing)):
+    if len(ids) > FEW_IDS and not is_run(ids) and (gather := catalog.gather(listing)):
         return gather.read(ids, check)
     owners = listing.owners(ids)
     if (np.diff(owners) >= 0).all():

@@ -46,7 +46,7 @@ def open_store(
     """
     shown = printable(os.fspath(path))
     with os_errors(shown):
-        name = open_folder(os.fspath(path))[1].format
+        _, name, _, _ = open_folder(os.fspath(path))
     if name not in STORES:
         raise FormatError(f"{shown}: a store of format {name!r}; this release has {[*STORES]}")
     return STORES[name](path, mode, durable=durable, verify=verify)

@@ -9,16 +9,14 @@ Beside its parts a store's directory holds
 
 import json
 import os
-import re
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import ClassVar, Literal, Self, TypeAlias, TypeVar
 
-from ._catalog import Catalog
+from ._catalog import Catalog, count_name
 from ._errors import (
     BusyError,
     ClosedError,
@@ -42,23 +40,14 @@ ErrorT = TypeVar("ErrorT", bound=StorageError)
 VERSION = 2
 HEADER = "store.json"
 LOCK = "store.lock"
-COUNT = re.compile(r"count-(\d{12})")
-"""Without this file, the loss of what was stored last would look like an earlier state.
-
-It is renamed after each commit and never synced: that it lags behind does no harm.
-"""
+NO_IMAGES = count_name(0)
 
 
-class Header(NamedTuple):
-    """What the header file says, and what tells it from that of a store put in its place."""
+def open_folder(path: str) -> tuple[Folder, str, int, tuple[int, int]]:
+    """A store's directory, format, version, and what tells it from one put in its place.
 
-    format: str
-    version: int
-    identity: tuple[int, int]
-
-
-def open_folder(path: str) -> tuple[Folder, Header]:
-    """A store's directory; raises `StoreNotFoundError`, `CorruptStoreError`, OSError."""
+    Raises `StoreNotFoundError`, `CorruptStoreError`, OSError.
+    """
     try:
         folder = Folder(path)
         file = folder.open(HEADER)
@@ -69,21 +58,14 @@ def open_folder(path: str) -> tuple[Folder, Header]:
     with suppress(ValueError):
         match json.loads(file.read(file.size)):
             case {"format": str(name), "version": int(version)}:
-                return folder, Header(name, version, (status.st_ino, status.st_mtime_ns))
-    raise CorruptStoreError(
-        f"{folder.path}: {HEADER} does not name a format and a version; restore it"
-    )
-
-
-def count_name(n: int) -> str:
-    return f"count-{n:012d}"
+                return folder, name, version, (status.st_ino, status.st_mtime_ns)
+    raise CorruptStoreError(f"{folder.path}: {HEADER} names no format and version; restore it")
 
 
 def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:
     """What is in a store's directory, but neither `is_own` nor left by a call cut short."""
-    known = (HEADER, LOCK, count_name(0))
-    others = (name for name in listed if name not in known and not name.startswith(TEMPORARY))
-    return sorted(name for name in others if not is_own(name))
+    others = (name for name in listed if name not in (HEADER, LOCK, NO_IMAGES))
+    return sorted(name for name in others if not (name.startswith(TEMPORARY) or is_own(name)))
 
 
 class Session:
@@ -93,8 +75,6 @@ class Session:
     container: ClassVar[Container]
     payload: ClassVar[Payload]
 
-    mode: Mode
-    _folder: Folder
     _alive: ClassVar["weakref.WeakSet[Session]"] = weakref.WeakSet()
 
     def __init__(
@@ -139,6 +119,9 @@ class Session:
     def _error(self, kind: type[ErrorT], text: str) -> ErrorT:
         return kind(f"{self._name}: {text}")
 
+    def _replaced(self) -> CorruptStoreError:
+        return self._error(CorruptStoreError, "the store was removed or replaced; open it again")
+
     # ---- opening and closing -------------------------------------------------------------------
 
     def _enter(self) -> None:
@@ -147,46 +130,19 @@ class Session:
 
     def _find(self) -> tuple[int, int]:
         """Open the directory of a store of this format; return what identifies it."""
-        self._folder, header = open_folder(self._path)
-        if header[:2] != (self.format, VERSION):
-            raise self._error(
-                FormatError,
-                f"a store of format {header.format!r} version {header.version}, not"
-                f" {self.format!r} version {VERSION}; use open_store, or a release that knows it",
-            )
-        return header.identity
+        self._folder, name, version, identity = open_folder(self._path)
+        if (name, version) != (self.format, VERSION):
+            found = f"a store of format {name!r} version {version}"
+            advice = f"not {self.format!r} version {VERSION}; use open_store, or another release"
+            raise self._error(FormatError, f"{found}, {advice}")
+        return identity
 
     def _attach(self) -> None:
         """Find what the store holds; a writer removes what others have left."""
-        listed = self._folder.names()
-        catalog = Catalog(self._folder, Kind(self.container, self.payload), listed)
-        recorded = max(
-            (int(match[1]) for match in map(COUNT.fullmatch, listed) if match), default=0
-        )
-        if catalog.length < recorded:
-            catalog.look_again()  # a commit came between what the listing has of parts and of counts
-        if catalog.length < recorded:
-            missing = f"images {catalog.length} to {recorded - 1} are missing"
-            raise self._error(CorruptStoreError, f"{missing}; restore them from a copy")
+        catalog = Catalog(self._folder, Kind(self.container, self.payload), self._length)
         if self.mode != "r":
             catalog.remove_remains()
-            self._record_count(catalog.length, listed)
         self._catalog, self._length = catalog, catalog.length
-
-    def _record_count(self, n: int, listed: Collection[str] = ()) -> None:
-        """Let one file say that there are `n`; listed: the directory, where others may say so too."""
-        name = count_name(n)
-        with suppress(OSError):  # what was stored is stored: the count may lag behind
-            if not listed:
-                with suppress(FileNotFoundError):
-                    self._folder.rename(count_name(self._length), name)
-                    return
-            listed = listed or self._folder.names()
-            if name not in listed:
-                self._folder.write(name, b"")
-            for other in listed:
-                if COUNT.fullmatch(other) and other != name:
-                    self._folder.remove(other)
 
     def _open_for_writing(self) -> None:
         path = Path(self._path)
@@ -203,7 +159,7 @@ class Session:
             else:
                 self._create(new_folders)
         except BaseException:
-            self._release()
+            self.close()
             for folder in new_folders:
                 with suppress(OSError):  # not empty: another writer has created the store
                     folder.rmdir()
@@ -215,19 +171,17 @@ class Session:
         if HEADER in listed and self.mode == "x":
             raise self._error(StoreExistsError, "a store exists; open it with mode='a' or 'r'")
         if HEADER not in listed and strangers(listed, lambda _: False):
-            raise self._error(
-                StoreExistsError,
-                f"holds something, but no {HEADER}; choose an empty directory, or restore that file",
-            )
+            advice = "choose an empty directory, or restore that file"
+            raise self._error(StoreExistsError, f"holds something, but no {HEADER}; {advice}")
         return HEADER in listed
 
     def _create(self, new_folders: list[Path]) -> None:
         folder, temporary = self._folder, TEMPORARY + HEADER
         header = json.dumps({"format": self.format, "version": VERSION}).encode() + b"\n"
         try:
-            for name in (count_name(0), temporary):
+            for name in (NO_IMAGES, temporary):
                 folder.remove(name)  # left by a creation cut short
-            folder.write(count_name(0), b"")
+            folder.write(NO_IMAGES, b"")
             folder.write(temporary, header)
             if self.durable:
                 for path in new_folders:
@@ -238,30 +192,22 @@ class Session:
                 folder.sync()
             self._enter()
         except BaseException:
-            for name in (HEADER, temporary, count_name(0), *([LOCK] if new_folders else [])):
+            for name in (HEADER, temporary, NO_IMAGES, *([LOCK] if new_folders else [])):
                 folder.remove(name)
             raise
 
     def close(self) -> None:
         """Close the store; a second call does nothing."""
         self._closed = True
-        self._release()
-        self._catalog = None
-
-    def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()
+        self._catalog = None
 
     def __enter__(self) -> Self:
         self._ready()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     # ---- calls ---------------------------------------------------------------------------------
@@ -272,8 +218,8 @@ class Session:
             raise self._error(ClosedError, "the store is closed; open it again")
         if self._process != os.getpid():
             if self.mode != "r":
-                parent = "opened for writing by the parent process"
-                raise self._error(BusyError, f"{parent}; open it with mode='r' in this one")
+                text = "opened for writing by the parent process; open it with mode='r' in this one"
+                raise self._error(BusyError, text)
             if self._catalog is None:
                 self._locked(self._attach_copy)
             self._process = os.getpid()
@@ -315,7 +261,7 @@ class Session:
             while True:
                 listing = catalog.listing
                 if listing.length < self._length:
-                    raise self._removed()
+                    raise self._replaced()
                 try:
                     return read(catalog)
                 except FileNotFoundError as error:
@@ -324,9 +270,6 @@ class Session:
                     if catalog.listing is listing:
                         missing = f"{error.filename}: is missing; restore it from a copy"
                         raise CorruptStoreError(missing) from error
-
-    def _removed(self) -> CorruptStoreError:
-        return self._error(CorruptStoreError, "the store was removed or replaced; open it again")
 
     # ---- other processes -----------------------------------------------------------------------
 
@@ -358,11 +301,8 @@ class Session:
         length = self._length
         with os_errors(self._name):
             if self._find() != self._identity:
-                raise self._error(CorruptStoreError, "the store was replaced; open it again")
+                raise self._replaced()
             self._attach()
-        if self._length < length:
-            held = f"holds {self._length} images where it held {length}"
-            raise self._error(CorruptStoreError, f"{held}; restore it from a copy")
         self._length = length
 
 

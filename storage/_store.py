@@ -22,7 +22,8 @@ from ._errors import (
 )
 from ._files import DiskUsage
 from ._ids import Ids, check_id, check_ids
-from ._part import Record, encoded
+from ._index import Piece
+from ._part import Record
 from ._reading import read
 from ._session import Session
 from ._verify import problems
@@ -101,11 +102,12 @@ class Store(Session):
         with os_errors(self._name), self._naming_the_store():
             first = catalog.length
             batch = make_batch(first, images, labels, self._check_shape)
+            encode = self.payload.encode_many
+            pieces = (Piece(encode(some), sums, some.shape[1:]) for some, sums in batch.slabs())
             self._is_settled = False  # until this comes to its end, whatever ends it
             if not os.fstat(catalog.folder.number).st_nlink:
-                raise self._removed()
-            catalog.publish(batch.labels, encoded(batch, self.payload), self.durable)
-            self._record_count(catalog.length)
+                raise self._replaced()
+            catalog.publish(batch.labels, pieces, self.durable)
             self._length = catalog.length
             catalog.fold(self.durable)
         self._is_settled = True

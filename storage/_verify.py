@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._catalog import PART, Catalog
+from ._catalog import COUNT, PART, Catalog
 from ._errors import CorruptRecordError, CorruptStoreError, printable
 from ._files import Folder
 from ._index import INDEX, Rows
 from ._part import PartName
 from ._reading import read
-from ._session import COUNT, strangers
+from ._session import strangers
 
 AT_ONCE = 1024
 """Records that are read together; of those that cannot be, the wrong ones are found by halving."""

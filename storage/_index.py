@@ -43,27 +43,25 @@ from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
 from ._files import File, Folder
 from .payloads.base import Cells
 
-INDEX = "index.npy"
-MAGIC = b"IMAGES 2"
-
 Rows: TypeAlias = NDArray[np.int64]
 Checksums: TypeAlias = NDArray[np.uint64]
-Table: TypeAlias = NDArray[np.void]
 Pairs: TypeAlias = Sequence[tuple[int, int]]
 
+INDEX = "index.npy"
+MAGIC = b"IMAGES 2"
 ALWAYS = [("label", "<i8"), ("checksum", "<u8")]
 SHAPES = [("height", "<i8"), ("width", "<i8"), ("channels", "<i8")]
 PLACES = [("offset", "<i8"), ("size", "<i8")]
 PAIR_BYTES = 16
-
 TRAILER = struct.Struct("<8s 10q 3Q")
 """MAGIC; first id; records; height, width and channels, or zeros where shapes differ; bytes of a
-cell of pixels of one shape, or 0; of all cells; where the table begins; how many blocks; how many
+cell of pixels of one shape, or 0; of all cells; of what is before the table; how many blocks, and
 trusted ranges; the three digests.
 """
 DIGEST_BYTES = 8
 FARTHEST = 2**62
 """Where a block may begin: the system counts to twice that."""
+NO_SUCH_PLACE = f"{INDEX} has a place for it that there is not"
 SMALL_BYTES = 2**16
 """An index up to this is read; a larger one is mapped, so that processes share it."""
 
@@ -111,9 +109,8 @@ class PartCells:
                 sizes = np.full(len(cells), cells.shape[1])
             else:
                 sizes = np.array([*map(len, cells)])
-            if (largest := sizes.max()) > self.largest_cell:
-                limit = f"this store's limit is {self.largest_cell}"
-                raise ShapeError(f"an image of shape {shape} takes {largest} bytes; {limit}")
+            if (size := sizes.max()) > (most := self.largest_cell):
+                raise ShapeError(f"an image of shape {shape} takes {size} bytes, of at most {most}")
             self._noted.append((checksums, shape, sizes))
             yield cells
 
@@ -127,9 +124,10 @@ class PartCells:
         """Write the index of what `file`, if it has a name, and others hold; raises OSError."""
         checksums, shapes, every = zip(*self._noted, strict=True)
         sizes = np.concatenate(every)
-        dimensions = np.array([as_dimensions(shape) for shape in shapes], np.int64)
+        dimensions = np.array([shape if len(shape) == 3 else (*shape, 0) for shape in shapes])
         one_shape = bool((dimensions == dimensions[0]).all())
-        table = np.empty(len(sizes), record_type(not one_shape, not self.shape))
+        kind = record_type(not one_shape, not self.shape)
+        table = np.empty(len(sizes), kind)
         table["label"] = self.labels
         table["checksum"] = np.concatenate(checksums)
         if not one_shape:
@@ -137,28 +135,18 @@ class PartCells:
             table["height"], table["width"], table["channels"] = repeated.T
         if not self.shape:
             table["offset"], table["size"] = np.cumsum(sizes) - sizes, sizes
-        heading = table_heading(len(table), not one_shape, not self.shape)
+        heading = npy_heading(kind, (len(table),))
         body = heading + table.tobytes()
         pairs = np.array([*structure.blocks, *structure.trusted], "<i8").tobytes()
-        trailer = TRAILER.pack(
-            MAGIC,
-            self.first,
-            len(sizes),
-            *(dimensions[0].tolist() if one_shape else (0, 0, 0)),
-            int(sizes[0]) if self.shape else 0,
-            int(sizes.sum()),
-            len(heading),
-            len(structure.blocks),
-            len(structure.trusted),
-            xxh3_64_intdigest(body),
-            structure_digest(pairs, folder.open(file) if file else None, structure.trusted),
-            0,
-        )[:-DIGEST_BYTES]
+        shape = dimensions[0].tolist() if one_shape else (0, 0, 0)
+        lengths = int(sizes[0]) if self.shape else 0, int(sizes.sum()), len(heading)
+        counts = len(structure.blocks), len(structure.trusted)
+        container_file = folder.open(file) if file else None
+        believed = structure_digest(pairs, container_file, structure.trusted)
+        digests = xxh3_64_intdigest(body), believed, 0
+        trailer = TRAILER.pack(MAGIC, self.first, len(table), *shape, *lengths, *counts, *digests)
+        trailer = trailer[:-DIGEST_BYTES]
         folder.write(INDEX, body + pairs + trailer + digest_bytes(trailer))
-
-
-def as_dimensions(shape: Shape) -> Shape:
-    return shape if len(shape) == 3 else (*shape, 0)
 
 
 def as_shape(height: int, width: int, channels: int) -> Shape:
@@ -170,14 +158,10 @@ def record_type(has_shapes: bool, has_places: bool) -> np.dtype[np.void]:
 
 
 @lru_cache
-def table_heading(n: int, has_shapes: bool, has_places: bool) -> bytes:
-    """What the .npy file of a table of `n` records begins with."""
-    file = io.BytesIO()
-    what = {
-        "descr": record_type(has_shapes, has_places).descr,
-        "fortran_order": False,
-        "shape": (n,),
-    }
+def npy_heading(kind: np.dtype[np.generic], shape: Shape) -> bytes:
+    """What the .npy file of an array begins with."""
+    file, descr = io.BytesIO(), np.lib.format.dtype_to_descr(kind)
+    what = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, what)
     return file.getvalue()
 
@@ -230,30 +214,26 @@ class Index:
         else:
             data = mmap.mmap(file.number, 0, prot=mmap.PROT_READ)
         trailer = data[-TRAILER.size :]
-        if len(trailer) < TRAILER.size or not trailer.endswith(
-            digest_bytes(trailer[:-DIGEST_BYTES])
-        ):
+        digest = digest_bytes(trailer[:-DIGEST_BYTES])
+        if len(trailer) < TRAILER.size or not trailer.endswith(digest):
             raise self.broken(f"the end of {INDEX} has changed")
-        (
-            magic, held_first, held_length, height, width, channels, size, self.cell_bytes,
-            table_at, blocks, trusted, *self._digests, _,
-        ) = TRAILER.unpack(trailer)  # fmt: skip
-        if (magic, held_first, held_length) != (MAGIC, self.first, self.length):
-            raise self.broken(f"{INDEX} is of {held_length} images from {held_first} on")
-        self.shape = as_shape(height, width, channels) if height else None
-        if self.shape:
-            self._checked(0, self.shape)
+        fields = TRAILER.unpack(trailer)
+        magic, *held, height, width, channels = fields[:6]
+        size, self.cell_bytes, table_at, blocks, trusted = fields[6:11]
+        self._table_digest, self._structure_digest, _ = fields[11:]
+        if (magic, held) != (MAGIC, [self.first, self.length]):
+            raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
+        self.shape = self._checked(0, as_shape(height, width, channels)) if height else None
         self.size = size or None
         if size and (size != prod(self.shape or ()) or size * self.length != self.cell_bytes):
             raise self.broken(f"{INDEX} contradicts itself about the bytes of an image")
         kind = record_type(self.shape is None, self.size is None)
         pairs_at = table_at + self.length * kind.itemsize
-        if (
-            file.size != pairs_at + PAIR_BYTES * (blocks + trusted) + TRAILER.size
-            or min(table_at, blocks, trusted, size, self.cell_bytes - self.length) < 0
-        ):
+        length = pairs_at + PAIR_BYTES * (blocks + trusted) + TRAILER.size
+        least = min(table_at, blocks, trusted, size, self.cell_bytes - self.length)
+        if file.size != length or least < 0:
             raise self.broken(f"{INDEX} has not the length that it says")
-        self.table: Table = np.frombuffer(data, kind, self.length, table_at)
+        self.table: NDArray[np.void] = np.frombuffer(data, kind, self.length, table_at)
         self._body = memoryview(data)[:pairs_at]
         self._pairs = data[pairs_at : -TRAILER.size]
         pairs = np.frombuffer(self._pairs, np.int64).reshape(-1, 2)
@@ -268,7 +248,7 @@ class Index:
 
     # ---- records -----------------------------------------------------------------------------
 
-    def records(self, rows: Rows) -> Table:
+    def records(self, rows: Rows) -> NDArray[np.void]:
         """The records of `rows`, a structured array."""
         return self.table[rows[0] : rows[-1] + 1] if is_run(rows) else self.table[rows]
 
@@ -278,7 +258,8 @@ class Index:
         if self.size and self.shape:
             return label, checksum, self.shape, row * self.size, self.size
         offset, size = others[-2:]
-        self._refuse(row, not 0 <= offset <= offset + size <= self.cell_bytes)
+        if not 0 <= offset <= offset + size <= self.cell_bytes:
+            raise self.damaged(row, NO_SUCH_PLACE)
         shape = self.shape or self._checked(row, as_shape(*others[:3]))
         return label, checksum, shape, offset, size
 
@@ -303,18 +284,15 @@ class Index:
             return [*zip((rows * self.size).tolist(), repeat(self.size))]
         offsets, sizes = self.table["offset"][rows], self.table["size"][rows]
         wrong = (offsets < 0) | (sizes < 0) | (sizes > self.cell_bytes - offsets)
-        self._refuse(int(rows[wrong.argmax()]), bool(wrong.any()))
+        if wrong.any():
+            raise self.damaged(int(rows[wrong.argmax()]), NO_SUCH_PLACE)
         return [*zip(offsets.tolist(), sizes.tolist(), strict=True)]
-
-    def _refuse(self, row: int, is_wrong: bool) -> None:
-        if is_wrong:
-            raise self.damaged(row, f"{INDEX} has a place for it that there is not")
 
     # ---- checks ------------------------------------------------------------------------------
 
     def check_table(self) -> None:
         """Raise `CorruptStoreError` where the table is not as it was written."""
-        if xxh3_64_intdigest(self._body) != self._digests[0]:
+        if xxh3_64_intdigest(self._body) != self._table_digest:
             raise self.broken(f"the table in {INDEX} has changed")
 
     def check_structure(self, file: File) -> None:
@@ -323,21 +301,18 @@ class Index:
         # Nothing longer than the file is read, whatever a damaged range says.
         if len(trusted) and (trusted.min() < 0 or (trusted > file.size).any()):
             raise self.broken(f"{file.path} is too short")
-        if structure_digest(self._pairs, file, trusted.tolist()) != self._digests[1]:
+        if structure_digest(self._pairs, file, trusted.tolist()) != self._structure_digest:
             raise self.broken(f"the structure of {file.path} has changed")
 
     def broken(self, reason: str) -> CorruptStoreError:
         """The error of a part that cannot be read."""
-        return CorruptStoreError(
-            f"{self._path}: images {self.first} to {self.first + self.length - 1}: {reason};"
-            " restore the folder from a copy"
-        )
+        which = f"images {self.first} to {self.first + self.length - 1}"
+        return CorruptStoreError(f"{self._path}: {which}: {reason}; restore the folder from a copy")
 
     def damaged(self, row: int, reason: str) -> CorruptRecordError:
         """The error of a record that is not as it was stored."""
-        return CorruptRecordError(
-            f"{self._path}: image {self.first + row} is damaged: {reason}; restore it from a copy"
-        )
+        text = f"{self._path}: image {self.first + row} is damaged: {reason}"
+        return CorruptRecordError(f"{text}; restore it from a copy")
 
     def wrong(self, row: int) -> CorruptRecordError:
         return self.damaged(row, "its checksum does not match")

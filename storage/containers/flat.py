@@ -16,16 +16,13 @@ from .base import Container, Reader
 class FlatContainer(Container):
     """One file of cells, the same bytes whatever the format calls them."""
 
+    @staticmethod
     @abstractmethod
-    def start(self) -> int:
-        """How many bytes the format begins with, whatever the shape."""
-
-    @abstractmethod
-    def heading(self, shape: Shape) -> bytes:
-        """What the file of an array of uint8 of that shape begins with."""
+    def heading(shape: Shape) -> bytes:
+        """What the file of an array of uint8 of that shape begins with; of one length for all."""
 
     def write(self, folder: Folder, cells: PartCells) -> Structure:
-        start, length = self.start(), 0
+        start, length = len(self.heading((1,))), 0
         with folder.create(self.file) as file:
             file.seek(start)
             for some in cells:
@@ -34,9 +31,7 @@ class FlatContainer(Container):
             shape = (len(cells.labels), *cells.shape) if cells.shape else (length,)
             heading = self.heading(shape)
             if len(heading) != start:
-                raise OSError(
-                    f"{file.name}: the format begins with {len(heading)} bytes, not {start}"
-                )
+                raise OSError(f"{self.file}: begins with {len(heading)} bytes, not {start}")
             file.seek(0)
             file.write(heading)
         return Structure([(0, start)], [(0, start)])

@@ -15,7 +15,7 @@ here without libhdf5, whose parsing a file takes a third of a millisecond.
 """
 
 import io
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import h5py
 
@@ -29,32 +29,6 @@ FLAGS_AT, OPEN_FOR_WRITING = 11, b"\1"
 """What libhdf5 notes in a file (File Format Specification, superblock version 2)."""
 
 
-class Hdf5Container(FlatContainer):
-    """Cells in an HDF5 file."""
-
-    file = "images.h5"
-
-    @staticmethod
-    @cache
-    def start() -> int:
-        return len(heading((1,)))
-
-    def heading(self, shape: Shape) -> bytes:
-        return heading(shape)
-
-    def check(self, folder: Folder, index: Index) -> None:
-        try:
-            super().check(folder, index)
-        except CorruptStoreError as error:
-            file = folder.open(self.file)
-            if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
-                raise BusyError(
-                    f"{file.path}: is open for writing in another program, or was when that was"
-                    " killed: close it there, or clear the mark by h5clear -s"
-                ) from error
-            raise
-
-
 class Memory(io.BytesIO):
     """What libhdf5 writes to instead of a file, which is never as long as the data make it.
 
@@ -65,21 +39,34 @@ class Memory(io.BytesIO):
         return size or 0
 
 
-@lru_cache(maxsize=64)
-def heading(shape: Shape) -> bytes:
-    """What libhdf5 writes for a file of one data set of that shape, but for the data.
+class Hdf5Container(FlatContainer):
+    """Cells in an HDF5 file."""
 
-    The metadata of the chosen version carry checksums.
-    """
-    memory = Memory()
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_layout(h5py.h5d.CONTIGUOUS)
-    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    plan.set_obj_track_times(False)
-    aligned = {"alignment_threshold": 1, "alignment_interval": 64}
-    with h5py.File(memory, "w", libver="v108", **aligned) as file:
-        space = h5py.h5s.create_simple(shape)
-        made = h5py.h5d.create(file.id, b"images", h5py.h5t.STD_U8LE, space, plan)
-        start = made.get_offset()
-    return memory.getvalue().ljust(start, b"\0")
+    file = "images.h5"
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def heading(shape: Shape) -> bytes:
+        """What libhdf5 writes for one data set, but for the data; its metadata carry checksums."""
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_layout(h5py.h5d.CONTIGUOUS)
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        plan.set_obj_track_times(False)
+        memory, aligned = Memory(), {"alignment_threshold": 1, "alignment_interval": 64}
+        with h5py.File(memory, "w", libver="v108", **aligned) as file:
+            space = h5py.h5s.create_simple(shape)
+            made = h5py.h5d.create(file.id, b"images", h5py.h5t.STD_U8LE, space, plan)
+            start = made.get_offset()
+        return memory.getvalue().ljust(start, b"\0")
+
+    def check(self, folder: Folder, index: Index) -> None:
+        try:
+            super().check(folder, index)
+        except CorruptStoreError as error:
+            file = folder.open(self.file)
+            if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
+                text = "is open for writing in a program, or was when that was killed"
+                advice = "close it there, or clear the mark by h5clear -s"
+                raise BusyError(f"{file.path}: {text}: {advice}") from error
+            raise

@@ -22,7 +22,6 @@ import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
 import lmdb
 import numpy as np
@@ -34,9 +33,6 @@ from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
 from .base import Container, Reader
 from .flat import BlockReader
-
-Block: TypeAlias = tuple[int, bytes | memoryview]
-"""The row of its first cell, and its cells."""
 
 BLOCK_BYTES = 2**17
 """Fewer make reading all slower, more a random batch."""
@@ -77,35 +73,22 @@ class LmdbContainer(Container):
     largest_cell = 2**32 - 1  # LMDB counts the bytes of a value in 32 bits
 
     def write(self, folder: Folder, cells: PartCells) -> Structure:
-        folder.create(self.file).close()
+        folder.write(self.file, b"")
         file = folder.open(self.file)
         rows: list[int] = []
-        slab: list[Block] = []
-        pages = size = 0
-
-        def commit() -> None:
-            with lmdb_errors(file.path):
-                environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
-                with environment.begin(write=True) as transaction:
-                    for row, value in slab:
-                        transaction.put(key_of(row), value, append=True)
-                        rows.append(row)
-            slab.clear()
-
+        pages = 0
         with lmdb_errors(file.path):
             environment = opened(file, SPARE_BYTES, sync=False)
         with environment:  # an error of LMDB in what the caller gives is not of this file
             page = environment.stat()["psize"]
-            for block in blocks_of(cells):
-                slab.append(block)
-                pages += -(-(len(block[1]) + HEADING) // page)
-                size += len(block[1])
-                if (
-                    size >= SLAB_BYTES
-                ):  # not all at once: LMDB holds in memory what is not committed
-                    commit()
-                    size = 0
-            commit()
+            for blocks in slabs_of(cells):  # LMDB holds in memory what is not committed
+                pages += sum(-(-(len(value) + HEADING) // page) for value in blocks.values())
+                with lmdb_errors(file.path):
+                    environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
+                    with environment.begin(write=True) as transaction:
+                        for row, value in blocks.items():
+                            transaction.put(key_of(row), value, append=True)
+                rows += blocks
             with lmdb_errors(file.path):
                 return structure_of(environment, rows, os.fstat(file.number).st_size)
 
@@ -123,21 +106,27 @@ class LmdbContainer(Container):
                 raise index.broken(f"{reader.file.path} has the block of row {row} elsewhere")
 
 
-def blocks_of(cells: PartCells) -> Iterator[Block]:
-    """All cells as blocks: slices of arrays where these are long enough, else joined."""
-    first = row = size = 0
+def slabs_of(cells: PartCells) -> Iterator[dict[int, bytes | memoryview]]:
+    """All cells as blocks, by the row of the first: slices of arrays where long enough, else joined."""
+    first = row = size = total = 0
     block: list[memoryview] = []
+    blocks: dict[int, bytes | memoryview] = {}
     for some in cells:
         step = max(1, BLOCK_BYTES // some.shape[1]) if isinstance(some, np.ndarray) else 1
         for i in range(0, len(some), step):
             one = some[i : i + step].reshape(-1) if isinstance(some, np.ndarray) else some[i]
             piece = memoryview(one)
             if block and size + len(piece) > BLOCK_BYTES:
-                yield first, block[0] if len(block) == 1 else b"".join(block)
-                first, size, block = row, 0, []
+                blocks[first] = block[0] if len(block) == 1 else b"".join(block)
+                first, total, size, block = row, total + size, 0, []
+                if total >= SLAB_BYTES:
+                    yield blocks
+                    blocks.clear()  # before the next is made
+                    total = 0
             block.append(piece)
             row, size = row + min(step, len(some) - i), size + len(piece)
-    yield first, b"".join(block)
+    blocks[first] = b"".join(block)
+    yield blocks
 
 
 def structure_of(environment: lmdb.Environment, rows: list[int], size: int) -> Structure:
@@ -149,8 +138,7 @@ def structure_of(environment: lmdb.Environment, rows: list[int], size: int) -> S
         # The page that a value is on, or its own first one, begins with its number.
         start = addresses[0] // page * page
         base = start - int.from_bytes(ctypes.string_at(start, 8), sys.byteorder) * page
-    offsets = [address - base for address in addresses]
-    trusted, end = [], 0
+    offsets, trusted, end = [address - base for address in addresses], [], 0
     for offset, length in sorted(zip(offsets, map(len, values), strict=True)):
         if length >= page // 2:  # a shorter value is on a page of the tree
             trusted.append((end, offset - HEADING - end))
@@ -167,9 +155,7 @@ def address_of(value: memoryview) -> int:
 
 # ---- reading -----------------------------------------------------------------------------------
 
-_environments: "weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment]" = (
-    weakref.WeakValueDictionary()
-)
+_environments = weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment]()
 """The open ones by device and inode: LMDB allows a process one on a file.
 
 Nor does it allow one to be carried across a fork, for the sake of its locks: here there are none,
@@ -181,16 +167,15 @@ def environment_of(file: File) -> lmdb.Environment | None:
     """The one on a file, closed when nothing refers to it any more; None if it is a stranger's."""
     status = os.fstat(file.number)
     key = status.st_dev, status.st_ino
-    if (found := _environments.get(key)) is not None:
-        return found
-    try:
-        made = opened(file, file.size, readonly=True, create=False, readahead=False)
-    except lmdb.Error as error:
-        if "already open" not in str(error):
-            raise
-        return _environments.get(key)  # another thread may just have opened it
-    _environments[key] = made
-    return made
+    if (found := _environments.get(key)) is None:
+        try:
+            made = opened(file, file.size, readonly=True, create=False, readahead=False)
+            found = _environments.setdefault(key, made)
+        except lmdb.Error as error:
+            if "already open" not in str(error):
+                raise
+            found = _environments.get(key)  # another thread may just have opened it
+    return found
 
 
 class LmdbReader(BlockReader):

@@ -8,11 +8,10 @@ is:
     cell = np.load("images.npy", mmap_mode="r")[start : start + size]
 """
 
-import io
-
 import numpy as np
 
 from .._checksum import Shape
+from .._index import npy_heading
 from .flat import FlatContainer
 
 
@@ -21,12 +20,7 @@ class NpyContainer(FlatContainer):
 
     file = "images.npy"
 
-    def start(self) -> int:
+    @staticmethod
+    def heading(shape: Shape) -> bytes:
         # NumPy leaves room for a shape to grow in place, and fills up to a multiple of 64 bytes.
-        return len(self.heading((1,)))
-
-    def heading(self, shape: Shape) -> bytes:
-        file = io.BytesIO()
-        what = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, what)
-        return file.getvalue()
+        return npy_heading(np.dtype(np.uint8), shape)

@@ -52,13 +52,13 @@ class BlockReader(Reader):
     """An open file of cells, which lie side by side from some rows on."""
 
     is_mapped = True
+    _map: mmap.mmap | None = None
 
     def __init__(self, file: File, index: Index) -> None:
         self.file = file
         self._index = index
         self._rows: Rows = index.blocks[:, 0]
         self._offsets: Rows = index.blocks[:, 1]
-        self._map: mmap.mmap | None = None
 
     def start(self, block: int) -> int:
         """Where a block begins among all cells laid end to end."""
@@ -94,6 +94,8 @@ class BlockReader(Reader):
 
     def address(self) -> int:
         """Where in this process's memory the file begins; raises OSError, MemoryError."""
-        if self._map is None:
-            self._map = mmap.mmap(self.file.number, 0, prot=mmap.PROT_READ)
-        return int(np.frombuffer(self._map, np.uint8).__array_interface__["data"][0])
+        if (data := self._map) is None:
+            made = mmap.mmap(self.file.number, 0, prot=mmap.PROT_READ)
+            # Set but once: another thread may already use what is there.
+            data = self.__dict__.setdefault("_map", made)
+        return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])

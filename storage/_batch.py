@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from math import prod
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._checksum import Shape, checksums
-from ._errors import DTypeError, LabelError, LengthError, ShapeError
+from ._errors import DTypeError, LengthError, ShapeError
+from ._ids import PLAIN, check_labels
 
 Image: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]
@@ -21,12 +22,8 @@ CheckShape: TypeAlias = Callable[[Shape], None]
 SLAB_BYTES = 8 * 2**20
 """Pixels handled at a time: large enough to amortise Python, small enough to stay in the cache."""
 
-INT64 = np.iinfo(np.int64)
 MAX_CHANNELS = 4
 MAX_SIDE = 2**32 - 1
-
-PLAIN = (np.ndarray, np.memmap)
-"""The arrays whose arithmetic and indexing are NumPy's own; a masked array's, say, are not."""
 
 
 class Batch(NamedTuple):
@@ -75,8 +72,9 @@ def make_batch(first: int, images: object, labels: object, check_store: CheckSha
     checked = check_labels(labels)
     n = len(checked)
     if not isinstance(images, Iterable) or isinstance(images, str | bytes):
-        kind = type(images).__name__
-        raise DTypeError(f"images are a {kind}; give an array or a sequence of arrays")
+        raise DTypeError(
+            f"images are a {type(images).__name__}; give an array or a sequence of them"
+        )
     if isinstance(images, np.ndarray | Sequence):
         _same_length(len(images), n)
     if isinstance(images, np.ndarray):
@@ -129,17 +127,13 @@ def check_image(image: object, position: int, check_store: CheckShape) -> Image:
     return image
 
 
-def _check_plain(array: NDArray[np.generic], what: str) -> None:
-    if type(array) not in PLAIN:
-        kind = type(array).__name__
-        raise DTypeError(f"{what} of type {kind}, not all of which can be kept; give a plain array")
-
-
 def _check_pixels(
     array: NDArray[np.generic], shape: Shape, what: str, check_store: CheckShape
 ) -> None:
     """Check an image, or images of `shape`, for one store."""
-    _check_plain(array, what)
+    if type(array) not in PLAIN:
+        kind = type(array).__name__
+        raise DTypeError(f"{what} of type {kind}, not all of which can be kept; give a plain array")
     if array.dtype != np.uint8:
         advice = "convert to uint8 yourself, so that the rounding is yours"
         raise DTypeError(f"{what} of dtype {array.dtype}; {advice}")
@@ -150,50 +144,7 @@ def _check_pixels(
 def check_shape(shape: Shape, what: str) -> None:
     """Raise `ShapeError` where no image can have that shape."""
     sides, channels = shape[:2], shape[2:] or (1,)
-    if (
-        len(shape) not in (2, 3)
-        or not 1 <= min(sides) <= max(sides) <= MAX_SIDE
-        or not 1 <= channels[0] <= MAX_CHANNELS
-    ):
+    fits = len(shape) in (2, 3) and 1 <= min(sides) <= max(sides) <= MAX_SIDE
+    if not fits or not 1 <= channels[0] <= MAX_CHANNELS:
         advice = "give (H, W) or (H, W, C) with H, W >= 1 and 1 <= C <= 4"
         raise ShapeError(f"{what} of shape {shape}; {advice}")
-
-
-def is_integer_type(kind: type) -> bool:
-    """Whether values of that type are integers here: Booleans and time spans are not."""
-    return issubclass(kind, int | np.integer) and not issubclass(kind, bool | np.timedelta64)
-
-
-def check_label(label: object) -> int:
-    """Return one label as an int; raises `DTypeError` or `LabelError`."""
-    if not is_integer_type(type(label)):
-        raise DTypeError(f"a label is a {type(label).__name__}; give an integer")
-    value = int(cast(int, label))
-    if not INT64.min <= value <= INT64.max:
-        raise LabelError(f"label {value} does not fit in int64")
-    return value
-
-
-def check_labels(labels: object) -> Labels:
-    """Return `labels` as an own (N,) int64 array; raises `DTypeError`, `LabelError`, `LengthError`.
-
-    Accepts an integer array or a sequence of integers, which is read once. Booleans are no
-    integers here: to store them would be a cast.
-    """
-    if isinstance(labels, np.ndarray):
-        _check_plain(labels, "labels are")
-        if labels.ndim != 1:
-            raise LengthError(f"labels have shape {labels.shape}; give one label per image: (N,)")
-        if labels.dtype.kind not in "iu":
-            raise DTypeError(f"labels have dtype {labels.dtype}; give integers")
-        if labels.dtype.kind == "u" and labels.size and labels.max() > INT64.max:
-            raise LabelError(f"label {labels.max()} does not fit in int64")
-        checked = np.array(labels, np.int64)
-    elif isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
-        checked = np.array([*map(check_label, labels)], np.int64)
-    else:
-        kind = type(labels).__name__
-        raise DTypeError(f"labels are a {kind}; give a list or an array of integers")
-    if not len(checked):
-        raise LengthError("nothing to store; give at least one image and its label")
-    return checked

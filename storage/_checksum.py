@@ -62,15 +62,14 @@ def first_wrong(
     stored: NDArray[np.uint64],
     images: NDArray[np.uint8] | list[NDArray[np.uint8]],
 ) -> int | None:
-    """The place of the first of some records that has not its stored checksum, or None.
+    """The id of the first of some records that has not its stored checksum, or None.
 
     images: (n, H, W[, C]) or n arrays, C order
     """
     if isinstance(images, list):
-        every = zip(ids.tolist(), labels.tolist(), images, stored.tolist(), strict=True)
-        found = (
-            checksum(i, label, image.shape, image) != right for i, label, image, right in every
-        )
-        return next((place for place, is_wrong in enumerate(found) if is_wrong), None)
-    sums = checksums(ids, labels, images.shape[1:], images.reshape(len(images), -1))
-    return next(iter(np.flatnonzero(sums != stored).tolist()), None)
+        every = zip(ids.tolist(), labels.tolist(), images, strict=True)
+        found = [checksum(i, label, image.shape, image) for i, label, image in every]
+        sums = np.array(found, np.uint64)
+    else:
+        sums = checksums(ids, labels, images.shape[1:], images.reshape(len(images), -1))
+    return next(iter(ids[sums != stored].tolist()), None)

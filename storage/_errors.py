@@ -104,12 +104,9 @@ def os_errors(path: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
-                f"{path}: disk full ({reason}); the store holds every earlier commit: free some"
-                " space and store again"
-            ) from error
+            advice = "earlier commits are whole: free some space and store again"
+            raise DiskFullError(f"{path}: disk full ({reason}); {advice}") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise ReadOnlyError(
-                f"{path}: may not be written or read ({reason}); check the permissions"
-            ) from error
+            text = f"may not be written or read ({reason}); check the permissions"
+            raise ReadOnlyError(f"{path}: {text}") from error
         raise StoreIOError(f"{path}: {reason}") from error

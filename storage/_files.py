@@ -7,10 +7,9 @@ import os
 import shutil
 import stat
 import sys
-import weakref
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import BinaryIO, ClassVar, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ._errors import BusyError, CorruptStoreError, printable
 
@@ -185,11 +184,9 @@ class WriterLock:
     """An exclusive lock on a file that the kernel drops when the process ends, however it ends.
 
     `flock` belongs to the open file, not to the process as `lockf` does, so that it also keeps two
-    writers of one process apart. A forked child shares the open file: it closes its copy, which
-    leaves the lock with the parent, so that the lock does not outlive the parent.
+    writers of one process apart. A forked child shares the open file: it must release its copy,
+    which leaves the lock with the parent, so that the lock does not outlive the parent.
     """
-
-    _held: ClassVar["weakref.WeakSet[WriterLock]"] = weakref.WeakSet()
 
     def __init__(self, folder: Folder, name: str) -> None:
         """Take the lock; raises `BusyError` at once where another holds it, OSError."""
@@ -202,19 +199,9 @@ class WriterLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            raise BusyError(
-                f"{folder.path}: another writer has the store open; close it, or open with mode='r'"
-            ) from None
-        WriterLock._held.add(self)
+            advice = "close it, or open with mode='r'"
+            raise BusyError(f"{folder.path}: another writer has the store open; {advice}") from None
 
     def release(self) -> None:
         """Give the lock back; a second call does nothing."""
         self._file.close()
-
-    @classmethod
-    def _after_fork(cls) -> None:
-        for lock in list(cls._held):
-            lock.release()
-
-
-os.register_at_fork(after_in_child=WriterLock._after_fork)

@@ -6,6 +6,7 @@ each record of the indexes, and NumPy copies what is there.
 """
 
 from math import prod
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +61,8 @@ class Gather:
             if check:  # while the pixels are in the processor's cache
                 wrong = first_wrong(ids[some], labels[some], stored[some], slab)
                 if wrong is not None:
-                    image_id = int(ids[start + wrong])
-                    part = self._parts[int(np.searchsorted(self._firsts, image_id, "right")) - 1]
-                    raise part.index.wrong(image_id - part.first)
+                    part = self._parts[int(np.searchsorted(self._firsts, wrong, "right")) - 1]
+                    raise part.index.wrong(wrong - part.first)
             slabs.append(slab)
         return (slabs[0] if len(slabs) == 1 else np.concatenate(slabs)), labels
 
@@ -75,15 +75,5 @@ def places(ids: Rows, firsts: Rows, addresses: Rows, size: int) -> Rows:
 
 def memory(item: int) -> NDArray[np.void]:
     """All of this process's memory: element i is the `item` bytes from address ORIGIN + i on."""
-    return np.asarray(_Memory(item))
-
-
-class _Memory:
-    def __init__(self, item: int) -> None:
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (ORIGIN, True),
-            "typestr": f"|V{item}",
-            "shape": (LAST - ORIGIN,),
-            "strides": (1,),
-        }
+    place = {"version": 3, "data": (ORIGIN, True), "shape": (LAST - ORIGIN,), "strides": (1,)}
+    return np.asarray(SimpleNamespace(__array_interface__=place | {"typestr": f"|V{item}"}))

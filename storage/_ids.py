@@ -1,66 +1,91 @@
-"""The checks on ids before anything is read."""
+"""The checks on ids and labels: integers, which are within their range and made of nothing else."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import PLAIN, is_integer_type
-from ._errors import ImageIdError, ImageIdTypeError
+from ._errors import DTypeError, ImageIdError, ImageIdTypeError, LabelError, LengthError
 
 Ids: TypeAlias = Sequence[int] | NDArray[np.integer]
+
+INT64 = np.iinfo(np.int64)
+PLAIN = (np.ndarray, np.memmap)
+"""The arrays whose arithmetic and indexing are NumPy's own; a masked array's, say, are not."""
+
+
+def is_integer_type(kind: type) -> bool:
+    """Whether values of that type are integers here: Booleans and time spans are not."""
+    return issubclass(kind, int | np.integer) and not issubclass(kind, bool | np.timedelta64)
 
 
 def check_id(image_id: object, length: int, path: str) -> int:
     """Return one id as an int; raises `ImageIdError`, `ImageIdTypeError`."""
     if not is_integer_type(type(image_id)):
         raise ImageIdTypeError(f"{path}: an id is a {type(image_id).__name__}; give an integer")
-    checked = int(image_id)  # type: ignore[call-overload]  # it is an integer
+    checked = int(cast(int, image_id))
     if not 0 <= checked < length:
-        raise _missing(checked, length, path)
-    return int(checked)
+        held = f"ids run from 0 to {length - 1}" if length else "the store is empty"
+        raise ImageIdError(f"{path}: no image {checked}; {held}")
+    return checked
 
 
 def check_ids(ids: Ids, length: int, path: str) -> NDArray[np.int64]:
     """Return ids as an own (n,) array; raises as `check_id`."""
-    if isinstance(ids, np.ndarray) and type(ids) not in PLAIN:
-        raise ImageIdTypeError(f"{path}: ids are a {type(ids).__name__}; give a plain array")
-    if hasattr(ids, "__array__"):
-        return _check_array(np.asarray(ids), length, path)
-    if not isinstance(ids, Sequence) or isinstance(ids, str | bytes):
-        raise ImageIdTypeError(
-            f"{path}: ids are a {type(ids).__name__}; give a sequence of integers"
-        )
     if isinstance(ids, range):  # which may be too long to be listed
-        if ids and (min(ids[0], ids[-1]) < 0 or max(ids[0], ids[-1]) >= length):
-            raise _missing(next(i for i in ids if not 0 <= i < length), length, path)
+        for end in ids[:1], ids[-1:]:
+            if end and not 0 <= end[0] < length:
+                check_id(next(i for i in ids if not 0 <= i < length), length, path)
         return np.arange(ids.start, ids.stop, ids.step, dtype=np.int64)
+    if hasattr(ids, "__array__") and not isinstance(ids, np.ndarray):
+        ids = np.asarray(ids)
+    checked = _integers(ids, "ids", lambda text: ImageIdTypeError(f"{path}: {text}"))
+    if isinstance(checked, np.ndarray) and checked.ndim != 1:
+        raise ImageIdTypeError(f"{path}: ids have shape {checked.shape}; give one dimension")
+    if (wrong := _outside(checked, 0, length - 1)) is not None:
+        check_id(wrong, length, path)
+    return np.array(checked, np.int64)
+
+
+def check_labels(labels: object) -> NDArray[np.int64]:
+    """Return `labels`, an array or a sequence, which is read once, as an own (N,) array.
+
+    Raises `DTypeError`, `LabelError`, `LengthError`.
+    """
+    checked = _integers(labels, "labels", DTypeError)
+    if isinstance(checked, np.ndarray) and checked.ndim != 1:
+        raise LengthError(f"labels have shape {checked.shape}; give one label per image: (N,)")
+    if (wrong := _outside(checked, INT64.min, INT64.max)) is not None:
+        raise LabelError(f"label {wrong} does not fit in int64")
+    if not len(checked):
+        raise LengthError("nothing to store; give at least one image and its label")
+    return np.array(checked, np.int64)
+
+
+def _integers(values: object, what: str, error: Callable[[str], Exception]) -> Ids:
+    kind = type(values)
+    if isinstance(values, np.ndarray):
+        if kind not in PLAIN:
+            raise error(f"{what} are a {kind.__name__}; give a plain array")
+        if values.dtype.kind not in "iu":
+            raise error(f"{what} have dtype {values.dtype}; give integers")
+        return values
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+        raise error(f"{what} are a {kind.__name__}; give a list or an array of integers")
     # Checked before NumPy sees them: it would make integers of Booleans, and floats of integers
     # beyond int64.
-    every = [*ids]
+    every = [*values]
     for kind in set(map(type, every)):
         if not is_integer_type(kind):
-            raise ImageIdTypeError(f"{path}: an id is a {kind.__name__}; give integers")
-    if every and (min(every) < 0 or max(every) >= length):
-        raise _missing(int(next(i for i in every if not 0 <= i < length)), length, path)
-    return np.array(every, np.int64)
+            raise error(f"{what} have a {kind.__name__} among them; give integers")
+    return every
 
 
-def _check_array(ids: NDArray[np.integer], length: int, path: str) -> NDArray[np.int64]:
-    if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise ImageIdTypeError(
-            f"{path}: ids are a {ids.ndim}-dimensional array of {ids.dtype}; give one dimension of"
-            " integers"
-        )
-    if ids.size and not (ids.min() >= 0 and ids.max() < length):
-        raise _missing(int(ids[(ids < 0) | (ids >= length)][0]), length, path)
-    return np.array(ids, np.int64)
-
-
-def _missing(image_id: int, length: int, path: str) -> ImageIdError:
-    return ImageIdError(
-        f"{path}: no image {image_id}; ids run from 0 to {length - 1}"
-        if length
-        else f"{path}: no image {image_id}; the store is empty"
-    )
+def _outside(values: Ids, low: int, high: int) -> int | None:
+    """The first of some values that is not from `low` to `high`."""
+    if isinstance(values, np.ndarray):
+        fit = not values.size or (low <= values.min() and values.max() <= high)
+    else:
+        fit = not values or low <= min(values) <= max(values) <= high
+    return None if fit else next(int(value) for value in values if not low <= value <= high)

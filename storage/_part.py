@@ -19,7 +19,7 @@ from ._checksum import Shape, checksum
 from ._files import Folder
 from ._index import Index, Piece, Rows, is_run
 from .containers.base import Container
-from .payloads.base import Cell, CellError, Payload
+from .payloads.base import Cell, Payload, in_threads
 
 Record: TypeAlias = tuple[Image, int]
 
@@ -83,13 +83,7 @@ class Part:
     def read_one(self, row: int, check: bool) -> Record:
         """One record; raises `CorruptRecordError`."""
         label, stored, shape, offset, size = self.index.row(row)
-        cell = self.reader.cell(row, offset, size)
-        try:
-            self._payload.check_size(shape, len(cell))
-            image = np.empty(shape, np.uint8)
-            self._payload.decode(cell, image)
-        except ValueError as error:
-            raise self.index.damaged(row, str(error)) from error
+        image = self._decoded(row, self.reader.cell(row, offset, size), shape)
         if check and checksum(self.first + row, label, shape, image) != stored:
             raise self.index.wrong(row)
         return image, label
@@ -98,8 +92,8 @@ class Part:
         """Fill `images` of `rows`, an array or a list; raises `CorruptRecordError`."""
         if isinstance(images, list) or self.index.size is None:
             cells = self._cells(rows)
-            self._check_sizes(rows, [image.shape for image in images], cells)
-            self._decode(rows, cells, [*images])
+            every = [*zip(rows.tolist(), cells, [*images], strict=True)]
+            in_threads(lambda one: self._decoded(*one), every, images[0].nbytes)
             return
         flat = images.reshape(len(rows), -1)
         if flat.shape[1] != self.index.size:
@@ -111,23 +105,24 @@ class Part:
 
     def check_claims(self, rows: Rows, shapes: Sequence[Shape]) -> None:
         """Refuse cells too small for large images, before memory is taken for these."""
-        for row, shape in zip(rows, shapes, strict=True):
-            if is_large(shape):
-                self._check_sizes(np.array([row]), [shape], self._cells(np.array([row])))
+        for i in [i for i, shape in enumerate(shapes) if is_large(shape)]:
+            (cell,) = self._cells(rows[i : i + 1])
+            try:
+                self._payload.check_size(shapes[i], len(cell))
+            except ValueError as error:
+                raise self.index.damaged(int(rows[i]), str(error)) from error
 
     def _cells(self, rows: Rows) -> list[Cell]:
         every = zip(rows.tolist(), self.index.places(rows), strict=True)
         return [self.reader.cell(row, offset, size) for row, (offset, size) in every]
 
-    def _check_sizes(self, rows: Rows, shapes: Sequence[Shape], cells: Sequence[Cell]) -> None:
-        for row, shape, cell in zip(rows.tolist(), shapes, cells, strict=True):
-            try:
-                self._payload.check_size(shape, len(cell))
-            except ValueError as error:
-                raise self.index.damaged(row, str(error)) from error
-
-    def _decode(self, rows: Rows, cells: Sequence[Cell], images: Sequence[Image]) -> None:
+    def _decoded(self, row: int, cell: Cell, image: Image | Shape) -> Image:
+        """The image in a cell, put into `image`, or of that shape; `CorruptRecordError`."""
         try:
-            self._payload.decode_many(cells, images)
-        except CellError as error:
-            raise self.index.damaged(int(rows[error.position]), str(error)) from error
+            shape = image if isinstance(image, tuple) else image.shape
+            self._payload.check_size(shape, len(cell))
+            image = np.empty(image, np.uint8) if isinstance(image, tuple) else image
+            self._payload.decode(cell, image)
+        except ValueError as error:
+            raise self.index.damaged(row, str(error)) from error
+        return image

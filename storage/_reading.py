@@ -29,9 +29,8 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     order = np.argsort(owners, kind="stable")
     images, labels = _read_by_part(catalog, listing, ids[order], owners[order], check)
     places = np.argsort(order)
-    if isinstance(images, list):
-        return [images[i] for i in places.tolist()], labels[places]
-    return images[places], labels[places]
+    ordered = [images[i] for i in places] if isinstance(images, list) else images[places]
+    return ordered, labels[places]
 
 
 def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
@@ -60,8 +59,8 @@ def _read_by_part(
             some = slice(start, stop)
             wrong = first_wrong(ids[some], labels[some], stored[some], images[some])
             if wrong is not None:
-                name = listing.name_of(int(ids[start + wrong]))
-                raise catalog.index(name).wrong(int(ids[start + wrong]) - name.first)
+                name = listing.name_of(wrong)
+                raise catalog.index(name).wrong(wrong - name.first)
     if isinstance(images, list) and len({image.shape for image in images}) == 1:
         images = np.stack(images)
     return images, labels

@@ -75,7 +75,7 @@ class Session:
     container: ClassVar[Container]
     payload: ClassVar[Payload]
 
-    _alive: ClassVar["weakref.WeakSet[Session]"] = weakref.WeakSet()
+    _alive: ClassVar = weakref.WeakSet["Session"]()
 
     def __init__(
         self,
@@ -279,9 +279,10 @@ class Session:
 
     @classmethod
     def _after_fork(cls) -> None:
-        # A thread that the child does not have may hold the lock.
         for session in list(cls._alive):
-            session._new_mutex()
+            session._new_mutex()  # a thread that the child does not have may hold the other
+            if session._lock is not None:
+                session._lock.release()
 
     def __getstate__(self) -> tuple[object, ...]:
         if self.mode != "r":

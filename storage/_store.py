@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import Image, Images, Labels, is_integer_type, make_batch
+from ._batch import Image, Images, Labels, make_batch
 from ._checksum import Shape
 from ._errors import (
     CorruptStoreError,
@@ -21,7 +21,7 @@ from ._errors import (
     os_errors,
 )
 from ._files import DiskUsage
-from ._ids import Ids, check_id, check_ids
+from ._ids import Ids, check_id, check_ids, is_integer_type
 from ._index import Piece
 from ._part import Record
 from ._reading import read

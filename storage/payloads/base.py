@@ -20,6 +20,7 @@ Cell: TypeAlias = bytes | memoryview | NDArray[np.uint8]
 Cells: TypeAlias = Sequence[Cell] | NDArray[np.uint8]
 """Consecutive cells; an array (n, bytes of a cell), C order, where all are as long."""
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREAD_BYTES = 2**16
@@ -51,11 +52,10 @@ class Payload(ABC):
     def check_shape(self, shape: Shape) -> None:  # noqa: B027  # most hold any
         """Raise `ShapeError` where no cell can hold an image of that shape."""
 
-    def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # as said below
+    def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # not all know
         """Raise ValueError where no cell of `size` bytes can hold an image of that shape.
 
-        Asked before memory is taken for the image, so that a damaged shape takes none. A payload
-        that does not know passes all.
+        Asked before memory is taken for the image, so that a damaged shape takes none.
         """
 
     def encode_many(self, images: NDArray[np.uint8]) -> Cells:
@@ -65,40 +65,16 @@ class Payload(ABC):
         encoded = in_threads(lambda piece: [self.encode(image) for image in piece], pieces)
         return [cell for cells in encoded for cell in cells]
 
-    def decode_many(self, cells: Cells, images: Sequence[NDArray[np.uint8]]) -> None:
-        """Fill each of `images`; raises `CellError`."""
 
-        def decode(i: int) -> None:
-            try:
-                self.decode(cells[i], images[i])
-            except ValueError as error:
-                raise CellError(i, str(error)) from error
-
-        if images[0].nbytes < THREAD_BYTES:
-            for i in range(len(cells)):
-                decode(i)
-        else:
-            in_threads(decode, range(len(cells)))
-
-
-class CellError(ValueError):
-    """A cell that does not hold its image.
-
-    position: which of the cells it is
-    """
-
-    def __init__(self, position: int, reason: str) -> None:
-        super().__init__(reason)
-        self.position = position
-
-
-def in_threads(function: Callable[..., Result], items: Sequence[object]) -> list[Result]:
-    """`map`, in as many threads as there are cores where there is more than one item.
+def in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], item_bytes: int = THREAD_BYTES
+) -> list[Result]:
+    """`map`, in as many threads as there are cores where there are several items, and not small.
 
     Where no thread is to be had, at a limit of the system or while the interpreter ends, the rest
     is done here.
     """
-    if len(items) < 2:
+    if len(items) < 2 or item_bytes < THREAD_BYTES:
         return [function(item) for item in items]
     futures: list[Future[Result]] = []
     with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as threads:

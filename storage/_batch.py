@@ -27,17 +27,15 @@ MAX_SIDE = 2**32 - 1
 
 
 class Batch(NamedTuple):
-    """The records of one commit, checked; the images are read once.
+    """The records of one commit, checked; the images are read once."""
 
-    first: the id of its first record
-    """
-
-    first: int
     labels: Labels
     stacks: Iterator[Image]
 
-    def slabs(self) -> Iterator[tuple[Image, NDArray[np.uint64]]]:
-        """All images in order, once, about `SLAB_BYTES` of one shape at a time, and their checksums.
+    def slabs(self, first: int) -> Iterator[tuple[Image, NDArray[np.uint64]]]:
+        """All images in order, about `SLAB_BYTES` of one shape at a time, and their checksums.
+
+        first: the id of the first
 
         Raises what `check_image` does while an iterable is read, and `LengthError`.
         """
@@ -46,7 +44,7 @@ class Batch(NamedTuple):
             n = len(images)
             if done + n > expected:
                 raise LengthError(f"more images than {expected} labels; give one label per image")
-            ids = np.arange(self.first + done, self.first + done + n, dtype=np.int64)
+            ids = np.arange(first + done, first + done + n, dtype=np.int64)
             labels = self.labels[done : done + n]
             rows = images.reshape(n, -1)
             yield images, checksums(ids, labels, images.shape[1:], rows)
@@ -59,7 +57,7 @@ def slab_length(shape: Shape) -> int:
     return max(1, SLAB_BYTES // prod(shape))
 
 
-def make_batch(first: int, images: object, labels: object, check_store: CheckShape) -> Batch:
+def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch:
     """Check everything that can be checked before the first byte is written.
 
     images: an array (N, H, W[, C]), a list or tuple of images, or any other iterable of images;
@@ -79,12 +77,12 @@ def make_batch(first: int, images: object, labels: object, check_store: CheckSha
         _same_length(len(images), n)
     if isinstance(images, np.ndarray):
         _check_pixels(images, images.shape[1:], "images are", check_store)
-        return Batch(first, checked, _slices(images))
+        return Batch(checked, _slices(images))
     every = (check_image(image, i, check_store) for i, image in enumerate(images))
     if not isinstance(images, list | tuple):
-        return Batch(first, checked, _stacked(every, n))
+        return Batch(checked, _stacked(every, n))
     held = [*every]  # what is checked here is what is stored, even if the list changes meanwhile
-    return Batch(first, checked, _slices(held[0][np.newaxis]) if n == 1 else _stacked(held, n))
+    return Batch(checked, _slices(held[0][np.newaxis]) if n == 1 else _stacked(held, n))
 
 
 def _same_length(images: int, labels: int) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from ._batch import SLAB_BYTES, Labels
 from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
-from ._gather import Gather, can_gather
+from ._gather import Gather, gather_of
 from ._index import INDEX, Index, PartCells, Piece, Rows
 from ._part import Kind, Part, PartName, Record
 
@@ -180,10 +180,7 @@ class Catalog:
             return None
         known = self._gather
         if known is None or known[0] is not listing or known[1] != os.getpid():
-            parts = [self.part(name) for name in listing.names]
-            gather = None
-            with suppress(OSError, MemoryError):  # there may be no address space for a map
-                gather = Gather(parts) if can_gather(parts) else None
+            gather = gather_of([self.part(name) for name in listing.names])
             known = self._gather = listing, os.getpid(), gather
         return known[2]
 

@@ -96,9 +96,12 @@ def printable(path: str) -> str:
 
 @contextmanager
 def os_errors(path: str) -> Iterator[None]:
-    """Turn what the operating system says about the store at `path` into this module's errors."""
+    """Say of which store an error is; what the operating system says becomes one of this module's."""
     try:
         yield
+    except (DTypeError, ShapeError, LabelError, LengthError) as error:
+        error.args = (f"{path}: {error}",)
+        raise
     except StorageError:
         raise
     except OSError as error:

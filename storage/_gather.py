@@ -5,6 +5,7 @@ nor the containers need be visited for each image: an address is computed for ea
 each record of the indexes, and NumPy copies what is there.
 """
 
+from contextlib import suppress
 from math import prod
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._batch import Image, Labels, slab_length
-from ._checksum import first_wrong
+from ._checksum import Shape, first_wrong
 from ._index import ALWAYS, Rows
 from ._part import Part
 
@@ -23,28 +24,30 @@ ORIGIN, LAST = 1, 2**47
 """Addresses that a program may have on the 64-bit systems there are; at 0 there is no array."""
 
 
-def can_gather(parts: list[Part]) -> bool:
+def gather_of(parts: list[Part]) -> "Gather | None":
+    """The gather of all parts, or None where there can be none."""
     shape, size = parts[0].index.shape, parts[0].index.size
-    return (
-        shape is not None
-        and size == prod(shape) <= LARGE_CELL  # so that it is pixels
-        and all((part.index.shape, part.index.size) == (shape, size) for part in parts)
-        and all(part.reader.is_mapped for part in parts)
-    )
+    if shape is None or not size == prod(shape) <= LARGE_CELL:
+        return None
+    if any((part.index.shape, part.index.size) != (shape, size) for part in parts):
+        return None
+    with suppress(OSError, MemoryError):  # there may be no address space for a map
+        addresses = [each for part in parts if (each := part.reader.addresses()) is not None]
+        return Gather(parts, shape, addresses) if len(addresses) == len(parts) else None
+    return None
 
 
 class Gather:
     """Where the cells and the records of all parts of a store lie in memory."""
 
-    def __init__(self, parts: list[Part]) -> None:
+    def __init__(self, parts: list[Part], shape: Shape, addresses: list[Rows]) -> None:
         self._parts = parts  # which keep what is mapped in place
-        self._shape = parts[0].index.shape or ()
-        self._size = prod(self._shape)
+        self._shape = shape
+        self._size = prod(shape)
         self._firsts = np.array([part.first for part in parts], np.int64)
-        tables = [part.index.table.__array_interface__["data"][0] for part in parts]
-        self._tables = np.array(tables, np.int64)
+        self._tables = np.array([part.index.table.ctypes.data for part in parts], np.int64)
         self._blocks = np.concatenate([part.first + part.index.blocks[:, 0] for part in parts])
-        self._addresses = np.concatenate([part.reader.addresses() for part in parts])
+        self._addresses = np.concatenate(addresses)
         self._cells, self._records = memory(self._size), memory(RECORD.itemsize)
 
     def read(self, ids: Rows, check: bool) -> tuple[Image, Labels]:

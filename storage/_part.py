@@ -101,7 +101,8 @@ class Part:
         if is_run(rows):
             self.reader.run(int(rows[0]), int(rows[0]) + len(rows), flat)
         else:
-            self.reader.gather(rows, flat)
+            for i, row in enumerate(rows.tolist()):
+                self.reader.run(row, row + 1, flat[i : i + 1])
 
     def check_claims(self, rows: Rows, shapes: Sequence[Shape]) -> None:
         """Refuse cells too small for large images, before memory is taken for these."""

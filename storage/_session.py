@@ -22,6 +22,7 @@ from ._errors import (
     ClosedError,
     CorruptStoreError,
     FormatError,
+    ReadOnlyError,
     StorageError,
     StoreExistsError,
     StoreNotFoundError,
@@ -137,9 +138,9 @@ class Session:
             raise self._error(FormatError, f"{found}, {advice}")
         return identity
 
-    def _attach(self) -> None:
-        """Find what the store holds; a writer removes what others have left."""
-        catalog = Catalog(self._folder, Kind(self.container, self.payload), self._length)
+    def _attach(self, least: int = 0) -> None:
+        """Find what the store holds, `least` images; a writer removes what others have left."""
+        catalog = Catalog(self._folder, Kind(self.container, self.payload), least)
         if self.mode != "r":
             catalog.remove_remains()
         self._catalog, self._length = catalog, catalog.length
@@ -254,6 +255,24 @@ class Session:
         finally:
             self._owner = 0
 
+    def _refuse_reader(self) -> None:
+        self._ready()
+        if self.mode == "r":
+            raise self._error(ReadOnlyError, "opened for reading; open it with mode='a'")
+
+    def _change(self, call: Callable[[Catalog], Result]) -> Result:
+        """Make a call that writes, by one thread at a time."""
+
+        def change() -> Result:
+            with os_errors(self._name):
+                catalog = self._settled()
+                self._is_settled = False  # until this comes to its end, whatever ends it
+                result = call(catalog)
+            self._is_settled = True
+            return result
+
+        return self._locked(change)
+
     def _while_compacted(self, read: Callable[[Catalog], Result]) -> Result:
         """Read again as often as a writer has meanwhile joined the parts that were listed."""
         catalog = self._ready()
@@ -303,7 +322,7 @@ class Session:
         with os_errors(self._name):
             if self._find() != self._identity:
                 raise self._replaced()
-            self._attach()
+            self._attach(length)
         self._length = length
 
 

@@ -2,24 +2,16 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from math import prod
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import Image, Images, Labels, make_batch
+from ._batch import Batch, Image, Images, Labels, make_batch
+from ._catalog import Catalog
 from ._checksum import Shape
-from ._errors import (
-    CorruptStoreError,
-    DTypeError,
-    LabelError,
-    LengthError,
-    ReadOnlyError,
-    ShapeError,
-    os_errors,
-)
+from ._errors import CorruptStoreError, ShapeError, os_errors
 from ._files import DiskUsage
 from ._ids import Ids, check_id, check_ids, is_integer_type
 from ._index import Piece
@@ -90,42 +82,25 @@ class Store(Session):
         nothing is stored then.
         """
         self._refuse_reader()
-        return self._locked(lambda: self._commit(images, labels))
+        with os_errors(self._name):
+            batch = make_batch(images, labels, self._check_shape)
+        return self._change(lambda catalog: self._commit(catalog, batch))
 
-    def _refuse_reader(self) -> None:
-        self._ready()
-        if self.mode == "r":
-            raise ReadOnlyError(f"{self._name}: opened for reading; open it with mode='a'")
-
-    def _commit(self, images: object, labels: object) -> range:
-        catalog = self._settled()
-        with os_errors(self._name), self._naming_the_store():
-            first = catalog.length
-            batch = make_batch(first, images, labels, self._check_shape)
-            encode = self.payload.encode_many
-            pieces = (Piece(encode(some), sums, some.shape[1:]) for some, sums in batch.slabs())
-            self._is_settled = False  # until this comes to its end, whatever ends it
-            if not os.fstat(catalog.folder.number).st_nlink:
-                raise self._replaced()
-            catalog.publish(batch.labels, pieces, self.durable)
-            self._length = catalog.length
-            catalog.fold(self.durable)
-        self._is_settled = True
+    def _commit(self, catalog: Catalog, batch: Batch) -> range:
+        if not os.fstat(catalog.folder.number).st_nlink:
+            raise self._replaced()
+        first, encode = catalog.length, self.payload.encode_many
+        slabs = batch.slabs(first)
+        pieces = (Piece(encode(images), sums, images.shape[1:]) for images, sums in slabs)
+        catalog.publish(batch.labels, pieces, self.durable)
+        self._length = catalog.length
+        catalog.fold(self.durable)
         return range(first, self._length)
 
     def _check_shape(self, shape: Shape) -> None:
         self.payload.check_shape(shape)
         if self.payload.is_raw and prod(shape) > (limit := self.container.largest_cell):
             raise ShapeError(f"an image of shape {shape} is larger than {limit} bytes, the most")
-
-    @contextmanager
-    def _naming_the_store(self) -> Iterator[None]:
-        """Begin what is said of a bad image or label with the store's path."""
-        try:
-            yield
-        except (DTypeError, ShapeError, LabelError, LengthError) as error:
-            error.args = (f"{self._name}: {error}",)
-            raise
 
     def compact(self) -> None:
         """Rewrite many small commits as few; readers go on as they were.
@@ -134,14 +109,7 @@ class Store(Session):
         `CorruptStoreError`.
         """
         self._refuse_reader()
-        self._locked(self._compact)
-
-    def _compact(self) -> None:
-        catalog = self._settled()
-        self._is_settled = False
-        with os_errors(self._name):
-            catalog.compact(self.durable)
-        self._is_settled = True
+        self._change(lambda catalog: catalog.compact(self.durable))
 
     # ---- reading ---------------------------------------------------------------------------
 
@@ -207,7 +175,7 @@ class Store(Session):
         if not is_integer_type(type(n)) or n < 1:
             raise ValueError(f"{self._name}: batches of {n!r} images; give a positive integer")
         self._ready()
-        length = len(self)
+        length = self._length
         return (self[i : min(i + n, length)] for i in range(0, length, n))
 
     # ---- looking after it ------------------------------------------------------------------
@@ -224,12 +192,9 @@ class Store(Session):
         """
         found = self._while_compacted(lambda catalog: problems(catalog, self._length))
         if found:
-            shown = "; ".join(found[:MAX_PROBLEMS_SHOWN])
             more = len(found) - MAX_PROBLEMS_SHOWN
-            raise CorruptStoreError(
-                f"{self._name}: {shown}" + (f"; and {more} more" if more > 0 else ""),
-                tuple(found),
-            )
+            shown = [*found[:MAX_PROBLEMS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+            raise CorruptStoreError(f"{self._name}: {'; '.join(shown)}", tuple(found))
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self._length} images"

@@ -22,11 +22,7 @@ class Reader(ABC):
 
     Several threads use it at once, and processes that were forked since it was opened, perhaps while
     another thread was inside a library. It closes what it holds when nothing refers to it any more.
-
-    is_mapped: whether all cells lie in memory, in the blocks that the index names
     """
-
-    is_mapped: bool = False
 
     @abstractmethod
     def cell(self, row: int, offset: int, size: int) -> Cell:
@@ -37,23 +33,19 @@ class Reader(ABC):
 
     def run(self, start: int, stop: int, out: Image) -> None:
         """Fill `out`, (stop - start, bytes of a cell), where all cells of the part are as long."""
-        self.gather(np.arange(start, stop), out)
-
-    def gather(self, rows: Rows, out: Image) -> None:
-        """Fill `out`, (len(rows), bytes of a cell), where all cells of the part are as long."""
         size = out.shape[1]
-        for row, image in zip(rows.tolist(), out, strict=True):
+        for row, image in zip(range(start, stop), out, strict=True):
             cell = self.cell(row, row * size, size)
             if len(cell) != size:
                 raise CorruptStoreError(f"row {row} has {len(cell)} bytes where {size} belong")
             image[:] = np.frombuffer(cell, np.uint8)
 
-    def addresses(self) -> Rows:
+    def addresses(self) -> Rows | None:
         """Where in this process's memory each block of the index begins, (n,).
 
-        Only asked where `is_mapped`; raises OSError, MemoryError.
+        None where cells do not lie in memory; raises OSError, MemoryError.
         """
-        raise NotImplementedError
+        return None
 
 
 class Container(ABC):

@@ -7,7 +7,7 @@ The first columns are those that Hugging Face's ImageFolder looks for; it yields
 and the third is to sort them by.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 from .._batch import Labels
@@ -58,7 +58,7 @@ class FilesContainer(Container):
         return (HEADING + "".join(lines)).encode()
 
     def open(self, folder: Folder, index: Index) -> Reader:
-        return FilesReader(folder, index, self._suffix)
+        return FilesReader(folder, index, self._name)
 
     def check(self, folder: Folder, index: Index) -> None:
         """Nothing here needs the table of labels, but others do."""
@@ -70,13 +70,13 @@ class FilesContainer(Container):
 class FilesReader(Reader):
     """A folder of files, held open."""
 
-    def __init__(self, folder: Folder, index: Index, suffix: str) -> None:
+    def __init__(self, folder: Folder, index: Index, name: Callable[[int], str]) -> None:
         self._folder = folder
         self._index = index
-        self._suffix = suffix
+        self._name = name
 
     def cell(self, row: int, offset: int, size: int) -> Cell:
-        name = f"{self._index.first + row:012d}{self._suffix}"
+        name = self._name(self._index.first + row)
         try:
             file = self._folder.open(name)
         except CorruptStoreError as error:

@@ -51,7 +51,6 @@ class FlatContainer(Container):
 class BlockReader(Reader):
     """An open file of cells, which lie side by side from some rows on."""
 
-    is_mapped = True
     _map: mmap.mmap | None = None
 
     def __init__(self, file: File, index: Index) -> None:
@@ -85,10 +84,6 @@ class BlockReader(Reader):
             piece = flat[(begin - start) * size : (end - start) * size]
             self.file.read_into(piece, offset + (begin - row) * size)
 
-    def gather(self, rows: Rows, out: Image) -> None:
-        for i, row in enumerate(rows.tolist()):
-            self.run(row, row + 1, out[i : i + 1])
-
     def addresses(self) -> Rows:
         return self._offsets + self.address()
 
@@ -98,4 +93,4 @@ class BlockReader(Reader):
             made = mmap.mmap(self.file.number, 0, prot=mmap.PROT_READ)
             # Set but once: another thread may already use what is there.
             data = self.__dict__.setdefault("_map", made)
-        return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
+        return np.frombuffer(data, np.uint8).ctypes.data

@@ -9,10 +9,10 @@
 is an array of images. A key is the row of its block's first cell, 8 bytes, big-endian; a value is as
 many cells as fit in `BLOCK_BYTES`, side by side, or one that is longer.
 
-A file is written once, by transactions that only append, and never again. So it is opened
-read-only and without locks, and a reader needs no right to write. LMDB believes what its pages say
-and would follow a damaged one out of the file, which ends the process: the pages of its trees are
-hashed when they have been written, and again before LMDB opens them.
+A file is written once, by transactions that only append. So it is opened read-only and without
+locks, and a reader needs no right to write. LMDB believes what its pages say and would follow a
+damaged one out of the file, which ends the process: the pages of its trees are hashed when they have
+been written, and again before LMDB opens them.
 """
 
 import ctypes
@@ -133,8 +133,8 @@ def structure_of(environment: lmdb.Environment, rows: list[int], size: int) -> S
     """Where the blocks are in the file of `size` bytes, and which pages are not theirs."""
     page = environment.stat()["psize"]
     with environment.begin(buffers=True) as transaction:
-        values = [memoryview(transaction.get(key_of(row), b"")) for row in rows]
-        addresses = [*map(address_of, values)]
+        values = [np.frombuffer(transaction.get(key_of(row), b""), np.uint8) for row in rows]
+        addresses = [value.ctypes.data for value in values]
         # The page that a value is on, or its own first one, begins with its number.
         start = addresses[0] // page * page
         base = start - int.from_bytes(ctypes.string_at(start, 8), sys.byteorder) * page
@@ -146,11 +146,6 @@ def structure_of(environment: lmdb.Environment, rows: list[int], size: int) -> S
     trusted = [each for each in (*trusted, (end, size - end)) if each[1] > 0]
     # The last says that the file is not shorter.
     return Structure([*zip(rows, offsets, strict=True)], [*trusted, (size, 0)])
-
-
-def address_of(value: memoryview) -> int:
-    address, _ = np.frombuffer(value, np.uint8).__array_interface__["data"]
-    return int(address)
 
 
 # ---- reading -----------------------------------------------------------------------------------
@@ -181,8 +176,7 @@ def environment_of(file: File) -> lmdb.Environment | None:
 class LmdbReader(BlockReader):
     """An open file: single cells are looked up, and all are where LMDB has mapped the file.
 
-    Where this process has opened the file by other means, LMDB cannot be asked, and it is read as
-    any file.
+    Where this process has opened it by other means, LMDB cannot be asked; it is read as any file.
     """
 
     _opened: tuple[lmdb.Environment, lmdb.Transaction] | None = None
@@ -194,8 +188,8 @@ class LmdbReader(BlockReader):
             if (opened := self._opened) is None:
                 if (environment := environment_of(self.file)) is None:
                     return None
-                # A transaction stays open, so that what LMDB returned stays in place. Set but once,
-                # since another thread may already use what is there.
+                # The transaction stays open, so that what LMDB returned stays in place. Set but
+                # once: another thread may already use what is there.
                 pair = environment, environment.begin(buffers=True)
                 opened = self.__dict__.setdefault("_opened", pair)
             # In a transaction of its own, since a thread may not use another's.
@@ -215,4 +209,4 @@ class LmdbReader(BlockReader):
     def address(self) -> int:
         if (value := self.value(0)) is None:
             return super().address()
-        return address_of(value) - int(self._offsets[0])
+        return np.frombuffer(value, np.uint8).ctypes.data - int(self._offsets[0])

@@ -36,17 +36,8 @@ LARGEST_OVERHEAD = 2**16
 # signature and chunks (https://www.w3.org/TR/png-3/#5DataRep), is written and read here.
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HEADER = struct.Struct(">4sIIBBBBB")
+HEADER = struct.Struct(">IIBBBBB")
 CHUNK = struct.Struct(">I4s")
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """Length, kind, data, CRC-32 of the latter two."""
-    checksum = zlib.crc32(data, zlib.crc32(kind))
-    return b"".join((CHUNK.pack(len(data), kind), data, checksum.to_bytes(4, "big")))
-
-
-END = chunk(b"IEND", b"")
 
 
 class PngPayload(Payload):
@@ -56,36 +47,29 @@ class PngPayload(Payload):
 
     def check_shape(self, shape: Shape) -> None:
         if prod(shape[1:]) > MAX_ROW_BYTES or prod(shape) > MAX_BYTES:
-            raise ShapeError(
-                f"an image of shape {shape} is too large for a PNG here: a row has at most"
-                f" {MAX_ROW_BYTES} bytes and all {MAX_BYTES}; use a store of pixels"
-            )
+            most = f"a row has at most {MAX_ROW_BYTES} bytes, all {MAX_BYTES}"
+            raise ShapeError(f"an image of shape {shape} is too large for a PNG here: {most}")
 
     def check_size(self, shape: Shape, size: int) -> None:
         pixels = prod(shape)
-        if pixels > size * MAX_DEFLATE_RATIO:
-            raise ValueError(f"a PNG of {size} bytes cannot hold {shape_text(shape)}")
-        if size > 2 * pixels + LARGEST_OVERHEAD:
-            raise ValueError(f"{size} bytes are more than a PNG of {shape_text(shape)} can need")
+        if pixels > size * MAX_DEFLATE_RATIO or size > 2 * pixels + LARGEST_OVERHEAD:
+            raise ValueError(f"{size} bytes cannot be a PNG of {shape_text(shape)}")
 
     def encode(self, image: NDArray[np.uint8]) -> bytes:
-        height, width, *channels = image.shape
-        mode, _ = MODES[channels[0] if channels else 1]
-        picture = Pillow.frombuffer(mode, (width, height), image, "raw", mode, 0, 1)
+        mode, size, heading = described(image.shape)
+        picture = Pillow.frombuffer(mode, size, image, "raw", mode, 0, 1)
         pixels = picture.tobytes("zip", mode, False, LEVEL, STRATEGY, b"")
-        heading = SIGNATURE + chunk(b"IHDR", header(image.shape)[4:])
-        return b"".join((heading, chunk(b"IDAT", pixels), END))
+        chunks = chunk(b"IHDR", heading), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+        return b"".join((SIGNATURE, *chunks))
 
     def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
         data = bytes(cell)
-        self.check_size(image.shape, len(data))
+        mode, size, heading = described(image.shape)
         # What the header claims is compared before Pillow allocates it.
-        if not data.startswith(SIGNATURE) or data[12:29] != header(image.shape):
+        if not data.startswith(SIGNATURE) or data[12:29] != b"IHDR" + heading:
             raise ValueError(f"not an 8-bit PNG of shape {shape_text(image.shape)}")
-        height, width, *channels = image.shape
-        mode, _ = MODES[channels[0] if channels else 1]
         try:
-            picture = Pillow.frombytes(mode, (width, height), compressed(data), "zip", mode, 0)
+            picture = Pillow.frombytes(mode, size, compressed(data), "zip", mode, 0)
         except (OSError, SyntaxError, struct.error) as error:
             if isinstance(error, OSError) and type(error) is not OSError:
                 raise  # not of the codec: a signal handler's, say
@@ -93,11 +77,17 @@ class PngPayload(Payload):
         image[...] = np.asarray(picture).reshape(image.shape)
 
 
-def header(shape: Shape) -> bytes:
-    """IHDR and what it holds: width, height, 8 bits, colour type, and no interlacing."""
+def described(shape: Shape) -> tuple[str, tuple[int, int], bytes]:
+    """Pillow's mode and size, and PNG's header: size, 8 bits, colour type, and no interlacing."""
     height, width, *channels = shape
-    _, colour_type = MODES[channels[0] if channels else 1]
-    return HEADER.pack(b"IHDR", width, height, 8, colour_type, 0, 0, 0)
+    mode, colour_type = MODES[channels[0] if channels else 1]
+    return mode, (width, height), HEADER.pack(width, height, 8, colour_type, 0, 0, 0)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Length, kind, data, CRC-32 of the latter two."""
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return b"".join((CHUNK.pack(len(data), kind), data, checksum.to_bytes(4, "big")))
 
 
 def compressed(data: bytes) -> bytes:

@@ -7,53 +7,28 @@
 See `Store` for the contract and each class's module for what lies on disk.
 """
 
-from ._errors import (
-    BusyError,
-    ClosedError,
-    CorruptRecordError,
-    CorruptStoreError,
-    DiskFullError,
-    DTypeError,
-    FormatError,
-    ImageIdError,
-    ImageIdTypeError,
-    LabelError,
-    LengthError,
-    ReadOnlyError,
-    ShapeError,
-    StorageError,
-    StoreExistsError,
-    StoreIOError,
-    StoreNotFoundError,
-)
-from ._files import DiskUsage, disk_usage
-from ._registry import Hdf5Store, LmdbStore, PngStore, open_store
-from ._store import STORES, Store
-
-__all__ = [
-    "STORES",
-    "BusyError",
-    "ClosedError",
-    "CorruptRecordError",
-    "CorruptStoreError",
-    "DTypeError",
-    "DiskFullError",
-    "DiskUsage",
-    "FormatError",
-    "Hdf5Store",
-    "ImageIdError",
-    "ImageIdTypeError",
-    "LabelError",
-    "LengthError",
-    "LmdbStore",
-    "PngStore",
-    "ReadOnlyError",
-    "ShapeError",
-    "StorageError",
-    "Store",
-    "StoreExistsError",
-    "StoreIOError",
-    "StoreNotFoundError",
-    "disk_usage",
-    "open_store",
-]
+from ._errors import BusyError as BusyError
+from ._errors import ClosedError as ClosedError
+from ._errors import CorruptRecordError as CorruptRecordError
+from ._errors import CorruptStoreError as CorruptStoreError
+from ._errors import DiskFullError as DiskFullError
+from ._errors import DTypeError as DTypeError
+from ._errors import FormatError as FormatError
+from ._errors import ImageIdError as ImageIdError
+from ._errors import ImageIdTypeError as ImageIdTypeError
+from ._errors import LabelError as LabelError
+from ._errors import LengthError as LengthError
+from ._errors import ReadOnlyError as ReadOnlyError
+from ._errors import ShapeError as ShapeError
+from ._errors import StorageError as StorageError
+from ._errors import StoreExistsError as StoreExistsError
+from ._errors import StoreIOError as StoreIOError
+from ._errors import StoreNotFoundError as StoreNotFoundError
+from ._files import DiskUsage as DiskUsage
+from ._files import disk_usage as disk_usage
+from ._registry import Hdf5Store as Hdf5Store
+from ._registry import LmdbStore as LmdbStore
+from ._registry import PngStore as PngStore
+from ._registry import open_store as open_store
+from ._store import STORES as STORES
+from ._store import Store as Store

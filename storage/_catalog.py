@@ -91,15 +91,10 @@ class Catalog:
         listed = folder.names()
         self.look_again(listed)
         least = max(least, *(int(name[-12:]) for name in filter(COUNT.fullmatch, listed)), 0)
-        if self.length < least:
+        if self.listing.length < least:
             self.look_again()  # a commit came between what the listing has of parts and of counts
-        if self.length < least:
-            raise self._missing(self.length, least)
-
-    @property
-    def length(self) -> int:
-        """How many images there are."""
-        return self.listing.length
+        if self.listing.length < least:
+            raise self._missing(self.listing.length, least)
 
     # ---- what is there -------------------------------------------------------------------------
 
@@ -134,7 +129,7 @@ class Catalog:
             if name.first < expected < name.stop:
                 wrong = f"{name.folder} overlaps the part that ends with image {expected - 1}"
                 raise CorruptStoreError(f"{self.folder.path}: {wrong}; remove the wrong one")
-            if name.first == expected < name.stop:
+            if expected < name.stop:
                 names.append(name)
                 expected = name.stop
         return names
@@ -186,55 +181,56 @@ class Catalog:
 
     def labels(self, length: int, check: bool) -> Labels:
         """The labels of the first `length` images, (length,), read from the indexes alone."""
-        every = [np.empty(0, np.int64)]
-        for name in self.listing.names:
-            if name.first < length:
-                index = self.index(name)
-                if check:
-                    index.check_table()
-                every.append(index.table["label"])
-        return np.concatenate(every)[:length]
+        names = [name for name in self.listing.names if name.first < length]
+        every = [self._labels(name, check) for name in names]
+        return np.concatenate([np.empty(0, np.int64), *every])[:length]
+
+    def _labels(self, name: PartName, check: bool) -> Labels:
+        index = self.index(name)
+        if check:
+            index.check_table()
+        labels: Labels = index.table["label"]
+        return labels
 
     # ---- writing ---------------------------------------------------------------------------------
 
     def remove_remains(self) -> None:
-        """Remove what a writer that was killed has left, and let one count say what there is."""
+        """Remove what a writer that was killed has left."""
         counting = {name.folder for name in self.listing.names}
-        listed = self.folder.names()
-        for name in listed:
+        for name in self.folder.names():
             if name.startswith(TEMPORARY) or (PART.fullmatch(name) and name not in counting):
                 self.folder.remove(name)
-        self._count(listed)
+        self._count()
 
-    def _count(self, listed: Iterable[str]) -> None:
-        name = count_name(self.length)
+    def _count(self) -> None:
+        """Let one file tell how many images there are."""
+        name = count_name(self.listing.length)
         with suppress(OSError):  # what was stored is stored: the count may lag behind
-            if name not in listed:
+            counts = {*filter(COUNT.fullmatch, self.folder.names())}
+            if name not in counts:
                 self.folder.write(name, b"")
-            for other in {*filter(COUNT.fullmatch, listed)} - {name}:
+            for other in counts - {name}:
                 self.folder.remove(other)
 
     def publish(self, labels: Labels, pieces: Iterator[Piece], durable: bool) -> None:
         """Add a part at the end: whole if this returns, and not at all if it raises."""
-        length = self.length
+        length = self.listing.length
         name = PartName.of(length, length + len(labels))
         self._write(name, labels, pieces, durable)
         self.listing = Listing([*self.listing.names, name])
-        with suppress(OSError):
-            try:
-                self.folder.rename(count_name(length), count_name(self.length))
-            except FileNotFoundError:
-                self._count(self.folder.names())
+        try:
+            self.folder.rename(count_name(length), count_name(self.listing.length))
+        except OSError:
+            self._count()
 
     def _write(
         self, name: PartName, labels: Labels, pieces: Iterator[Piece], durable: bool
     ) -> None:
-        temporary, container = TEMPORARY + name.folder, self.kind.container
+        temporary, (container, payload) = TEMPORARY + name.folder, self.kind
         self.folder.remove(temporary)  # left where it could not be removed
         try:
             folder = self.folder.make_folder(temporary)
-            is_raw = self.kind.payload.is_raw
-            cells = PartCells(name.first, labels, pieces, is_raw, container.largest_cell)
+            cells = PartCells(name.first, labels, pieces, payload.is_raw, container.largest_cell)
             cells.write_index(folder, container.file, container.write(folder, cells))
             if durable:
                 folder.sync([INDEX, *container.files(name.first, name.stop)])
@@ -299,12 +295,10 @@ class Catalog:
         """Write neighbouring parts as one. Their records are copied, with the checksums they have."""
         if len(run) < 2:
             return
-        for name in run:
-            self.index(name).check_table()
-        labels = np.concatenate([self.index(name).table["label"] for name in run])
+        labels = [self._labels(name, check=True) for name in run]
         copies = chain.from_iterable(self.part(name).copies() for name in run)
         joined = PartName.of(run[0].first, run[-1].stop)
-        self._write(joined, labels, copies, durable)
+        self._write(joined, np.concatenate(labels), copies, durable)
         names = self.listing.names
         start = names.index(run[0])
         self.listing = Listing([*names[:start], joined, *names[start + len(run) :]])

@@ -20,10 +20,8 @@ READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 CREATING = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 NOT_OF_ITS_KIND = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
 FEW_FILES = 16
-"""Up to this many files are synced one by one; beyond, the whole file system at once.
-
-Syncing a file costs 0.1-0.2 ms on a virtual disk however small it is, `syncfs` a few times that
-once, but it also waits for what other programs have written.
+"""Up to this many files are synced one by one, for 0.1-0.2 ms each on a virtual disk; beyond, by one
+`syncfs`, which takes a few times that, but also waits for what other programs have written.
 """
 
 
@@ -56,7 +54,7 @@ class File(Descriptor):
     """A regular file, open for reading; size: its length in bytes."""
 
     def __init__(self, number: int, path: str) -> None:
-        """Raises `CorruptStoreError` where it is not a regular file; takes the descriptor over."""
+        """Take a descriptor over; raises `CorruptStoreError` where it is not of a regular file."""
         super().__init__(number, path)
         status = os.fstat(number)
         self.size = status.st_size
@@ -101,9 +99,8 @@ class Folder(Descriptor):
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             if error.errno in NOT_OF_ITS_KIND:
-                raise CorruptStoreError(
-                    f"{error.filename}: a symbolic link, or not of its kind; restore it from a copy"
-                ) from error
+                text = "a symbolic link, or not of its kind; restore it from a copy"
+                raise CorruptStoreError(f"{error.filename}: {text}") from error
             raise
 
     def open(self, name: str) -> File:
@@ -126,11 +123,8 @@ class Folder(Descriptor):
 
     def names(self) -> list[str]:
         """What is in it. Opened anew, since a forked process shares the place in a listing."""
-        number = self._open(".", READING | os.O_DIRECTORY)
-        try:
-            return os.listdir(number)
-        finally:
-            os.close(number)
+        again = Folder(".", self)
+        return os.listdir(again.number)
 
     def make_folder(self, name: str) -> "Folder":
         os.mkdir(name, dir_fd=self.number)
@@ -192,9 +186,7 @@ class WriterLock:
         """Take the lock; raises `BusyError` at once where another holds it, OSError."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         # A file object is closed whatever interrupts, and but once.
-        self._file = os.fdopen(
-            os.open(name, flags, 0o666, dir_fd=folder.number), "r+b", buffering=0
-        )
+        self._file = os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.number), "r+b", 0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

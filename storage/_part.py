@@ -7,7 +7,7 @@ Its name tells the ids that it holds: the first, and the one after the last. A p
 a temporary name, synced and renamed, and never changes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from math import prod
 from typing import NamedTuple, TypeAlias
@@ -25,10 +25,6 @@ Record: TypeAlias = tuple[Image, int]
 
 LARGE_IMAGE = 2**26
 """Bytes of an image for which no memory is taken before its cell was seen to be large enough."""
-
-
-def is_large(shape: Shape) -> bool:
-    return prod(shape) > LARGE_IMAGE
 
 
 class PartName(NamedTuple):
@@ -96,22 +92,25 @@ class Part:
             in_threads(lambda one: self._decoded(*one), every, images[0].nbytes)
             return
         flat = images.reshape(len(rows), -1)
-        if flat.shape[1] != self.index.size:
-            raise self.index.broken("its shape and the bytes of an image contradict each other")
         if is_run(rows):
             self.reader.run(int(rows[0]), int(rows[0]) + len(rows), flat)
         else:
             for i, row in enumerate(rows.tolist()):
                 self.reader.run(row, row + 1, flat[i : i + 1])
 
-    def check_claims(self, rows: Rows, shapes: Sequence[Shape]) -> None:
-        """Refuse cells too small for large images, before memory is taken for these."""
-        for i in [i for i, shape in enumerate(shapes) if is_large(shape)]:
+    def shapes(self, rows: Rows) -> list[Shape]:
+        """The shape of each row; raises where a cell cannot hold a large one.
+
+        Asked before memory is taken for images, so that a damaged shape takes none.
+        """
+        shapes = self.index.shapes(rows)
+        for i in [i for i, shape in enumerate(shapes) if prod(shape) > LARGE_IMAGE]:
             (cell,) = self._cells(rows[i : i + 1])
             try:
                 self._payload.check_size(shapes[i], len(cell))
             except ValueError as error:
                 raise self.index.damaged(int(rows[i]), str(error)) from error
+        return shapes
 
     def _cells(self, rows: Rows) -> list[Cell]:
         every = zip(rows.tolist(), self.index.places(rows), strict=True)

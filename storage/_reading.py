@@ -1,6 +1,7 @@
 """How the records of a batch are found, read and checked."""
 
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from ._batch import Images, Labels, slab_length
 from ._catalog import Catalog, Listing
 from ._checksum import Shape, first_wrong
 from ._index import Rows, is_run
-from ._part import PartName, is_large
+from ._part import LARGE_IMAGE, PartName
 
 FEW_IDS = 8
 """Up to this many scattered records are read part by part, without knowing where all others are."""
@@ -34,7 +35,7 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
 
 
 def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
-    """The parts of the ids in some positions, which are ordered by part, and the positions of each."""
+    """The parts that own the records in some places, where they are neighbours, and the places."""
     inner = np.flatnonzero(np.diff(owners[start:stop])) + (start + 1)
     cuts = [start, *inner.tolist(), stop]
     return [(int(owners[cut]), slice(cut, end)) for cut, end in pairwise(cuts)]
@@ -71,11 +72,10 @@ def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[
     indexes = [catalog.index(name) for name, _ in groups]
     shape = indexes[0].shape
     shapes: list[Shape] = []
-    if shape is None or any(index.shape != shape for index in indexes) or is_large(shape):
-        for index, (name, ids) in zip(indexes, groups, strict=True):
-            some = index.shapes(ids - name.first)
-            catalog.part(name).check_claims(ids - name.first, some)
-            shapes += some
+    differ = shape is None or any(index.shape != shape for index in indexes)
+    if differ or prod(shape or ()) > LARGE_IMAGE:
+        for name, ids in groups:
+            shapes += catalog.part(name).shapes(ids - name.first)
     if shape is None or len(set(shapes)) > 1:
         step = min(map(slab_length, set(shapes)))
         return [np.empty(shape, np.uint8) for shape in shapes], step

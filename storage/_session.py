@@ -65,8 +65,8 @@ def open_folder(path: str) -> tuple[Folder, str, int, tuple[int, int]]:
 
 def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:
     """What is in a store's directory, but neither `is_own` nor left by a call cut short."""
-    others = (name for name in listed if name not in (HEADER, LOCK, NO_IMAGES))
-    return sorted(name for name in others if not (name.startswith(TEMPORARY) or is_own(name)))
+    others = {name for name in listed if not name.startswith(TEMPORARY)} - {HEADER, LOCK, NO_IMAGES}
+    return sorted(name for name in others if not is_own(name))
 
 
 class Session:
@@ -77,6 +77,12 @@ class Session:
     payload: ClassVar[Payload]
 
     _alive: ClassVar = weakref.WeakSet["Session"]()
+
+    _catalog: Catalog | None = None
+    _lock: WriterLock | None = None
+    _closed = True  # until it is open
+    _is_settled = True
+    _length = 0
 
     def __init__(
         self,
@@ -103,11 +109,6 @@ class Session:
         self.mode = mode
         self.durable = durable
         self._check = verify
-        self._closed = True  # until it is open
-        self._catalog: Catalog | None = None
-        self._lock: WriterLock | None = None
-        self._length = 0
-        self._is_settled = True
         self._process = os.getpid()
         self._new_mutex()
         Session._alive.add(self)
@@ -133,9 +134,8 @@ class Session:
         """Open the directory of a store of this format; return what identifies it."""
         self._folder, name, version, identity = open_folder(self._path)
         if (name, version) != (self.format, VERSION):
-            found = f"a store of format {name!r} version {version}"
-            advice = f"not {self.format!r} version {VERSION}; use open_store, or another release"
-            raise self._error(FormatError, f"{found}, {advice}")
+            wanted = f"not {self.format!r} version {VERSION}; use open_store, or another release"
+            raise self._error(FormatError, f"is of format {name!r} version {version}, {wanted}")
         return identity
 
     def _attach(self, least: int = 0) -> None:
@@ -143,7 +143,7 @@ class Session:
         catalog = Catalog(self._folder, Kind(self.container, self.payload), least)
         if self.mode != "r":
             catalog.remove_remains()
-        self._catalog, self._length = catalog, catalog.length
+        self._catalog, self._length = catalog, catalog.listing.length
 
     def _open_for_writing(self) -> None:
         path = Path(self._path)
@@ -180,10 +180,9 @@ class Session:
         folder, temporary = self._folder, TEMPORARY + HEADER
         header = json.dumps({"format": self.format, "version": VERSION}).encode() + b"\n"
         try:
-            for name in (NO_IMAGES, temporary):
+            for name, data in ((NO_IMAGES, b""), (temporary, header)):
                 folder.remove(name)  # left by a creation cut short
-            folder.write(NO_IMAGES, b"")
-            folder.write(temporary, header)
+                folder.write(name, data)
             if self.durable:
                 for path in new_folders:
                     Folder(os.fspath(path.parent)).sync()
@@ -231,10 +230,7 @@ class Session:
         return catalog
 
     def _settled(self) -> Catalog:
-        """As `_ready`; after a call that was interrupted, finds out what it has done.
-
-        Only for a call made by `_locked`.
-        """
+        """As `_ready`, under the lock; finds out what a call that was interrupted has done."""
         if not self._is_settled:
             with os_errors(self._name):
                 self._attach()

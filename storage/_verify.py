@@ -12,6 +12,7 @@ from ._part import PartName
 from ._reading import read
 from ._session import strangers
 
+WRONG = (CorruptStoreError, FileNotFoundError)
 AT_ONCE = 1024
 """Records that are read together; of those that cannot be, the wrong ones are found by halving."""
 
@@ -41,15 +42,15 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str]:
         known = {INDEX, *container.files(name.first, name.stop)}
         for stray in sorted(set(folder.names()) - known):
             yield f"{name.folder}/{printable(stray)} does not belong to the store"
-        part = catalog.part(name)
-    except (CorruptStoreError, FileNotFoundError) as error:
+        index = catalog.part(name).index
+    except WRONG as error:
         reason = _reason(catalog, name, error)
         yield f"images {name.first} to {stop - 1} cannot be read: {reason}"
         return
-    for check in (part.index.check_table, lambda: container.check(folder, part.index)):
+    for check in (index.check_table, lambda: container.check(folder, index)):
         try:
             check()
-        except (CorruptStoreError, FileNotFoundError) as error:
+        except WRONG as error:
             yield _reason(catalog, name, error)
     yield from _unreadable(catalog, name, np.arange(name.first, stop))
 
@@ -60,18 +61,17 @@ def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
         try:
             read(catalog, ids, check=True)
             return
-        except (CorruptStoreError, FileNotFoundError) as error:
+        except WRONG as error:
             if len(ids) == 1:
                 reason = _reason(catalog, name, error)
                 is_own = isinstance(error, CorruptRecordError)
                 yield reason if is_own else f"image {ids[0]} cannot be read: {reason}"
                 return
-    half = len(ids) // 2
-    yield from _unreadable(catalog, name, ids[:half])
-    yield from _unreadable(catalog, name, ids[half:])
+    for half in np.array_split(ids, 2):
+        yield from _unreadable(catalog, name, half)
 
 
-def _reason(catalog: Catalog, name: PartName, error: CorruptStoreError | FileNotFoundError) -> str:
+def _reason(catalog: Catalog, name: PartName, error: OSError) -> str:
     """What `error` says; raises it where the whole part is no longer there."""
     if isinstance(error, CorruptStoreError):
         return str(error)

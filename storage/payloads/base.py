@@ -24,10 +24,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREAD_BYTES = 2**16
-"""Pixels from which coding is worth handing to another thread: this, or as many images at once.
+"""Pixels from which coding is worth handing to another thread.
 
-When reading, smaller images are left to one thread: who wants them faster has several processes
-reading, as training does.
+When storing, smaller images are taken together; when reading, they are left to one thread: who wants
+them faster has several processes reading, as training does.
 """
 
 

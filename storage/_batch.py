@@ -37,17 +37,15 @@ class Batch(NamedTuple):
 
         first: the id of the first
 
-        Raises what `check_image` does while an iterable is read, and `LengthError`.
+        Raises what `make_batch` does while an iterable is read.
         """
         done, expected = 0, len(self.labels)
         for images in self.stacks:
             n = len(images)
             if done + n > expected:
                 raise LengthError(f"more images than {expected} labels; give one label per image")
-            ids = np.arange(first + done, first + done + n, dtype=np.int64)
-            labels = self.labels[done : done + n]
-            rows = images.reshape(n, -1)
-            yield images, checksums(ids, labels, images.shape[1:], rows)
+            ids, labels = np.arange(first + done, first + done + n), self.labels[done : done + n]
+            yield images, checksums(ids, labels, images.shape[1:], images.reshape(n, -1))
             done += n
         _same_length(done, expected)
 
@@ -70,15 +68,13 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
     checked = check_labels(labels)
     n = len(checked)
     if not isinstance(images, Iterable) or isinstance(images, str | bytes):
-        raise DTypeError(
-            f"images are a {type(images).__name__}; give an array or a sequence of them"
-        )
+        raise DTypeError(f"images are a {type(images).__name__}; give an array or a sequence")
     if isinstance(images, np.ndarray | Sequence):
         _same_length(len(images), n)
     if isinstance(images, np.ndarray):
-        _check_pixels(images, images.shape[1:], "images are", check_store)
+        check_pixels(images, "images are", check_store, images.shape[1:])
         return Batch(checked, _slices(images))
-    every = (check_image(image, i, check_store) for i, image in enumerate(images))
+    every = (check_pixels(image, f"image {i} is", check_store) for i, image in enumerate(images))
     if not isinstance(images, list | tuple):
         return Batch(checked, _stacked(every, n))
     held = [*every]  # what is checked here is what is stored, even if the list changes meanwhile
@@ -113,30 +109,22 @@ def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
 # ---- checks ----------------------------------------------------------------------------------
 
 
-def check_image(image: object, position: int, check_store: CheckShape) -> Image:
-    """Return `image` if it is a storable one; `position` is its place in the call, for the message.
+def check_pixels(
+    array: object, what: str, check_store: CheckShape, shape: Shape | None = None
+) -> Image:
+    """Return `array` if it is a storable image, or such images of `shape`.
 
-    Raises `DTypeError` or `ShapeError`.
+    what: what messages begin with
     """
-    if not isinstance(image, np.ndarray):
-        kind = type(image).__name__
-        raise DTypeError(f"image {position} is a {kind}; give a NumPy array of uint8")
-    _check_pixels(image, image.shape, f"image {position} is", check_store)
-    return image
-
-
-def _check_pixels(
-    array: NDArray[np.generic], shape: Shape, what: str, check_store: CheckShape
-) -> None:
-    """Check an image, or images of `shape`, for one store."""
-    if type(array) not in PLAIN:
-        kind = type(array).__name__
-        raise DTypeError(f"{what} of type {kind}, not all of which can be kept; give a plain array")
+    if not isinstance(array, np.ndarray) or type(array) not in PLAIN:
+        raise DTypeError(f"{what} a {type(array).__name__}; give a plain NumPy array of uint8")
     if array.dtype != np.uint8:
         advice = "convert to uint8 yourself, so that the rounding is yours"
         raise DTypeError(f"{what} of dtype {array.dtype}; {advice}")
+    shape = array.shape if shape is None else shape
     check_shape(shape, what)
     check_store(shape)
+    return array
 
 
 def check_shape(shape: Shape, what: str) -> None:

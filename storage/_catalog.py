@@ -22,8 +22,8 @@ from ._gather import Gather, gather_of
 from ._index import INDEX, Index, PartCells, Piece, Rows
 from ._part import Kind, Part, PartName, Record
 
-PART = re.compile(r"(\d{12})-(\d{12})")
-COUNT = re.compile(r"count-\d{12}")
+PART = re.compile(r"([0-9]{12})-([0-9]{12})")
+COUNT = re.compile(r"count-[0-9]{12}")
 """A file that tells by its name how many images there are: without it, the loss of the last ones
 would look like an earlier state.
 
@@ -120,7 +120,7 @@ class Catalog:
     def _chain(self, listed: Iterable[str]) -> list[PartName]:
         """The parts that follow one another, without those that a longer one has replaced."""
         found = filter(None, map(PART.fullmatch, listed))
-        every = [PartName(match[0], int(match[1]), int(match[2])) for match in found]
+        every = [PartName(int(match[1]), int(match[2])) for match in found]
         names: list[PartName] = []
         expected = 0
         for name in sorted(every, key=lambda name: (name.first, -name.stop)):
@@ -215,11 +215,11 @@ class Catalog:
     def publish(self, labels: Labels, pieces: Iterator[Piece], durable: bool) -> None:
         """Add a part at the end: whole if this returns, and not at all if it raises."""
         length = self.listing.length
-        name = PartName.of(length, length + len(labels))
+        name = PartName(length, length + len(labels))
         self._write(name, labels, pieces, durable)
         self.listing = Listing([*self.listing.names, name])
         try:
-            self.folder.rename(count_name(length), count_name(self.listing.length))
+            self.folder.rename(count_name(length), count_name(name.stop))
         except OSError:
             self._count()
 
@@ -259,8 +259,7 @@ class Catalog:
     def _small_run(self) -> list[PartName]:
         """The parts at the end that are to be joined: `FOLD` or more, none much larger than others.
 
-        So each image is written anew a few times only, however calls of one image and of hundreds
-        follow each other.
+        So each image is written anew a few times only, however large calls and small ones mix.
         """
         names = self.listing.names
         largest = total = 0
@@ -297,7 +296,7 @@ class Catalog:
             return
         labels = [self._labels(name, check=True) for name in run]
         copies = chain.from_iterable(self.part(name).copies() for name in run)
-        joined = PartName.of(run[0].first, run[-1].stop)
+        joined = PartName(run[0].first, run[-1].stop)
         self._write(joined, np.concatenate(labels), copies, durable)
         names = self.listing.names
         start = names.index(run[0])

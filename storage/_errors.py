@@ -1,8 +1,7 @@
-"""Every error a store raises on purpose.
+"""Every error a store raises on purpose, the same in every store.
 
-Each derives from `StorageError` and from the built-in that a caller of files, lists or NumPy
-arrays would already catch, so neither kind of caller has to learn the other's names. The same
-condition raises the same type in every store, with one line that names the store and the way out.
+Each derives from `StorageError` and from the built-in that a caller of files, lists or NumPy arrays
+would already catch, and says in one line which store it is about and the way out.
 """
 
 import errno

@@ -67,11 +67,7 @@ SMALL_BYTES = 2**16
 
 
 class Structure(NamedTuple):
-    """What a container says of the file that it has written.
-
-    blocks: (row, offset): from which row on cells lie side by side, and where; none if nowhere
-    trusted: (offset, length) of what its library believes blindly
-    """
+    """What a container says of its file: `blocks` and `trusted`, as above."""
 
     blocks: Pairs = ()
     trusted: Pairs = ()
@@ -149,10 +145,6 @@ class PartCells:
         folder.write(INDEX, body + pairs + trailer + digest_bytes(trailer))
 
 
-def as_shape(height: int, width: int, channels: int) -> Shape:
-    return (height, width, channels) if channels else (height, width)
-
-
 def record_type(has_shapes: bool, has_places: bool) -> np.dtype[np.void]:
     return np.dtype(ALWAYS + SHAPES * has_shapes + PLACES * has_places)
 
@@ -197,7 +189,6 @@ class Index:
     blocks: where cells lie in the container's file: (n, 2)
     """
 
-    blocks: Rows
     cell_bytes: int
 
     def __init__(self, folder: Folder, first: int, stop: int) -> None:
@@ -223,7 +214,7 @@ class Index:
         self._table_digest, self._structure_digest, _ = fields[11:]
         if (magic, held) != (MAGIC, [self.first, self.length]):
             raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
-        self.shape = self._checked(0, as_shape(height, width, channels)) if height else None
+        self.shape = self._checked(0, height, width, channels) if height else None
         self.size = size or None
         if size and (size != prod(self.shape or ()) or size * self.length != self.cell_bytes):
             raise self.broken(f"{INDEX} contradicts itself about the bytes of an image")
@@ -236,7 +227,7 @@ class Index:
         self.table: NDArray[np.void] = np.frombuffer(data, kind, self.length, table_at)
         self._body = memoryview(data)[:pairs_at]
         self._pairs = data[pairs_at : -TRAILER.size]
-        pairs = np.frombuffer(self._pairs, np.int64).reshape(-1, 2)
+        pairs: Rows = np.frombuffer(self._pairs, np.int64).reshape(-1, 2)
         self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
         rows, offsets = self.blocks[:, 0], self.blocks[:, 1]
         if blocks and not (
@@ -260,7 +251,7 @@ class Index:
         offset, size = others[-2:]
         if not 0 <= offset <= offset + size <= self.cell_bytes:
             raise self.damaged(row, NO_SUCH_PLACE)
-        shape = self.shape or self._checked(row, as_shape(*others[:3]))
+        shape = self.shape or self._checked(row, *others[:3])
         return label, checksum, shape, offset, size
 
     def shapes(self, rows: Rows) -> list[Shape]:
@@ -268,10 +259,10 @@ class Index:
         if self.shape:
             return [self.shape] * len(rows)
         columns = [self.table[name][rows].tolist() for name, _ in SHAPES]
-        every = map(as_shape, *columns)
-        return [self._checked(row, shape) for row, shape in zip(rows.tolist(), every, strict=True)]
+        return [*map(self._checked, rows.tolist(), *columns)]
 
-    def _checked(self, row: int, shape: Shape) -> Shape:
+    def _checked(self, row: int, height: int, width: int, channels: int) -> Shape:
+        shape = (height, width, channels) if channels else (height, width)
         try:
             check_shape(shape, "it is")
         except ShapeError as error:

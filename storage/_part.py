@@ -28,15 +28,14 @@ LARGE_IMAGE = 2**26
 
 
 class PartName(NamedTuple):
-    """What a part's folder is called and which ids it holds: `first` to `stop - 1`."""
+    """Which ids a part holds, `first` to `stop - 1`, and so what its folder is called."""
 
-    folder: str
     first: int
     stop: int
 
-    @classmethod
-    def of(cls, first: int, stop: int) -> "PartName":
-        return cls(f"{first:012d}-{stop:012d}", first, stop)
+    @property
+    def folder(self) -> str:
+        return f"{self.first:012d}-{self.stop:012d}"
 
 
 class Kind(NamedTuple):

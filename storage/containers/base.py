@@ -1,8 +1,8 @@
 """What a container defines: how the cells of a part are written, and read again.
 
-To add one, derive from `Container` and `Reader`, and give it to a store in `_registry.py`. A part is
-written once, in a folder of its own, and never changes: there is nothing to lock, to recover or to
-guard against another writer. Syncing, renaming and checksums are not the container's.
+To add one, derive from both classes, and give it to a store in `_registry.py`. A part is written
+once, in a folder of its own: there is nothing to lock, to recover or to guard against another writer.
+Syncing, renaming and checksums are not the container's.
 """
 
 from abc import ABC, abstractmethod

@@ -93,4 +93,4 @@ class BlockReader(Reader):
             made = mmap.mmap(self.file.number, 0, prot=mmap.PROT_READ)
             # Set but once: another thread may already use what is there.
             data = self.__dict__.setdefault("_map", made)
-        return np.frombuffer(data, np.uint8).ctypes.data
+        return int(np.frombuffer(data, np.uint8).ctypes.data)

@@ -18,6 +18,7 @@ been written, and again before LMDB opens them.
 import ctypes
 import errno
 import os
+import struct
 import sys
 import weakref
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ SPARE_BYTES = 2**20
 """What a map has room for beyond the pages of cells and a sixty-fourth of them."""
 HEADING = 16
 """Bytes of a page before what it holds; the first 8 are its number (mdb.c, `MDB_page`)."""
+key_of = struct.Struct(">Q").pack
 
 
 @contextmanager
@@ -60,10 +62,6 @@ def opened(file: File, map_size: int, **options: bool) -> lmdb.Environment:
     """The environment of a file, by a path that LMDB can decode and no renaming leads elsewhere."""
     path = f"/proc/self/fd/{file.number}"
     return lmdb.open(path, subdir=False, lock=False, map_size=map_size, **options)
-
-
-def key_of(row: int) -> bytes:
-    return row.to_bytes(8, "big")
 
 
 class LmdbContainer(Container):
@@ -144,17 +142,15 @@ def structure_of(environment: lmdb.Environment, rows: list[int], size: int) -> S
             trusted.append((end, offset - HEADING - end))
             end = -(-(offset + length) // page) * page
     trusted = [each for each in (*trusted, (end, size - end)) if each[1] > 0]
-    # The last says that the file is not shorter.
-    return Structure([*zip(rows, offsets, strict=True)], [*trusted, (size, 0)])
+    whole = size, 0  # the file is not shorter
+    return Structure([*zip(rows, offsets, strict=True)], [*trusted, whole])
 
 
 # ---- reading -----------------------------------------------------------------------------------
 
 _environments = weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment]()
-"""The open ones by device and inode: LMDB allows a process one on a file.
-
-Nor does it allow one to be carried across a fork, for the sake of its locks: here there are none,
-and a child goes on with its copy of the map.
+"""The open ones by device and inode: LMDB allows a process one on a file. Nor does it allow one to
+be carried across a fork, for the sake of its locks: here there are none, and a child goes on.
 """
 
 

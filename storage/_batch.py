@@ -6,16 +6,10 @@ from math import prod
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ._checksum import Shape, checksums
+from ._checksum import Checksums, Image, Labels, Shape, checksums
 from ._errors import DTypeError, LengthError, ShapeError
 from ._ids import PLAIN, check_labels
-
-Image: TypeAlias = NDArray[np.uint8]
-Labels: TypeAlias = NDArray[np.int64]
-Images: TypeAlias = Image | list[Image]
-"""One array (N, H, W[, C]) where all shapes are equal, else a list of N arrays."""
 
 CheckShape: TypeAlias = Callable[[Shape], None]
 
@@ -32,7 +26,7 @@ class Batch(NamedTuple):
     labels: Labels
     stacks: Iterator[Image]
 
-    def slabs(self, first: int) -> Iterator[tuple[Image, NDArray[np.uint64]]]:
+    def slabs(self, first: int) -> Iterator[tuple[Image, Checksums]]:
         """All images in order, about `SLAB_BYTES` of one shape at a time, and their checksums.
 
         first: the id of the first

@@ -15,11 +15,12 @@ from itertools import chain
 
 import numpy as np
 
-from ._batch import SLAB_BYTES, Labels
+from ._batch import SLAB_BYTES
+from ._checksum import Labels, Rows
 from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
 from ._gather import Gather, gather_of
-from ._index import INDEX, Index, PartCells, Piece, Rows
+from ._index import INDEX, Index, PartCells, Piece
 from ._part import Kind, Part, PartName, Record
 
 PART = re.compile(r"([0-9]{12})-([0-9]{12})")

@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 Shape: TypeAlias = tuple[int, ...]
+Image: TypeAlias = NDArray[np.uint8]
+Images: TypeAlias = Image | list[Image]
+"""One array (N, H, W[, C]) where all shapes are equal, else a list of N arrays."""
+Labels: TypeAlias = NDArray[np.int64]
+Rows: TypeAlias = NDArray[np.int64]
+Checksums: TypeAlias = NDArray[np.uint64]
 
 # 2**64 / golden ratio and the second prime of xxHash64: any two odd, unrelated constants would do.
 ID_FACTOR = 0x9E3779B97F4A7C15
@@ -32,20 +38,13 @@ def _shape_tag(shape: Shape) -> int:
     return xxh3_64_intdigest(shape_text(shape).encode())
 
 
-def checksum(
-    image_id: int, label: int, shape: Shape, pixels: NDArray[np.uint8] | memoryview
-) -> int:
+def checksum(image_id: int, label: int, shape: Shape, pixels: Image) -> int:
     """The checksum of one record whose pixels are one contiguous buffer."""
     tag = _shape_tag(shape) + image_id * ID_FACTOR + label * LABEL_FACTOR
     return xxh3_64_intdigest(pixels) ^ (tag & MASK)
 
 
-def checksums(
-    ids: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    shape: Shape,
-    rows: Iterable[NDArray[np.uint8]],
-) -> NDArray[np.uint64]:
+def checksums(ids: Rows, labels: Labels, shape: Shape, rows: Iterable[Image]) -> Checksums:
     """The checksums of n records of one shape; `rows` yields the contiguous pixels of each."""
     # Joined, digests reach NumPy faster than Python integers do. They are big-endian.
     hashes = np.frombuffer(b"".join(map(xxh3_64_digest, rows)), ">u8")
@@ -56,12 +55,7 @@ def checksums(
     return tags
 
 
-def first_wrong(
-    ids: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    stored: NDArray[np.uint64],
-    images: NDArray[np.uint8] | list[NDArray[np.uint8]],
-) -> int | None:
+def first_wrong(ids: Rows, labels: Labels, stored: Checksums, images: Images) -> int | None:
     """The id of the first of some records that has not its stored checksum, or None.
 
     images: (n, H, W[, C]) or n arrays, C order

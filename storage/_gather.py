@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import Image, Labels, slab_length
-from ._checksum import Shape, first_wrong
-from ._index import ALWAYS, Rows
+from ._batch import slab_length
+from ._checksum import Image, Labels, Rows, Shape, first_wrong
+from ._index import ALWAYS
 from ._part import Part
 
 LARGE_CELL = 2**16

@@ -37,14 +37,12 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from ._batch import Labels, check_shape
-from ._checksum import Shape
+from ._batch import check_shape
+from ._checksum import Checksums, Labels, Rows, Shape
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
 from ._files import File, Folder
 from .payloads.base import Cells
 
-Rows: TypeAlias = NDArray[np.int64]
-Checksums: TypeAlias = NDArray[np.uint64]
 Pairs: TypeAlias = Sequence[tuple[int, int]]
 
 INDEX = "index.npy"

@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ._batch import SLAB_BYTES, Image, Images
-from ._checksum import Shape, checksum
+from ._batch import SLAB_BYTES
+from ._checksum import Image, Images, Rows, Shape, checksum
 from ._files import Folder
-from ._index import Index, Piece, Rows, is_run
+from ._index import Index, Piece, is_run
 from .containers.base import Container
 from .payloads.base import Cell, Payload, in_threads
 

@@ -1,14 +1,14 @@
 """How the records of a batch are found, read and checked."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import prod
 
 import numpy as np
 
-from ._batch import Images, Labels, slab_length
+from ._batch import slab_length
 from ._catalog import Catalog, Listing
-from ._checksum import Shape, first_wrong
-from ._index import Rows, is_run
+from ._checksum import Images, Labels, Rows, first_wrong
+from ._index import is_run
 from ._part import LARGE_IMAGE, PartName
 
 FEW_IDS = 8
@@ -62,21 +62,17 @@ def _read_by_part(
             if wrong is not None:
                 name = listing.name_of(wrong)
                 raise catalog.index(name).wrong(wrong - name.first)
-    if isinstance(images, list) and len({image.shape for image in images}) == 1:
-        images = np.stack(images)
     return images, labels
 
 
 def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[Images, int]:
     """Memory for the images of some ids of each part, and how many to read at a time."""
-    indexes = [catalog.index(name) for name, _ in groups]
-    shape = indexes[0].shape
-    shapes: list[Shape] = []
-    differ = shape is None or any(index.shape != shape for index in indexes)
-    if differ or prod(shape or ()) > LARGE_IMAGE:
-        for name, ids in groups:
-            shapes += catalog.part(name).shapes(ids - name.first)
-    if shape is None or len(set(shapes)) > 1:
-        step = min(map(slab_length, set(shapes)))
-        return [np.empty(shape, np.uint8) for shape in shapes], step
-    return np.empty((sum(len(ids) for _, ids in groups), *shape), np.uint8), slab_length(shape)
+    known, *others = {catalog.index(name).shape for name, _ in groups}
+    if others or known is None or prod(known) > LARGE_IMAGE:
+        every = [catalog.part(name).shapes(ids - name.first) for name, ids in groups]
+        shapes = [*chain.from_iterable(every)]
+        known, *different = set(shapes)
+        if different:
+            step = min(map(slab_length, {known, *different}))
+            return [np.empty(shape, np.uint8) for shape in shapes], step
+    return np.empty((sum(len(ids) for _, ids in groups), *known), np.uint8), slab_length(known)

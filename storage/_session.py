@@ -77,7 +77,6 @@ class Session:
     payload: ClassVar[Payload]
 
     _alive: ClassVar = weakref.WeakSet["Session"]()
-
     _catalog: Catalog | None = None
     _lock: WriterLock | None = None
     _closed = True  # until it is open
@@ -104,11 +103,9 @@ class Session:
         self._closed = False
 
     def _begin(self, path: str, mode: Mode, durable: bool, verify: bool) -> None:
-        self._path = path
-        self._name = printable(path)  # in messages
+        self._path, self._name = path, printable(path)  # the latter for messages
         self.mode = mode
-        self.durable = durable
-        self._check = verify
+        self.durable, self._check = durable, verify
         self._process = os.getpid()
         self._new_mutex()
         Session._alive.add(self)

@@ -8,9 +8,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import Batch, Image, Images, Labels, make_batch
+from ._batch import Batch, make_batch
 from ._catalog import Catalog
-from ._checksum import Shape
+from ._checksum import Image, Images, Labels, Shape
 from ._errors import CorruptStoreError, ShapeError, os_errors
 from ._files import DiskUsage
 from ._ids import Ids, check_id, check_ids, is_integer_type

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ._catalog import COUNT, PART, Catalog
+from ._checksum import Rows
 from ._errors import CorruptRecordError, CorruptStoreError, printable
 from ._files import Folder
-from ._index import INDEX, Rows
+from ._index import INDEX
 from ._part import PartName
 from ._reading import read
 from ._session import strangers

@@ -10,10 +10,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from .._batch import Image
+from .._checksum import Image, Rows
 from .._errors import CorruptStoreError
 from .._files import Folder
-from .._index import Index, PartCells, Rows, Structure
+from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
 
 

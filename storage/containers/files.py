@@ -10,7 +10,7 @@ and the third is to sort them by.
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
-from .._batch import Labels
+from .._checksum import Labels
 from .._errors import CorruptStoreError
 from .._files import Folder
 from .._index import INDEX, Index, PartCells, Structure

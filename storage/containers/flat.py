@@ -5,10 +5,9 @@ from abc import abstractmethod
 
 import numpy as np
 
-from .._batch import Image
-from .._checksum import Shape
+from .._checksum import Image, Rows, Shape
 from .._files import File, Folder
-from .._index import Index, PartCells, Rows, Structure
+from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
 from .base import Container, Reader
 

@@ -123,8 +123,11 @@ class Folder(Descriptor):
 
     def names(self) -> list[str]:
         """What is in it. Opened anew, since a forked process shares the place in a listing."""
-        again = Folder(".", self)
-        return os.listdir(again.number)
+        number = self._open(".", READING | os.O_DIRECTORY)
+        try:
+            return os.listdir(number)
+        finally:
+            os.close(number)
 
     def make_folder(self, name: str) -> "Folder":
         os.mkdir(name, dir_fd=self.number)

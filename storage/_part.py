@@ -78,7 +78,13 @@ class Part:
     def read_one(self, row: int, check: bool) -> Record:
         """One record; raises `CorruptRecordError`."""
         label, stored, shape, offset, size = self.index.row(row)
-        image = self._decoded(row, self.reader.cell(row, offset, size), shape)
+        cell = self.reader.cell(row, offset, size)
+        try:
+            self._payload.check_size(shape, len(cell))
+            image = np.empty(shape, np.uint8)
+            self._payload.decode(cell, image)
+        except ValueError as error:
+            raise self.index.damaged(row, str(error)) from error
         if check and checksum(self.first + row, label, shape, image) != stored:
             raise self.index.wrong(row)
         return image, label
@@ -88,7 +94,7 @@ class Part:
         if isinstance(images, list) or self.index.size is None:
             cells = self._cells(rows)
             every = [*zip(rows.tolist(), cells, [*images], strict=True)]
-            in_threads(lambda one: self._decoded(*one), every, images[0].nbytes)
+            in_threads(lambda one: self._decode(*one), every, images[0].nbytes)
             return
         flat = images.reshape(len(rows), -1)
         if is_run(rows):
@@ -115,13 +121,9 @@ class Part:
         every = zip(rows.tolist(), self.index.places(rows), strict=True)
         return [self.reader.cell(row, offset, size) for row, (offset, size) in every]
 
-    def _decoded(self, row: int, cell: Cell, image: Image | Shape) -> Image:
-        """The image in a cell, put into `image`, or of that shape; `CorruptRecordError`."""
+    def _decode(self, row: int, cell: Cell, image: Image) -> None:
         try:
-            shape = image if isinstance(image, tuple) else image.shape
-            self._payload.check_size(shape, len(cell))
-            image = np.empty(image, np.uint8) if isinstance(image, tuple) else image
+            self._payload.check_size(image.shape, len(cell))
             self._payload.decode(cell, image)
         except ValueError as error:
             raise self.index.damaged(row, str(error)) from error
-        return image

@@ -9,9 +9,11 @@ import stat
 import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from ._errors import BusyError, CorruptStoreError, printable
+
+StrPath: TypeAlias = str | os.PathLike[str]
 
 TEMPORARY = ".tmp-"
 """Prefix of everything that is not committed yet: readers ignore it, the next writer removes it."""
@@ -172,7 +174,7 @@ class Folder(Descriptor):
         return DiskUsage(apparent, allocated, files)
 
 
-def disk_usage(path: str | os.PathLike[str]) -> DiskUsage:
+def disk_usage(path: StrPath) -> DiskUsage:
     """Measure everything below the directory `path`, like `du`; raises OSError."""
     return Folder(os.fspath(path)).usage()
 

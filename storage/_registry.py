@@ -3,6 +3,7 @@
 import os
 
 from ._errors import FormatError, os_errors, printable
+from ._files import StrPath
 from ._session import Mode, open_folder
 from ._store import STORES, Store
 from .containers.files import FilesContainer
@@ -38,7 +39,7 @@ class Hdf5PngStore(Store, name="hdf5-png", container=Hdf5Container(), payload=Pn
 
 
 def open_store(
-    path: str | os.PathLike[str], mode: Mode = "r", *, durable: bool = True, verify: bool = True
+    path: StrPath, mode: Mode = "r", *, durable: bool = True, verify: bool = True
 ) -> Store:
     """Open an existing store whose format only its header knows; see `Store`.
 

@@ -29,7 +29,7 @@ from ._errors import (
     os_errors,
     printable,
 )
-from ._files import TEMPORARY, Folder, WriterLock
+from ._files import TEMPORARY, Folder, StrPath, WriterLock
 from ._part import Kind
 from .containers.base import Container
 from .payloads.base import Payload
@@ -84,12 +84,7 @@ class Session:
     _length = 0
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        mode: Mode = "r",
-        *,
-        durable: bool = True,
-        verify: bool = True,
+        self, path: StrPath, mode: Mode = "r", *, durable: bool = True, verify: bool = True
     ) -> None:
         if mode not in ("r", "a", "x"):
             raise ValueError(f"mode {mode!r}: give 'r' (read), 'a' (open or create), 'x' (create)")

@@ -9,17 +9,15 @@
 is an array of images. A key is the row of its block's first cell, 8 bytes, big-endian; a value is as
 many cells as fit in `BLOCK_BYTES`, side by side, or one that is longer.
 
-A file is written once, by transactions that only append. So it is opened read-only and without
-locks, and a reader needs no right to write. LMDB believes what its pages say and would follow a
-damaged one out of the file, which ends the process: the pages of its trees are hashed when they have
-been written, and again before LMDB opens them.
+A file is written once, so it is opened read-only and without locks. LMDB believes what its pages say
+and would follow a damaged one out of the file, which ends the process: the pages of its trees are
+hashed when they have been written, and again before LMDB opens them.
 """
 
 import ctypes
 import errno
 import os
 import struct
-import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,8 +71,7 @@ class LmdbContainer(Container):
     def write(self, folder: Folder, cells: PartCells) -> Structure:
         folder.write(self.file, b"")
         file = folder.open(self.file)
-        rows: list[int] = []
-        pages = 0
+        rows, pages = list[int](), 0
         with lmdb_errors(file.path):
             environment = opened(file, SPARE_BYTES, sync=False)
         with environment:  # an error of LMDB in what the caller gives is not of this file
@@ -135,18 +132,16 @@ def structure_of(environment: lmdb.Environment, rows: list[int], size: int) -> S
         addresses = [value.ctypes.data for value in values]
         # The page that a value is on, or its own first one, begins with its number.
         start = addresses[0] // page * page
-        base = start - int.from_bytes(ctypes.string_at(start, 8), sys.byteorder) * page
-    offsets, trusted, end = [address - base for address in addresses], [], 0
-    for offset, length in sorted(zip(offsets, map(len, values), strict=True)):
-        if length >= page // 2:  # a shorter value is on a page of the tree
-            trusted.append((end, offset - HEADING - end))
-            end = -(-(offset + length) // page) * page
-    trusted = [each for each in (*trusted, (end, size - end)) if each[1] > 0]
-    whole = size, 0  # the file is not shorter
-    return Structure([*zip(rows, offsets, strict=True)], [*trusted, whole])
+        base = start - ctypes.c_uint64.from_address(start).value * page
+    offsets = [address - base for address in addresses]
+    own = [0, size]  # where a value's own pages begin and end: a short one is on a page of the tree
+    for offset, length in zip(offsets, map(len, values), strict=True):
+        if length >= page // 2:
+            own += offset - HEADING, -(-(offset + length) // page) * page
+    own.sort()
+    gaps = [(i, j - i) for i, j in zip(own[::2], own[1::2], strict=True) if j > i]
+    return Structure([*zip(rows, offsets, strict=True)], [*gaps, (size, 0)])  # it is not shorter
 
-
-# ---- reading -----------------------------------------------------------------------------------
 
 _environments = weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment]()
 """The open ones by device and inode: LMDB allows a process one on a file. Nor does it allow one to
@@ -158,22 +153,19 @@ def environment_of(file: File) -> lmdb.Environment | None:
     """The one on a file, closed when nothing refers to it any more; None if it is a stranger's."""
     status = os.fstat(file.number)
     key = status.st_dev, status.st_ino
-    if (found := _environments.get(key)) is None:
-        try:
-            made = opened(file, file.size, readonly=True, create=False, readahead=False)
-            found = _environments.setdefault(key, made)
-        except lmdb.Error as error:
-            if "already open" not in str(error):
-                raise
-            found = _environments.get(key)  # another thread may just have opened it
-    return found
+    if found := _environments.get(key):
+        return found
+    try:
+        made = opened(file, file.size, readonly=True, create=False, readahead=False)
+        return _environments.setdefault(key, made)
+    except lmdb.Error as error:
+        if "already open" not in str(error):
+            raise
+        return _environments.get(key)  # another thread may just have opened it
 
 
 class LmdbReader(BlockReader):
-    """An open file: single cells are looked up, and all are where LMDB has mapped the file.
-
-    Where this process has opened it by other means, LMDB cannot be asked; it is read as any file.
-    """
+    """An open file; where this process has opened it by other means, it is read as any file."""
 
     _opened: tuple[lmdb.Environment, lmdb.Transaction] | None = None
 

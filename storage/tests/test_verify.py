@@ -177,12 +177,14 @@ def is_lost(problems: Sequence[str], image_id: int, place: range) -> bool:
     runs = [
         range(int(first), int(last) + 1)
         for problem in problems
-        for first, last in re.findall(r"images (\d+) to (\d+) (?:are|cannot)", problem)
+        for first, last in re.findall(r"images (\d+) to (\d+)(?: are| cannot|:)", problem)
+        if "metadata.csv" not in problem  # which is another thing that is wrong
     ]
     return any(
         image_id in run and place.start <= run.start and run.stop <= place.stop for run in runs
     ) or any(
-        re.search(rf"image {image_id} is (?:damaged|missing)", problem) for problem in problems
+        re.search(rf"image {image_id} (?:is damaged|cannot be read)", problem)
+        for problem in problems
     )
 
 

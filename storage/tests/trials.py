@@ -119,10 +119,10 @@ class Trials:
         merged: dict[tuple[str, str], Counter[str]] = {}
         for tally in self._tallies:
             merged.setdefault((tally.promise, tally.store), Counter()).update(tally.outcomes)
-        lines = [f"{'':34}{'trials':>8}" + "".join(f"{column:>9}" for column in columns)]
+        lines = [f"{'':38}{'trials':>8}" + "".join(f"{column:>9}" for column in columns)]
         for (promise, store), outcomes in merged.items():
             figures = "".join(f"{outcomes[column]:9,}" for column in columns)
-            lines.append(f"{promise:28}{store:6}{outcomes.total():8,}{figures}")
+            lines.append(f"{promise:28}{store:10}{outcomes.total():8,}{figures}")
         return lines
 
 

@@ -8,7 +8,6 @@ few; `compact` does the same with all that are small.
 import os
 import re
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -85,7 +84,7 @@ class Catalog:
         self.folder = folder
         self.kind = kind
         self._gather: tuple[Listing, int, Gather | None] | None = None  # of a listing and process
-        self._parts: OrderedDict[PartName, Part] = OrderedDict()
+        self._parts: dict[PartName, Part] = {}
         self._indexes: dict[PartName, Index] = {}
         self._fold_from = 0  # parts before are large, or joining them has failed
         self.listing = Listing([])
@@ -159,8 +158,8 @@ class Catalog:
             folder = Folder(name.folder, self.folder)
             part = self._parts[name] = Part(folder, self.index(name, folder), self.kind)
             if len(self._parts) > MAX_OPEN_PARTS:
-                with suppress(KeyError):  # another thread was faster
-                    self._parts.popitem(last=False)  # dropped, not closed: it may be in use
+                with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
+                    self._parts.pop(next(iter(self._parts)))  # dropped: it may be in use
         return part
 
     # ---- reading ---------------------------------------------------------------------------------
@@ -208,8 +207,10 @@ class Catalog:
         name = count_name(self.listing.length)
         with suppress(OSError):  # what was stored is stored: the count may lag behind
             counts = {*filter(COUNT.fullmatch, self.folder.names())}
-            if name not in counts:
+            if not counts:
                 self.folder.write(name, b"")
+            elif name not in counts:  # never two, as if the writer were killed in between
+                self.folder.rename(counts.pop(), name)
             for other in counts - {name}:
                 self.folder.remove(other)
 

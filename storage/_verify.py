@@ -6,7 +6,7 @@ import numpy as np
 
 from ._catalog import COUNT, PART, Catalog
 from ._checksum import Rows
-from ._errors import CorruptRecordError, CorruptStoreError, printable
+from ._errors import CorruptStoreError, printable
 from ._files import Folder
 from ._index import INDEX
 from ._part import PartName
@@ -64,9 +64,7 @@ def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
             return
         except WRONG as error:
             if len(ids) == 1:
-                reason = _reason(catalog, name, error)
-                is_own = isinstance(error, CorruptRecordError)
-                yield reason if is_own else f"image {ids[0]} cannot be read: {reason}"
+                yield _reason(catalog, name, error)  # the same for each image of a lost block
                 return
     for half in np.array_split(ids, 2):
         yield from _unreadable(catalog, name, half)

@@ -56,10 +56,11 @@ def lmdb_errors(path: str) -> Iterator[None]:
         raise OSError(code, os.strerror(code), path) from error
 
 
-def opened(file: File, map_size: int, **options: bool) -> lmdb.Environment:
+def opened(number: int, map_size: int, **options: bool) -> lmdb.Environment:
     """The environment of a file, by a path that LMDB can decode and no renaming leads elsewhere."""
-    path = f"/proc/self/fd/{file.number}"
-    return lmdb.open(path, subdir=False, lock=False, map_size=map_size, **options)
+    return lmdb.open(
+        f"/proc/self/fd/{number}", subdir=False, lock=False, map_size=map_size, **options
+    )
 
 
 class LmdbContainer(Container):
@@ -69,23 +70,22 @@ class LmdbContainer(Container):
     largest_cell = 2**32 - 1  # LMDB counts the bytes of a value in 32 bits
 
     def write(self, folder: Folder, cells: PartCells) -> Structure:
-        folder.write(self.file, b"")
-        file = folder.open(self.file)
-        rows, pages = list[int](), 0
-        with lmdb_errors(file.path):
-            environment = opened(file, SPARE_BYTES, sync=False)
-        with environment:  # an error of LMDB in what the caller gives is not of this file
-            page = environment.stat()["psize"]
-            for blocks in slabs_of(cells):  # LMDB holds in memory what is not committed
-                pages += sum(-(-(len(value) + HEADING) // page) for value in blocks.values())
-                with lmdb_errors(file.path):
-                    environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
-                    with environment.begin(write=True) as transaction:
-                        for row, value in blocks.items():
-                            transaction.put(key_of(row), value, append=True)
-                rows += blocks
-            with lmdb_errors(file.path):
-                return structure_of(environment, rows, os.fstat(file.number).st_size)
+        path, rows, pages = f"{folder.path}/{self.file}", list[int](), 0
+        with folder.create(self.file) as file:
+            with lmdb_errors(path):
+                environment = opened(file.fileno(), SPARE_BYTES, sync=False)
+            with environment:  # an error of LMDB in what the caller gives is not of this file
+                page = environment.stat()["psize"]
+                for blocks in slabs_of(cells):  # LMDB holds in memory what is not committed
+                    pages += sum(-(-(len(value) + HEADING) // page) for value in blocks.values())
+                    with lmdb_errors(path):
+                        environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
+                        with environment.begin(write=True) as transaction:
+                            for row, value in blocks.items():
+                                transaction.put(key_of(row), value, append=True)
+                    rows += blocks
+                with lmdb_errors(path):
+                    return structure_of(environment, rows, os.fstat(file.fileno()).st_size)
 
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)
@@ -156,7 +156,7 @@ def environment_of(file: File) -> lmdb.Environment | None:
     if found := _environments.get(key):
         return found
     try:
-        made = opened(file, file.size, readonly=True, create=False, readahead=False)
+        made = opened(file.number, file.size, readonly=True, create=False, readahead=False)
         return _environments.setdefault(key, made)
     except lmdb.Error as error:
         if "already open" not in str(error):

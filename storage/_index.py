@@ -228,10 +228,11 @@ class Index:
         pairs: Rows = np.frombuffer(self._pairs, np.int64).reshape(-1, 2)
         self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
         rows, offsets = self.blocks[:, 0], self.blocks[:, 1]
-        if blocks and not (
-            rows[0] == 0 <= offsets.min() <= offsets.max() <= FARTHEST
-            and rows[-1] < self.length
-            and (blocks == 1 or (np.diff(rows) > 0).all())
+        if blocks and (
+            rows[0] != 0
+            or rows[-1] >= self.length
+            or not (blocks == 1 or (rows[1:] > rows[:-1]).all())
+            or not (offsets.view(np.uint64) <= FARTHEST).all()
         ):
             raise self.broken(f"{INDEX} has blocks that there cannot be")
 

@@ -21,6 +21,9 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     Raises `CorruptRecordError` where one is not as it was stored and `check`, `CorruptStoreError`,
     FileNotFoundError where a part is no longer there.
     """
+    if len(ids) == 1:
+        image, label = catalog.read_one(int(ids[0]), check)
+        return image[np.newaxis], np.array([label])
     listing = catalog.listing
     if len(ids) > FEW_IDS and not is_run(ids) and (gather := catalog.gather(listing)):
         return gather.read(ids, check)

@@ -5,9 +5,8 @@
             cells = b"".join(value for _, value in transaction.cursor())
     cell = cells[start : start + size]
 
-`index.npy` tells where a cell is; where all are pixels of one shape, `np.frombuffer(cells, np.uint8)`
-is an array of images. A key is the row of its block's first cell, 8 bytes, big-endian; a value is as
-many cells as fit in `BLOCK_BYTES`, side by side, or one that is longer.
+`index.npy` tells where a cell is. A key is the row of its block's first cell, 8 bytes, big-endian; a
+value is as many cells as fit in `BLOCK_BYTES`, side by side, or one that is longer.
 
 A file is written once, so it is opened read-only and without locks. LMDB believes what its pages say
 and would follow a damaged one out of the file, which ends the process: the pages of its trees are
@@ -20,7 +19,7 @@ import os
 import struct
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import lmdb
 import numpy as np
@@ -56,11 +55,12 @@ def lmdb_errors(path: str) -> Iterator[None]:
         raise OSError(code, os.strerror(code), path) from error
 
 
-def opened(number: int, map_size: int, **options: bool) -> lmdb.Environment:
-    """The environment of a file, by a path that LMDB can decode and no renaming leads elsewhere."""
-    return lmdb.open(
-        f"/proc/self/fd/{number}", subdir=False, lock=False, map_size=map_size, **options
-    )
+def opened(number: int, path: str, map_size: int, **options: bool) -> lmdb.Environment:
+    """The environment of a file, by its path if that still leads there, which is faster to open."""
+    with suppress(OSError):
+        if path.isascii() and os.path.samestat(os.stat(path), os.fstat(number)):
+            return lmdb.open(path, subdir=False, lock=False, map_size=map_size, **options)
+    return opened(number, f"/proc/self/fd/{number}", map_size, **options)
 
 
 class LmdbContainer(Container):
@@ -73,7 +73,7 @@ class LmdbContainer(Container):
         path, rows, pages = f"{folder.path}/{self.file}", list[int](), 0
         with folder.create(self.file) as file:
             with lmdb_errors(path):
-                environment = opened(file.fileno(), SPARE_BYTES, sync=False)
+                environment = opened(file.fileno(), path, SPARE_BYTES, sync=False)
             with environment:  # an error of LMDB in what the caller gives is not of this file
                 page = environment.stat()["psize"]
                 for blocks in slabs_of(cells):  # LMDB holds in memory what is not committed
@@ -156,7 +156,7 @@ def environment_of(file: File) -> lmdb.Environment | None:
     if found := _environments.get(key):
         return found
     try:
-        made = opened(file.number, file.size, readonly=True, create=False, readahead=False)
+        made = opened(file.number, file.path, file.size, readonly=True, readahead=False)
         return _environments.setdefault(key, made)
     except lmdb.Error as error:
         if "already open" not in str(error):

@@ -143,6 +143,7 @@ class PartCells:
         folder.write(INDEX, body + pairs + trailer + digest_bytes(trailer))
 
 
+@lru_cache
 def record_type(has_shapes: bool, has_places: bool) -> np.dtype[np.void]:
     return np.dtype(ALWAYS + SHAPES * has_shapes + PLACES * has_places)
 

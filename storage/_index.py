@@ -185,7 +185,6 @@ class Index:
     size: bytes of each cell where these are pixels of one shape, or None
     cell_bytes: of all cells together
     table: all records, (length,)
-    blocks: where cells lie in the container's file: (n, 2)
     """
 
     cell_bytes: int
@@ -226,16 +225,24 @@ class Index:
         self.table: NDArray[np.void] = np.frombuffer(data, kind, self.length, table_at)
         self._body = memoryview(data)[:pairs_at]
         self._pairs = data[pairs_at : -TRAILER.size]
-        pairs: Rows = np.frombuffer(self._pairs, np.int64).reshape(-1, 2)
-        self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
-        rows, offsets = self.blocks[:, 0], self.blocks[:, 1]
-        if blocks and (
-            rows[0] != 0
-            or rows[-1] >= self.length
-            or not (blocks == 1 or (rows[1:] > rows[:-1]).all())
-            or not (offsets.view(np.uint64) <= FARTHEST).all()
-        ):
-            raise self.broken(f"{INDEX} has blocks that there cannot be")
+        self._block_count = blocks
+        self._blocks: Rows | None = None
+
+    @property
+    def blocks(self) -> Rows:
+        """Where cells lie in the container's file: (n, 2) rows and offsets, checked once."""
+        if self._blocks is None:
+            found: Rows = np.frombuffer(self._pairs, np.int64, 2 * self._block_count).reshape(-1, 2)
+            rows, offsets = found[:, 0], found[:, 1]
+            if len(found) and (
+                rows[0] != 0
+                or rows[-1] >= self.length
+                or not (len(found) == 1 or (rows[1:] > rows[:-1]).all())
+                or not (offsets.view(np.uint64) <= FARTHEST).all()
+            ):
+                raise self.broken(f"{INDEX} has blocks that there cannot be")
+            self._blocks = found
+        return self._blocks
 
     # ---- records -----------------------------------------------------------------------------
 
@@ -288,7 +295,7 @@ class Index:
 
     def check_structure(self, file: File) -> None:
         """Raise `CorruptStoreError` where blocks, or what is trusted, are not as they were written."""
-        trusted = self._trusted
+        trusted = np.frombuffer(self._pairs, np.int64).reshape(-1, 2)[self._block_count :]
         # Nothing longer than the file is read, whatever a damaged range says.
         if len(trusted) and (trusted.min() < 0 or (trusted > file.size).any()):
             raise self.broken(f"{file.path} is too short")

@@ -63,6 +63,8 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
     n = len(checked)
     if not isinstance(images, Iterable) or isinstance(images, str | bytes):
         raise DTypeError(f"images are a {type(images).__name__}; give an array or a sequence")
+    if isinstance(images, np.ndarray) and not images.ndim:
+        raise ShapeError(f"images have shape {images.shape}; give (N, H, W) or (N, H, W, C)")
     if isinstance(images, np.ndarray | Sequence):
         _same_length(len(images), n)
     if isinstance(images, np.ndarray):

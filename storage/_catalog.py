@@ -252,11 +252,11 @@ class Catalog:
 
         What fails leaves them as they are, and is no error of the call that came before.
         """
-        while run := self._small_run():
-            try:
+        try:
+            while run := self._small_run():
                 self._join(run, durable)
-            except (StorageError, OSError):
-                self._fold_from = run[-1].stop
+        except (StorageError, OSError, MemoryError):
+            self._fold_from = self.listing.length
 
     def _small_run(self) -> list[PartName]:
         """The parts at the end that are to be joined: `FOLD` or more, none much larger than others.
@@ -300,10 +300,15 @@ class Catalog:
         copies = chain.from_iterable(self.part(name).copies() for name in run)
         joined = PartName(run[0].first, run[-1].stop)
         self._write(joined, np.concatenate(labels), copies, durable)
+        self._gather = None  # which keeps what is removed mapped
         names = self.listing.names
         start = names.index(run[0])
         self.listing = Listing([*names[:start], joined, *names[start + len(run) :]])
         for name in run:
             self._parts.pop(name, None)
             self._indexes.pop(name, None)
-            self.folder.remove(name.folder)
+            # Put aside as a whole, so that nobody takes half of it for a part that is damaged.
+            aside = TEMPORARY + name.folder
+            self.folder.remove(aside)
+            self.folder.rename(name.folder, aside)
+            self.folder.remove(aside)

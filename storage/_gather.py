@@ -17,10 +17,10 @@ from ._checksum import Image, Labels, Rows, Shape, first_wrong
 from ._index import ALWAYS
 from ._part import Part
 
-LARGE_CELL = 2**16
+LARGE_CELL = 2**15 - 1
 """Bytes of a cell from which Python's work for each is little beside copying it."""
 RECORD = np.dtype(ALWAYS)
-ORIGIN, LAST = 1, 2**47
+ORIGIN, LAST = 1, 2**48
 """Addresses that a program may have on the 64-bit systems there are; at 0 there is no array."""
 
 

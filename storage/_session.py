@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 ErrorT = TypeVar("ErrorT", bound=StorageError)
 
 VERSION = 2
-HEADER = "store.json"
+HEADER, MOST_HEADER = "store.json", 4096
 LOCK = "store.lock"
 NO_IMAGES = count_name(0)
 
@@ -56,8 +56,8 @@ def open_folder(path: str) -> tuple[Folder, str, int, tuple[int, int]]:
         text = f"{printable(path)}: no store here; create one with mode='x' or mode='a'"
         raise StoreNotFoundError(text) from None
     status = os.fstat(file.number)
-    with suppress(ValueError):
-        match json.loads(file.read(file.size)):
+    with suppress(ValueError, RecursionError):
+        match json.loads(file.read(min(file.size, MOST_HEADER))):
             case {"format": str(name), "version": int(version)}:
                 return folder, name, version, (status.st_ino, status.st_mtime_ns)
     raise CorruptStoreError(f"{folder.path}: {HEADER} names no format and version; restore it")
@@ -130,12 +130,16 @@ class Session:
             raise self._error(FormatError, f"is of format {name!r} version {version}, {wanted}")
         return identity
 
-    def _attach(self, least: int = 0) -> None:
-        """Find what the store holds, `least` images; a writer removes what others have left."""
-        catalog = Catalog(self._folder, Kind(self.container, self.payload), least)
+    def _attach(self, length: int | None = None) -> None:
+        """Find what the store holds; a writer removes what others have left.
+
+        length: how many images are to be seen, and there; by default all
+        """
+        catalog = Catalog(self._folder, Kind(self.container, self.payload), length or 0)
         if self.mode != "r":
             catalog.remove_remains()
-        self._catalog, self._length = catalog, catalog.listing.length
+        self._length = catalog.listing.length if length is None else length
+        self._catalog = catalog  # last: another thread may wait for it
 
     def _open_for_writing(self) -> None:
         path = Path(self._path)
@@ -194,6 +198,7 @@ class Session:
         if self._lock is not None:
             self._lock.release()
         self._catalog = None
+        self.__dict__.pop("_folder", None)
 
     def __enter__(self) -> Self:
         self._ready()
@@ -263,9 +268,9 @@ class Session:
 
     def _while_compacted(self, read: Callable[[Catalog], Result]) -> Result:
         """Read again as often as a writer has meanwhile joined the parts that were listed."""
-        catalog = self._ready()
         with os_errors(self._name):
             while True:
+                catalog = self._ready()
                 listing = catalog.listing
                 if listing.length < self._length:
                     raise self._replaced()
@@ -306,12 +311,11 @@ class Session:
 
     def _attach_copy(self) -> None:
         """Open in this process what the original has open in another."""
-        length = self._length
-        with os_errors(self._name):
-            if self._find() != self._identity:
-                raise self._replaced()
-            self._attach(length)
-        self._length = length
+        if self._catalog is None:  # else another thread was faster
+            with os_errors(self._name):
+                if self._find() != self._identity:
+                    raise self._replaced()
+                self._attach(self._length)
 
 
 os.register_at_fork(after_in_child=Session._after_fork)

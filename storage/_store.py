@@ -154,7 +154,7 @@ class Store(Session):
         if isinstance(key, slice):
             return self.read_many(range(*key.indices(len(self))))
         if is_integer_type(type(key)) and -len(self) <= key < 0:
-            key += len(self)
+            key = int(key) + len(self)
         return self.read_single(key)
 
     def __getitems__(self, ids: Sequence[int]) -> list[Record]:
@@ -175,7 +175,7 @@ class Store(Session):
         if not is_integer_type(type(n)) or n < 1:
             raise ValueError(f"{self._name}: batches of {n!r} images; give a positive integer")
         self._ready()
-        length = self._length
+        n, length = int(n), self._length
         return (self[i : min(i + n, length)] for i in range(0, length, n))
 
     # ---- looking after it ------------------------------------------------------------------

@@ -21,8 +21,8 @@ TABLE = "metadata.csv"
 HEADING = "file_name,label,id\n"
 AT_ONCE = 32
 """Files that a thread writes before it takes others."""
-MORE_BYTES = 2**16
-"""Of a file that a tool has written anew, no more is read than this and twice what it had."""
+MORE_BYTES = 2**20
+"""A file that a tool has written anew may be this much longer than twice what it was."""
 
 
 class FilesContainer(Container):
@@ -81,4 +81,6 @@ class FilesReader(Reader):
             file = self._folder.open(name)
         except CorruptStoreError as error:
             raise self._index.damaged(row, f"{name} is a link, or not of its kind") from error
-        return file.read(min(file.size, 2 * size + MORE_BYTES))
+        if file.size > 2 * size + MORE_BYTES:
+            raise self._index.damaged(row, f"{name} is much longer than it was")
+        return file.read(file.size)

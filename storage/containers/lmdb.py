@@ -17,6 +17,7 @@ import ctypes
 import errno
 import os
 import struct
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,8 @@ SPARE_BYTES = 2**20
 """What a map has room for beyond the pages of cells and a sixty-fourth of them."""
 HEADING = 16
 """Bytes of a page before what it holds; the first 8 are its number (mdb.c, `MDB_page`)."""
+ATTEMPTS = 20
+"""Another thread closes an environment and then forgets its inode, which may be used again by now."""
 key_of = struct.Struct(">Q").pack
 
 
@@ -55,12 +58,19 @@ def lmdb_errors(path: str) -> Iterator[None]:
         raise OSError(code, os.strerror(code), path) from error
 
 
-def opened(number: int, path: str, map_size: int, **options: bool) -> lmdb.Environment:
-    """The environment of a file, by its path if that still leads there, which is faster to open."""
-    with suppress(OSError):
-        if path.isascii() and os.path.samestat(os.stat(path), os.fstat(number)):
-            return lmdb.open(path, subdir=False, lock=False, map_size=map_size, **options)
-    return opened(number, f"/proc/self/fd/{number}", map_size, **options)
+def opened(number: int, map_size: int, **options: bool) -> lmdb.Environment:
+    """The environment of a file, by a path that LMDB can decode and no renaming leads elsewhere."""
+    path = f"/proc/self/fd/{number}"
+    return lmdb.open(path, subdir=False, lock=False, map_size=map_size, **options)
+
+
+def opened_new(number: int) -> lmdb.Environment:
+    """The environment of a file that is new, although LMDB may take it for one just closed."""
+    for _ in range(ATTEMPTS):
+        with suppress(lmdb.Error):
+            return opened(number, SPARE_BYTES, sync=False)
+        time.sleep(0.001)
+    return opened(number, SPARE_BYTES, sync=False)
 
 
 class LmdbContainer(Container):
@@ -73,7 +83,7 @@ class LmdbContainer(Container):
         path, rows, pages = f"{folder.path}/{self.file}", list[int](), 0
         with folder.create(self.file) as file:
             with lmdb_errors(path):
-                environment = opened(file.fileno(), path, SPARE_BYTES, sync=False)
+                environment = opened_new(file.fileno())
             with environment:  # an error of LMDB in what the caller gives is not of this file
                 page = environment.stat()["psize"]
                 for blocks in slabs_of(cells):  # LMDB holds in memory what is not committed
@@ -156,7 +166,7 @@ def environment_of(file: File) -> lmdb.Environment | None:
     if found := _environments.get(key):
         return found
     try:
-        made = opened(file.number, file.path, file.size, readonly=True, readahead=False)
+        made = opened(file.number, file.size, readonly=True, readahead=False)
         return _environments.setdefault(key, made)
     except lmdb.Error as error:
         if "already open" not in str(error):

@@ -109,7 +109,7 @@ class Store(Session):
         `CorruptStoreError`.
         """
         self._refuse_reader()
-        self._change(lambda catalog: catalog.compact(self.durable))
+        self._change(lambda _: self._while_compacted(lambda catalog: catalog.compact(self.durable)))
 
     # ---- reading ---------------------------------------------------------------------------
 

@@ -312,3 +312,5 @@ class Catalog:
             self.folder.remove(aside)
             self.folder.rename(name.folder, aside)
             self.folder.remove(aside)
+        if durable:
+            self.folder.sync()

@@ -35,8 +35,8 @@ class Memory(io.BytesIO):
     libhdf5 has been seen to crash at exit after a full disk, and so it never meets one.
     """
 
-    def truncate(self, size: int | None = None) -> int:
-        return size or 0
+    # Not of Python, so that no exception of a signal is raised where libhdf5 would swallow it.
+    truncate = int  # type: ignore[assignment]  # it is called with the length alone
 
 
 class Hdf5Container(FlatContainer):

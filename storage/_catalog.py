@@ -311,6 +311,8 @@ class Catalog:
             aside = TEMPORARY + name.folder
             self.folder.remove(aside)
             self.folder.rename(name.folder, aside)
-            self.folder.remove(aside)
+            with suppress(OSError):
+                self.folder.remove(aside)
+            self.folder.remove(aside)  # once more, where a call of the system has failed
         if durable:
             self.folder.sync()

@@ -1,4 +1,4 @@
-"""Which parts of a store count: their listing is the manifest, and nothing else tells it.
+"""Which parts of a store count: their listing is the manifest.
 
 A part whose ids all lie within a longer one was rewritten into that and no longer counts. Small
 commits make small parts: `FOLD` of a kind become one, and as many of those again, so that there are

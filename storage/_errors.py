@@ -58,7 +58,7 @@ class ClosedError(StorageError, ValueError):
 
 
 class BusyError(StorageError, BlockingIOError):
-    """Another writer has the store open."""
+    """Another writer, or another program or process, has the store or a file of it open."""
 
 
 class StoreIOError(StorageError, OSError):

@@ -163,8 +163,9 @@ def shape_of(height: int, width: int, channels: int) -> Shape:
 def digest_of(file: File | None, trusted: Iterable[Sequence[int]]) -> int:
     """The digest of some ranges of a file; of nothing where there is none."""
     digest = xxh3_64()
-    for offset, length in trusted if file else ():
-        digest.update(file.read(length, offset))
+    if file:
+        for offset, length in trusted:
+            digest.update(file.read(length, offset))
     return digest.intdigest()
 
 
@@ -212,7 +213,7 @@ class Index:
         if (magic, held) != (MAGIC, [self.first, self.length]):
             raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
-        self.size = prod(self.shape) if self.shape else None
+        self.size: int | None = prod(self.shape) if self.shape else None
         if (
             min(table_at, blocks, trusted, self.cell_bytes - self.length) < 0
             or len(data) != pairs_at + PAIR_BYTES * (blocks + trusted) + end

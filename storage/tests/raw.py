@@ -290,8 +290,8 @@ def index_of(part: Records, cells: Cells) -> Index:
     table = np.empty(len(part), [(name, kind) for name, (kind, _) in columns.items()])
     for name, (_, column) in columns.items():
         table[name] = column
-    sides_of_all = shapes[0] if cells.shape else (0, 0, 0)
-    trailer = Trailer(cells.ids.start, len(part), *sides_of_all, cell_bytes=sum(sizes))
+    height, width, channels = shapes[0] if cells.shape else (0, 0, 0)
+    trailer = Trailer(cells.ids.start, len(part), height, width, channels, sum(sizes))
     return Index(table, np.empty((0, 2), np.int64), trailer)
 
 

@@ -107,4 +107,8 @@ def exit_interrupted() -> NoReturn:
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    # Where a KeyboardInterrupt has left a text being evaluated, as named tuples are made of, Python
+    # takes it for unhandled, though it was caught, and under -m kills itself (CPython's
+    # `run_eval_code_obj`, `Py_RunMain`). Evaluating another text makes it forget that.
+    eval("None")  # noqa: S307
     sys.exit(EXIT_CODE)

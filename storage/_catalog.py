@@ -31,7 +31,7 @@ It is renamed after each commit and never synced: that it lags behind does no ha
 MAX_OPEN_PARTS = 100
 """Each takes up to four file descriptors, of the 1,024 that a process often has."""
 MAX_INDEXES = 20_000
-"""Small indexes kept in memory, of a kilobyte or two as a rule."""
+"""Small indexes kept in memory, 80 MB at most."""
 LARGE_PART = 1_000_000
 """Of more images than this a name is not believed without a look at the part."""
 FOLD = 16

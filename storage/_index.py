@@ -186,6 +186,8 @@ class Index:
     table: all records, (length,)
     """
 
+    cell_bytes: int
+
     def __init__(self, folder: Folder, first: int, stop: int) -> None:
         """Open the one in the folder of the part that has the ids `first` to `stop - 1`.
 
@@ -213,7 +215,7 @@ class Index:
         if (magic, held) != (MAGIC, [self.first, self.length]):
             raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
-        self.size: int | None = prod(self.shape) if self.shape else None
+        self.size = prod(self.shape) if self.shape else None
         if (
             min(table_at, blocks, trusted, self.cell_bytes - self.length) < 0
             or len(data) != pairs_at + PAIR_BYTES * (blocks + trusted) + end

@@ -6,14 +6,14 @@ import numpy as np
 
 from ._catalog import COUNT, PART, Catalog
 from ._checksum import Rows
-from ._errors import CorruptStoreError, printable
+from ._errors import BusyError, CorruptStoreError, StorageError, printable
 from ._files import Folder
 from ._index import INDEX
 from ._part import PartName
 from ._reading import read
 from ._session import strangers
 
-WRONG = (CorruptStoreError, FileNotFoundError)
+WRONG = (CorruptStoreError, BusyError, FileNotFoundError)
 AT_ONCE = 1024
 """Records that are read together; of those that cannot be, the wrong ones are found by halving."""
 
@@ -75,7 +75,7 @@ def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
 
 def _reason(catalog: Catalog, name: PartName, error: OSError) -> str:
     """What `error` says; raises it where the whole part is no longer there."""
-    if isinstance(error, CorruptStoreError):
+    if isinstance(error, StorageError):
         return str(error)
     if name.folder not in catalog.folder.names():
         raise error

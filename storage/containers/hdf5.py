@@ -20,7 +20,7 @@ from functools import lru_cache
 import h5py
 
 from .._checksum import Shape
-from .._errors import BusyError, CorruptStoreError
+from .._errors import BusyError
 from .._files import Folder
 from .._index import Index
 from .flat import FlatContainer
@@ -61,12 +61,9 @@ class Hdf5Container(FlatContainer):
         return memory.getvalue().ljust(start, b"\0")
 
     def check(self, folder: Folder, index: Index) -> None:
-        try:
-            super().check(folder, index)
-        except CorruptStoreError as error:
-            file = folder.open(self.file)
-            if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
-                text = "is open for writing in a program, or was when that was killed"
-                advice = "close it there, or clear the mark by h5clear -s"
-                raise BusyError(f"{file.path}: {text}: {advice}") from error
-            raise
+        file = folder.open(self.file)
+        if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
+            text = "is open for writing in a program, or was when that was killed"
+            advice = "close it there, or clear the mark by h5clear -s"
+            raise BusyError(f"{file.path}: {text}: {advice}")
+        super().check(folder, index)

@@ -11,7 +11,6 @@ from collections.abc import Collection
 import numpy as np
 
 from .._checksum import Image, Rows
-from .._errors import CorruptStoreError
 from .._files import Folder
 from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
@@ -23,6 +22,9 @@ class Reader(ABC):
     Several threads use it at once, and processes that were forked since it was opened, perhaps while
     another thread was inside a library. It closes what it holds when nothing refers to it any more.
     """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
 
     @abstractmethod
     def cell(self, row: int, offset: int, size: int) -> Cell:
@@ -37,7 +39,7 @@ class Reader(ABC):
         for row, image in zip(range(start, stop), out, strict=True):
             cell = self.cell(row, row * size, size)
             if len(cell) != size:
-                raise CorruptStoreError(f"row {row} has {len(cell)} bytes where {size} belong")
+                raise self._index.damaged(row, f"it has {len(cell)} bytes where {size} belong")
             image[:] = np.frombuffer(cell, np.uint8)
 
     def addresses(self) -> Rows | None:

@@ -26,12 +26,11 @@ def problems(catalog: Catalog, length: int) -> list[str]:
     listed = catalog.folder.names()
     strays = strangers(listed, lambda name: PART.fullmatch(name) or COUNT.fullmatch(name))
     found = [f"{printable(name)} does not belong to the store" for name in strays]
-    counts = len([*filter(COUNT.fullmatch, listed)])
-    if counts != 1:  # a long listing may meet a count that is just being renamed
-        counts = len([*filter(COUNT.fullmatch, catalog.folder.names())])
-    if counts != 1:
+    # Two listings, since a long one may meet a count that is just being renamed.
+    counts = [len([*filter(COUNT.fullmatch, names)]) for names in (listed, catalog.folder.names())]
+    if 1 not in counts:
         mend = "open it once with mode='a', which mends that"
-        found.append(f"has {counts} files named count-… where one belongs; {mend}")
+        found.append(f"has {counts[1]} files named count-… where one belongs; {mend}")
     for name in catalog.listing.names:
         if name.first < length:
             found += _of_part(catalog, name, min(name.stop, length))

@@ -1,8 +1,7 @@
 """What a container defines: how the cells of a part are written, and read again.
 
-To add one, derive from both classes, and give it to a store in `_registry.py`. A part is written
-once, in a folder of its own: there is nothing to lock, to recover or to guard against another writer.
-Syncing, renaming and checksums are not the container's.
+A part is written once, in a folder of its own: there is nothing to lock, to recover or to guard
+against another writer.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +29,8 @@ class Reader(ABC):
     def cell(self, row: int, offset: int, size: int) -> Cell:
         """One cell; offset: where it is among all cells laid end to end; size: its bytes.
 
-        Raises `CorruptStoreError` where the files cannot be as they were written.
+        Raises `CorruptStoreError` where the files cannot be as they were written, as `broken` or
+        `damaged` of the index makes it: in one line that names the part and its ids.
         """
 
     def run(self, start: int, stop: int, out: Image) -> None:
@@ -68,8 +68,7 @@ class Container(ABC):
     def open(self, folder: Folder, index: Index) -> Reader:
         """Open a part, whose files may be removed meanwhile: FileNotFoundError, and none is created.
 
-        Raises `CorruptStoreError` where they cannot be as they were written, as `index.broken` makes
-        it: in one line that names the part and its ids.
+        Raises `CorruptStoreError` as `cell`.
         """
 
     def files(self, first: int, stop: int) -> Collection[str]:

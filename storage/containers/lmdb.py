@@ -8,9 +8,8 @@
 `index.npy` tells where a cell is. A key is the row of its block's first cell, 8 bytes, big-endian; a
 value is as many cells as fit in `BLOCK_BYTES`, side by side, or one that is longer.
 
-A file is written once, so it is opened read-only and without locks. LMDB believes what its pages say
-and would follow a damaged one out of the file, which ends the process: the pages of its trees are
-hashed when they have been written, and again before LMDB opens them.
+LMDB believes what its pages say and would follow a damaged one out of the file, which ends the
+process: those of its trees are hashed when they are written, and again before LMDB opens them.
 """
 
 import ctypes

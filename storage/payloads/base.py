@@ -1,7 +1,4 @@
-"""What a payload defines: how an image becomes the bytes of a cell, and an image again.
-
-To add one, derive from `Payload` and give an instance to a store in `_registry.py`.
-"""
+"""What a payload defines: how an image becomes the bytes of a cell, and an image again."""
 
 import os
 from abc import ABC, abstractmethod

@@ -161,8 +161,14 @@ class LmdbReader(BlockReader):
 
     _environment: lmdb.Environment | None = None
 
+    def __init__(self, file: File, index: Index) -> None:
+        super().__init__(file, index)
+        self._values = dict[int, memoryview]()
+
     def value(self, block: int) -> memoryview | None:
         """The cells of a block, as LMDB returns them; None where it cannot be asked."""
+        if known := self._values.get(block):
+            return known
         row = int(self._rows[block])
         with lmdb_errors(self.file):
             if (environment := self._environment or environment_of(self.file)) is None:
@@ -173,6 +179,7 @@ class LmdbReader(BlockReader):
                 value = memoryview(lookup.get(key_of(row), b""))
         if len(value) != self.start(block + 1) - self.start(block):
             raise self._index.broken(f"{self.file.path} lacks the block of row {row}")
+        self._values[block] = value
         return value
 
     def cell(self, row: int, offset: int, size: int) -> Cell:

@@ -1,6 +1,7 @@
 """How the records of a batch are found, read and checked."""
 
 from itertools import chain, pairwise
+from math import prod
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from ._batch import slab_length
 from ._catalog import Catalog, Listing
 from ._checksum import Images, Labels, Rows, first_wrong
 from ._index import is_run
-from ._part import PartName
+from ._part import LARGE_IMAGE, PartName
 
 FEW_IDS = 8
 """Up to this many scattered records are read part by part, without knowing where all others are."""
@@ -70,7 +71,7 @@ def _read_by_part(
 def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[Images, int]:
     """Memory for the images of some ids of each part, and how many to read at a time."""
     shape, *others = {catalog.index(name).shape for name, _ in groups}
-    if others or shape is None:
+    if others or shape is None or prod(shape) > LARGE_IMAGE:
         every = [catalog.part(name).shapes(ids - name.first) for name, ids in groups]
         shapes = [*chain.from_iterable(every)]
         shape, *different = {*shapes}

@@ -37,7 +37,8 @@ class FlatContainer(Container):
 
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)
-        if index.blocks.tolist() != [[0, file.size - index.cell_bytes]]:
+        start = file.size - index.cell_bytes
+        if start < 0 or index.blocks.tolist() != [[0, start]]:
             raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
         return BlockReader(file, index)
 
@@ -52,8 +53,6 @@ class BlockReader(Reader):
     _map: mmap.mmap | None = None
 
     def __init__(self, file: File, index: Index) -> None:
-        if index.cell_bytes > file.size:
-            raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
         super().__init__(index)
         self.file = file
         self._rows: Rows = index.blocks[:, 0]

@@ -87,6 +87,23 @@ def test_one_project_under_two_names_is_refused_in_one_line(
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.parametrize("options", [(), ("--backend", "limit"), ("--benchmark-disable",)])
+@pytest.mark.parametrize("named", ["straight", "straight/test_read.py"])
+def test_a_link_straight_to_the_benchmarks_is_refused_in_one_line(
+    repository: Path, tmp_path: Path, named: str, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "straight").symlink_to(repository / "benchmarks")
+    arguments = [str(PYTEST), f"{tmp_path}/{named}", *options]
+    done = subprocess.run(
+        arguments, cwd=repository, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = (done.stdout + done.stderr).splitlines()[:1]
+    assert line.startswith(f"ERROR: {tmp_path / 'straight'} leads straight to ")
+    assert line.endswith(f"; name {repository / 'benchmarks'} itself")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_what_leads_elsewhere_or_nowhere_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "outside").symlink_to(tmp_path)

@@ -1,7 +1,6 @@
 """What pytest and pytest-benchmark call: options, fixtures, saved-run metadata, the summary.
 
-Each hook only hands on to the module of `benchmarks` that its name says; the option of the tests
-of faults is here because pytest learns options nowhere else. The command line's
+Each hook only hands on to the module of `benchmarks` that its name says. The command line's
 `pytest-benchmark compare` imports this file too, without pytest's configuration.
 """
 
@@ -14,21 +13,25 @@ import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from benchmarks import machine, options, saving, summary
-from benchmarks.contenders import Contender, StoreContender
-from benchmarks.gate.interruption import heed_termination
-from benchmarks.named import Project, named_paths
-from benchmarks.output import encodable
-from benchmarks.protocol import Benchmark
-from benchmarks.rows import ROWS, STORE_ROWS
-from benchmarks.suite import Measure, Suite
-from benchmarks.workers import Workers
-from storage.tests import trials
+from benchmarks.contenders.base import Contender
+from benchmarks.contenders.rows import ROWS, STORE_ROWS
+from benchmarks.contenders.stores import StoreContender
+from benchmarks.harness import options
+from benchmarks.harness.interruption import heed_termination
+from benchmarks.harness.links import Project, named_paths
+from benchmarks.harness.output import encodable
+from benchmarks.harness.protocol import Benchmark
+from benchmarks.harness.suite import Measure, Suite
+from benchmarks.harness.workers import Workers
+from benchmarks.results import machine, saving, summary
 
 PROJECT = Project(Path(__file__).parent)
-BENCHMARKS = PROJECT.folder / "benchmarks"
-TOOL_TESTS = BENCHMARKS / "tests"
+OPERATIONS = PROJECT.folder / "benchmarks" / "operations"
+TOOL_TESTS = PROJECT.folder / "benchmarks" / "tests"
 STORING = ("test_store.py", "test_commits.py")
+
+pytest_plugins = ("storage.tests.trials",)
+"""`pytest --faults 1000` knows the option only if it is read with this file, before the tests are."""
 
 SUITE = pytest.StashKey[Suite]()
 OPTIONS = pytest.StashKey[options.Options]()
@@ -51,7 +54,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         raise pytest.UsageError(
             f"{PROJECT.folder}: named both with and without a symbolic link; name it in one way"
         ) from error
-    trials.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,11 +76,8 @@ def _has_benchmarks(config: pytest.Config) -> bool:
     """Whether what the user named on the command line includes benchmarks, not just tools."""
     if config.option.collectonly:
         return False
-    suite, tool_tests = BENCHMARKS.resolve(), TOOL_TESTS.resolve()
-    return any(
-        suite.is_relative_to(p) or (p.is_relative_to(suite) and not p.is_relative_to(tool_tests))
-        for p in _named(config)
-    )
+    suite = OPERATIONS.resolve()
+    return any(suite.is_relative_to(p) or p.is_relative_to(suite) for p in _named(config))
 
 
 def _named(config: pytest.Config) -> list[Path]:
@@ -114,11 +113,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Benchmarks of storing come before those of reading, which read what they have stored."""
-    items.sort(key=lambda item: item.path.parent == BENCHMARKS and item.path.name not in STORING)
+    items.sort(key=lambda item: item.path.parent == OPERATIONS and item.path.name not in STORING)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if not metafunc.module.__name__.startswith("benchmarks.test_"):
+    if not metafunc.module.__name__.startswith("benchmarks.operations."):
         return
     chosen = metafunc.config.stash[OPTIONS].rows
     if "contender" in metafunc.fixturenames:
@@ -163,7 +162,7 @@ def store(request: pytest.FixtureRequest) -> StoreContender:
 
 @pytest.fixture
 def measure(suite: Suite, benchmark: Benchmark) -> Measure:
-    """Times, checks and records one operation, by the protocol of `benchmarks/protocol.py`."""
+    """Times, checks and records one operation, by the protocol of `benchmarks/harness/protocol.py`."""
     return partial(suite.measure, benchmark)
 
 

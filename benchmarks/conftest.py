@@ -1,21 +1,5 @@
-"""Refuses, in one line, benchmarks that pytest sees without the project around them.
+"""For a link that leads straight to this folder: see `operations/conftest.py`."""
 
-pytest looks for `conftest.py` and `pytest.ini` above a path as it was named. Above a link that leads
-straight to this folder from elsewhere there are none, and so none of the suite's options.
-"""
+from .operations.conftest import pytest_addoption
 
-from pathlib import Path
-
-import pytest
-
-HERE = Path(__file__).parent
-
-
-def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
-    project = HERE.resolve().parent / "conftest.py"
-    files = (getattr(plugin, "__file__", None) for plugin in pluginmanager.get_plugins())
-    if not any(file and Path(file).resolve() == project for file in files):
-        raise pytest.UsageError(
-            f"{HERE} leads straight to {HERE.resolve()}, and pytest looks for the project above the"
-            f" link; name {HERE.resolve()} itself"
-        )
+__all__ = ["pytest_addoption"]

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.output import say
+from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
+from benchmarks.harness.output import say
 
-from . import report
+from . import verdict
 from .decide import Finding, Verdict
 from .errors import InvalidError
-from .interruption import exit_interrupted, heed_termination, temporary_directory
 from .judge import Measured
 from .options import Request, parse
 from .run import Run
@@ -50,21 +50,21 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(request: Request, folder: Path) -> int:
     run = Run(request, folder)
     judgement = run.judge(_progress)
-    line = report.verdict_line(judgement.verdict, judgement.findings, run.base_name)
+    line = verdict.verdict_line(judgement.verdict, judgement.findings, run.base_name)
     _tell(line, judgement.findings, run.notes)
     return CODES[judgement.verdict]
 
 
 def _tell(line: str, findings: Sequence[Finding], notes: Sequence[str]) -> None:
     wrapped = [part for note in notes for part in _wrapped(note)]
-    lines = [*_wrapped(line), *report.text_table(findings), *wrapped]
+    lines = [*_wrapped(line), *verdict.text_table(findings), *wrapped]
     say(lines)  # the verdict stands, and its exit code, whether or not this is read
     if os.environ.get(STEP_SUMMARY):
         try:
             with Path(os.environ[STEP_SUMMARY]).open(
                 "a", encoding="utf-8", errors="backslashreplace"
             ) as summary:
-                summary.write(report.markdown(line, findings, notes))
+                summary.write(verdict.markdown(line, findings, notes))
         except OSError as error:  # the verdict stands without it
             sys.stderr.write(f"{STEP_SUMMARY}: {error}\n")
 

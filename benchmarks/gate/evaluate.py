@@ -25,12 +25,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.arguments import some_path
-from benchmarks.output import say
+from benchmarks.harness.arguments import some_path
+from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
+from benchmarks.harness.output import say
 
 from .decide import Verdict
 from .errors import InvalidError
-from .interruption import exit_interrupted, heed_termination, temporary_directory
 from .process import UTF8, Side
 from .run import REPOSITORY
 from .trees import git

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from benchmarks.protocol import Work
-from benchmarks.suite import Case, Measure
+from benchmarks.harness.protocol import Work
+from benchmarks.harness.suite import Case, Measure
 
 Result = TypeVar("Result")
 

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks.contenders.rows import DEFAULT_STORES
 from benchmarks.datasets import DatasetError, load_dataset
-from benchmarks.rows import DEFAULT_STORES
+from benchmarks.harness.interruption import temporary_directory
+from benchmarks.results import machine
 
 from . import saved, trees
 from .errors import InvalidError
-from .interruption import temporary_directory
 from .judge import Judgement, Progress, judge
 from .options import Request
 from .pairs import Pairs

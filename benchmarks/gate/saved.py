@@ -16,8 +16,8 @@ from pytest_benchmark import __version__
 from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 from pytest_benchmark.stats import Stats
 
-from benchmarks import machine, rounds
-from benchmarks.protocol import throughput
+from benchmarks.harness.protocol import throughput
+from benchmarks.results import machine, rounds
 
 from .channel import Message
 from .decide import Finding

@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 import storage
-from benchmarks.protocol import Work
-from benchmarks.suite import Case, Measure
+from benchmarks.harness.protocol import Work
+from benchmarks.harness.suite import Case, Measure
 
 from .channel import Channel, Message
 from .inject import Injection, Result

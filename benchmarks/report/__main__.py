@@ -5,15 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.arguments import some_path
-from benchmarks.output import say
-from benchmarks.text import one_line
+from benchmarks.harness.arguments import some_path
+from benchmarks.harness.output import say
+from benchmarks.harness.text import one_line
+from benchmarks.results.errors import ReportError
+from benchmarks.results.runs import load
 
 from . import page
 from .changes import Changes
-from .errors import ReportError
-from .results import write_results
-from .run import load
+from .csv_table import write_results
 
 
 def parser() -> argparse.ArgumentParser:

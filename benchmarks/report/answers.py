@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.protocol import FEW_ROUNDS
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import format_number
-
-from .interval import Interval, ratio_interval
-from .run import Row, Run
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.interval import Interval, ratio_interval
+from benchmarks.results.runs import Row, Run
+from benchmarks.results.summary import format_number
 
 NO_WINNER = "no clear winner"
 NOT_DECIDED = "not decided"

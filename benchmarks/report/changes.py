@@ -7,12 +7,11 @@ from typing import Self
 
 import numpy as np
 
-from benchmarks import machine
-from benchmarks.rows import STORE_ROWS
-
-from .errors import ReportError
-from .interval import Interval, ratio_interval
-from .run import Key, Row, Run
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.results import machine
+from benchmarks.results.errors import ReportError
+from benchmarks.results.interval import Interval, ratio_interval
+from benchmarks.results.runs import Key, Row, Run
 
 MIN_REFERENCES = 10
 """Fewer reference rows than this say nothing of the noise between two runs."""

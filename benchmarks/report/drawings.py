@@ -6,12 +6,12 @@ from itertools import chain
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import format_multiple
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.results.interval import ratio_interval
+from benchmarks.results.runs import Row, Run
+from benchmarks.results.summary import format_multiple
 
 from . import style
-from .interval import ratio_interval
-from .run import Row, Run
 from .series import Value, by_backend, draw_line, legend, log_axis, n_axis
 
 ARTICLE = "article-{}"

@@ -6,9 +6,10 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
+from benchmarks.results.runs import Run
+
 from . import style
 from .drawings import disk, over_n, over_processes, speed_up
-from .run import Run
 from .series import log_axis, per_image, seconds, seconds_axis
 
 QUARTILES = "Marks are medians, the bars at them interquartile ranges."

@@ -6,16 +6,16 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from benchmarks.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
-from benchmarks.rows import STORE_ROWS
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
+from benchmarks.results.interval import CONFIDENCE
+from benchmarks.results.runs import Run, in_words
 
 from . import style, tables
 from .answers import answers
 from .changes import CALM_SHARE, Changes
 from .figures import Picture, draw
-from .interval import CONFIDENCE
 from .remarks import remarks
-from .run import Run, in_words
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10

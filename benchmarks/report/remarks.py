@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from benchmarks.protocol import FEW_ROUNDS
-from benchmarks.rows import DEFAULT_STORES, STORE_ROWS
-from benchmarks.summary import TITLES
+from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.runs import Key, Run, in_words
+from benchmarks.results.summary import TITLES
 
 from .figures import Plan
-from .run import Key, Run, in_words
 
 SHOWN = 5
 """Names of benchmarks before their list is cut short: there may be hundreds."""

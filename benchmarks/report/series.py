@@ -14,11 +14,11 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import LIMIT
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.results.runs import Row
+from benchmarks.results.summary import LIMIT
 
 from . import style
-from .run import Row
 
 LOG = " (log scale)"
 FEW_DECADES = 1e4

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.protocol import FEW_ROUNDS
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.runs import Key, Row, Run
+from benchmarks.results.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
 
 from .changes import Change, Changes
-from .run import Key, Row, Run
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rounds import KEY, pack
-from benchmarks.rows import ROWS, STORE_ROWS
+from benchmarks.contenders.rows import ROWS, STORE_ROWS
+from benchmarks.results.rounds import KEY, pack
 
 Saved = dict[str, Any]
 """JSON: of a run, or of one benchmark."""

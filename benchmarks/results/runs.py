@@ -1,0 +1,302 @@
+"""A saved run: found where pytest-benchmark finds it, and read."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pytest_benchmark.logger import Logger
+from pytest_benchmark.utils import get_machine_id, load_storage
+
+from benchmarks.contenders.rows import ROWS
+from benchmarks.harness.text import one_line
+
+from . import rounds
+from .errors import ReportError
+from .interval import Interval, median_interval
+from .summary import TITLES, Figure
+
+STORAGE = Path(".benchmarks")
+"""pytest-benchmark's default, below the current directory."""
+NUMBERED = "[0-9][0-9][0-9][0-9]_"
+"""Runs that pytest-benchmark has saved, as it asks for them itself; the numbers rise."""
+
+TEXTS = ("operation", "variant", "backend", "cache", "durability")
+COUNTS = ("n", "images_per_round", "files", "apparent_bytes", "allocated_bytes")
+"""What a benchmark's `extra_info` says of it."""
+MOST = 10**15
+"""Images, files, bytes or rounds; who counts more of them has not counted."""
+BRIEFEST, LONGEST = 1e-9, 1e9
+"""Seconds that a round can take."""
+PROCESSES = re.compile(r"([1-9][0-9]{0,5}) process(es)?")
+"""What the variants of parallel reading are called."""
+ROUNDED = 1e-3
+"""By how much of it the median of saved rounds, which have four digits, may be off."""
+
+Key = tuple[str, str, str, int]
+"""Operation, variant, back end and n: what tells one row from all others."""
+
+
+def in_words(key: Key) -> str:
+    """A row's name, for a person."""
+    operation, variant, backend, n = key
+    return f"{operation} {backend} {variant}".strip() + f" n={n:,}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One benchmark of a run. All times are microseconds per image, or per call where that is timed.
+
+    rounds: (rounds,) float64, in the order measured, or None where they are damaged, or in a run of
+        before they were saved
+    q1, q3: the quartiles of the rounds
+    images: per round
+    files, apparent_bytes, allocated_bytes: of the store that was made or read
+    """
+
+    figure: Figure
+    rounds: NDArray[np.float64] | None = field(compare=False)
+    q1: float
+    q3: float
+    images: int
+    pixel_megabytes_per_second: float
+    files: int
+    apparent_bytes: int
+    allocated_bytes: int
+    cache: str
+    durability: str
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any], stats: Mapping[str, Any]) -> Self:
+        """From a saved benchmark; raises KeyError, TypeError or ValueError for a damaged one."""
+        _check(info, stats)
+        seconds = _rounds(info, stats)
+        images = info["images_per_round"]
+        return cls(
+            figure=Figure.of(info, stats),
+            rounds=None if seconds is None else seconds * 1e6 / images,
+            q1=stats["q1"] / images * 1e6,
+            q3=stats["q3"] / images * 1e6,
+            images=images,
+            pixel_megabytes_per_second=info["pixel_megabytes_per_second"],
+            files=info["files"],
+            apparent_bytes=info["apparent_bytes"],
+            allocated_bytes=info["allocated_bytes"],
+            cache=info["cache"],
+            durability=info["durability"],
+        )
+
+    @property
+    def key(self) -> Key:
+        return self.figure.operation, self.figure.variant, self.figure.backend, self.figure.n
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """Of the median."""
+        return median_interval(self.rounds)
+
+    @property
+    def processes(self) -> int | None:
+        """That read at the same time, where that is the operation."""
+        found = PROCESSES.fullmatch(self.figure.variant)
+        return int(found[1]) if found and self.figure.operation == "parallel_read" else None
+
+
+def _check(info: Mapping[str, Any], stats: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError where a benchmark says what cannot be.
+
+    Whatever is drawn, divided or printed later has come through here, and is not doubted again.
+    """
+    for key in TEXTS:
+        if not isinstance(info[key], str):
+            raise TypeError(f"{key} {info[key]}")
+    for count in (*(info[key] for key in COUNTS), stats["rounds"]):
+        if type(count) is not int or not 0 < count <= MOST:  # true is an int, but counts nothing
+            raise ValueError(f"count {count}")
+    quartiles = [stats[key] for key in ("q1", "median", "q3")]
+    if bool in map(type, quartiles):
+        raise TypeError(f"quartiles {quartiles}")
+    if not all(BRIEFEST <= seconds <= LONGEST for seconds in quartiles):  # nor is NaN
+        raise ValueError(f"quartiles {quartiles}")
+    if not np.allclose(quartiles, sorted(quartiles), rtol=1e-9, atol=0):  # but for rounding
+        raise ValueError(f"quartiles {quartiles}")
+    if not 0 < info["pixel_megabytes_per_second"] <= MOST:
+        raise ValueError(f"throughput {info['pixel_megabytes_per_second']}")
+    if info["operation"] == "parallel_read" and not PROCESSES.fullmatch(info["variant"]):
+        raise ValueError(f"variant {info['variant']}")
+
+
+def _rounds(info: Mapping[str, Any], stats: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """The durations of a benchmark's rounds in seconds, if it has them and they fit its median."""
+    try:
+        seconds = rounds.unpack(info[rounds.KEY])
+    except (KeyError, AttributeError, ValueError):  # none, not text, not of numbers
+        return None
+    possible = ((seconds >= BRIEFEST) & (seconds <= LONGEST)).all()
+    if len(seconds) != stats["rounds"] or not possible:
+        return None
+    return (
+        seconds if np.isclose(np.median(seconds), stats["median"], rtol=ROUNDED, atol=0) else None
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one file holds. All its text is fit to be printed and saved.
+
+    name: its number, or the name of a file that has none
+    round_budget: seconds, or None if it is not recorded
+    rows: those of back ends and operations that this version has
+    strangers: the names of others
+    unreadable: the names of benchmarks that are damaged, there a second time, or not this suite's
+    """
+
+    name: str
+    when: str
+    commit: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    round_budget: float | None
+    rows: Mapping[Key, Row]
+    strangers: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+    def of(self, operation: str, variant: str = "") -> list[Row]:
+        """The rows of one operation, as they were saved."""
+        return [row for row in self.rows.values() if row.key[:2] == (operation, variant)]
+
+
+def find(name: str | None) -> Path:
+    """The file of a run: a path, a number, or None for the newest.
+
+    The newest is what `pytest --benchmark-compare` takes: the last number in the folder of this
+    system and Python. pytest-benchmark numbers each such folder by itself, so across them numbers
+    say nothing; a run of another folder is taken where there is only one that it can be.
+    """
+    if name is not None and _is_file(name):
+        return Path(name)
+    if not STORAGE.is_dir():
+        raise ReportError(
+            f"no runs are saved in {STORAGE}; make one by `pytest benchmarks --benchmark-autosave`"
+        )
+    if name == "":  # as a variable of the shell that is not set
+        raise ReportError(
+            "no run is named by nothing; `pytest-benchmark list` shows those there are"
+        )
+    wanted = NUMBERED if name is None else name
+    own = _query(wanted, get_machine_id())  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+    if own and name is None:
+        return own[-1]
+    found = own or _query(wanted, None)
+    if not found:
+        what = "numbered run" if name is None else f"run {name!r}"
+        raise ReportError(f"no {what} in {STORAGE}; `pytest-benchmark list` shows those there are")
+    if len(found) > 1:
+        why = (
+            f"none of {len(found)} runs is of this system and Python"
+            if name is None
+            else f"{name!r} fits {len(found)} runs"
+        )
+        some = ", ".join(str(path.relative_to(STORAGE.resolve())) for path in found[:3])
+        raise ReportError(f"{why}: {some}…; give the path of one")
+    return found[0]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long, or in a folder that may not be read
+        return False
+
+
+def _query(wanted: str, machine: str | None) -> list[Path]:
+    """What pytest-benchmark finds in the folder of one machine, or of all, by rising number."""
+    storage = load_storage(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+        f"file://{STORAGE}",
+        logger=Logger(Logger.QUIET),  # type: ignore[no-untyped-call]  # nor has its logger
+        default_machine_id=machine,
+        netrc=None,
+    )
+    try:
+        return [Path(path) for path in storage.query(wanted)]
+    except (ValueError, NotImplementedError, OSError):  # neither a file nor a pattern
+        return []
+
+
+def load(name: str | None) -> Run:
+    """Read a run; raises ReportError where there is none, or nothing in it can be used."""
+    path = find(name)
+    try:
+        saved = _printable(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"{path} is damaged: not JSON ({error})") from error
+    if not _is_run(saved):
+        raise ReportError(f"{path} is not a run that pytest-benchmark has saved")
+    number = path.stem.split("_")[0]
+    made = _read(saved, one_line(number if number.isdigit() else path.stem))
+    if not made.rows:
+        raise ReportError(f"{path} holds no benchmark that this version of the suite can read")
+    return made
+
+
+def _printable(value: Any) -> Any:
+    """A file's JSON, with every text in it as one line."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {one_line(key): _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_run(saved: object) -> bool:
+    return (
+        isinstance(saved, dict)
+        and isinstance(saved.get("machine_info"), dict)
+        and isinstance(saved.get("benchmarks"), list)
+        and all(isinstance(bench, dict) for bench in saved["benchmarks"])
+    )
+
+
+def _read(saved: Mapping[str, Any], name: str) -> Run:
+    rows: dict[Key, Row] = {}
+    strangers: dict[str, None] = {}
+    unreadable: list[str] = []
+    for bench in saved["benchmarks"]:
+        try:
+            row = Row.of(bench["extra_info"], bench["stats"])
+        except (KeyError, TypeError, ValueError):
+            row = None
+        if row is None or row.key in rows:
+            unreadable.append(str(bench.get("name", "one without a name")))
+            continue
+        unknown = {row.figure.backend} - ROWS.keys() | {row.figure.operation} - TITLES.keys()
+        strangers |= dict.fromkeys(sorted(unknown))
+        if not unknown:
+            rows[row.key] = row
+    commit, when = saved.get("commit_info"), saved.get("datetime")
+    return Run(
+        name=name,
+        when=when if isinstance(when, str) else "",
+        commit=commit if isinstance(commit, dict) else {},
+        machine=saved["machine_info"],
+        round_budget=_round_budget(saved["benchmarks"]),
+        rows=rows,
+        strangers=tuple(strangers),
+        unreadable=tuple(unreadable),
+    )
+
+
+def _round_budget(benches: Iterable[Mapping[str, Any]]) -> float | None:
+    """What the benchmarks say that can be true; it is one option for all of them."""
+    for bench in benches:
+        info = bench.get("extra_info")
+        budget = info.get("round_budget_seconds") if isinstance(info, dict) else None
+        if isinstance(budget, int | float) and 0 < budget <= LONGEST:
+            return float(budget)
+    return None

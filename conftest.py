@@ -6,12 +6,15 @@ Each hook only hands on to the module of `benchmarks` that its name says. The co
 
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any  # of what JSON may hold
 
 import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
+from pytest_benchmark import plugin
 
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.rows import ROWS, STORE_ROWS
@@ -23,7 +26,7 @@ from benchmarks.harness.output import encodable
 from benchmarks.harness.protocol import Benchmark
 from benchmarks.harness.suite import Measure, Suite
 from benchmarks.harness.workers import Workers
-from benchmarks.results import machine, saving, summary
+from benchmarks.results import addresses, machine, saving, summary
 
 PROJECT = Project(Path(__file__).parent)
 OPERATIONS = PROJECT.folder / "benchmarks" / "operations"
@@ -180,14 +183,27 @@ def pytest_benchmark_update_machine_info(
 
 
 def pytest_benchmark_compare_machine_info(
-    machine_info: dict[str, object], compared_benchmark: dict[str, dict[str, object]]
+    machine_info: dict[str, object], compared_benchmark: dict[str, Any]
 ) -> None:
+    """What pytest-benchmark calls with each saved run, before it looks for benchmarks in it."""
     differing = machine.differences(machine_info, compared_benchmark["machine_info"])
     if differing:
         raise pytest.UsageError(
             f"--benchmark-compare: the saved run differs in {', '.join(differing)}; compare it"
             " with `pytest-benchmark compare` if that is what you want"
         )
+    for bench in compared_benchmark["benchmarks"]:
+        addresses.update(bench)
+
+
+def pytest_benchmark_group_stats(
+    config: pytest.Config | None, benchmarks: Iterable[dict[str, Any]], group_by: str
+) -> list[tuple[str | None, list[dict[str, Any]]]]:
+    """Groups of benchmarks; only here does `pytest-benchmark compare` let saved ones be changed."""
+    benches = [*benchmarks]
+    for bench in benches:
+        addresses.update(bench)
+    return plugin.pytest_benchmark_group_stats(config, benches, group_by)  # type: ignore[no-any-return, no-untyped-call]  # it has no types
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -19,6 +19,7 @@ from benchmarks.tests.datasets.test_batches import write_batches
 from benchmarks.tests.runs import REPOSITORY, environment, names_in, run, saved_run, too_wide
 
 SHM = Path("/dev/shm")
+COMMAND = Path(sysconfig.get_path("scripts"), "pytest-benchmark")
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,7 @@ def test_the_command_line_compares_two_saved_runs(
     assert second.returncode == 0, second.stdout
     done = subprocess.run(
         [
-            Path(sysconfig.get_path("scripts"), "pytest-benchmark"),
+            COMMAND,
             f"--storage=file://{whole.storage}",
             *("compare", "0001", "0002", "--columns=median,rounds"),
         ],
@@ -287,6 +288,44 @@ def test_the_command_line_compares_two_saved_runs(
     for number in ("0001", "0002"):
         assert f"test_read_single[limit-n=10] ({number}" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def before(whole: Saved, tmp_path: Path) -> Path:
+    """The run as it was saved before the benchmarks had a folder of their own."""
+    saved = whole.file.read_text()
+    assert "benchmarks/operations/test_" in saved
+    file = tmp_path / whole.file.relative_to(whole.storage)
+    file.parent.mkdir()
+    file.write_text(saved.replace("benchmarks/operations/test_", "benchmarks/test_"))
+    return file
+
+
+def test_a_run_of_before_the_modules_were_moved_compares(
+    whole: Saved, before: Path, tmp_path: Path
+) -> None:
+    done = run(
+        f"--benchmark-storage=file://{tmp_path}",
+        "--benchmark-compare=0001",
+        "--benchmark-compare-fail=median:0.000000001",
+        f"--store-dir={whole.store_dir}",
+        "--backend=limit",
+        *("-k", "store_single"),
+    )
+    assert "test_store_single[limit] (0001" in done.stdout
+    both = subprocess.run(
+        [COMMAND, "compare", "--between=median", "-k", "store_single", before, whole.file],
+        cwd=REPOSITORY,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows = [
+        line for line in both.stdout.splitlines() if line.startswith("test_store_single[limit]")
+    ]
+    assert len(rows) == 1, both.stdout + both.stderr
+    assert " - " not in rows[0]
 
 
 def test_a_run_on_other_data_and_another_cache_state_is_refused_in_one_line(

@@ -27,6 +27,7 @@ from benchmarks.harness.protocol import Benchmark
 from benchmarks.harness.suite import Measure, Suite
 from benchmarks.harness.workers import Workers
 from benchmarks.results import addresses, machine, saving, summary
+from benchmarks.results.recorded import Recorded, is_recorded
 
 PROJECT = Project(Path(__file__).parent)
 OPERATIONS = PROJECT.folder / "benchmarks" / "operations"
@@ -215,9 +216,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark's own tables
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     figures = [
-        summary.Figure.of(bench.extra_info, bench.stats.as_dict())
+        summary.Figure.of(Recorded.of(bench.extra_info), bench.stats.as_dict())
         for bench in config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way
-        if bench and not bench.has_error and "operation" in bench.extra_info
+        if bench and not bench.has_error and is_recorded(bench.extra_info)
     ]
     if figures:
         encoding = sys.stdout.encoding

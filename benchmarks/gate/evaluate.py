@@ -28,6 +28,9 @@ from typing import Any, NamedTuple
 from benchmarks.harness.arguments import some_path
 from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
 from benchmarks.harness.output import say
+from benchmarks.results.errors import ResultsError
+from benchmarks.results.recorded import Judged
+from benchmarks.results.runs import read_file
 
 from .decide import Verdict
 from .errors import InvalidError
@@ -127,11 +130,11 @@ def run_gate(
             return Record(commit, trial, loaded, right, str(verdict), [], [], seconds)
         if verdict is None or not any(folder.iterdir()):
             raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
-        saved = {side: json.loads(next(folder.glob(f"*-{side}.json")).read_text()) for side in Side}
+        saved = {side: read_file(next(folder.glob(f"*-{side}.json"))) for side in Side}
     found = [
         bench["name"]
         for bench in saved[Side.HEAD]["benchmarks"]
-        if bench["extra_info"]["gate"]["verdict"] == Verdict.REGRESSED
+        if Judged.read(bench["extra_info"]).gate["verdict"] == Verdict.REGRESSED
     ]
     stock = stock_failures(saved)
     return Record(commit, trial, loaded, right, str(verdict), found, stock, seconds)
@@ -268,7 +271,7 @@ def main() -> None:
             sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
             with asked.record.open("a") as file:
                 file.write(json.dumps(asdict(record)) + "\n")
-    except (InvalidError, OSError) as error:
+    except (InvalidError, OSError, ResultsError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         exit_interrupted()

@@ -80,16 +80,17 @@ class Run:
         directory = request.store_dir or choose_directory(
             rows[Side.HEAD], request.cutoffs, data.images[0].nbytes
         )
-        circumstances = {
-            "dataset": data.identity,
-            "dataset_name": data.name,
-            "dataset_note": data.note,
-            "file_system": machine.file_system(directory),
-            "cache": "warm",
-            "durability": "buffered",
-            "gate_cores": "all" if request.all_cores else "one at a time",
-            "gate_injection": _in_words(request.injection),
-        }
+        circumstances = machine.Circumstances(
+            dataset=data.identity,
+            dataset_name=data.name,
+            dataset_note=data.note,
+            file_system=machine.file_system(directory),
+            cache="warm",
+            durability="buffered",
+        )
+        cores = "all" if request.all_cores else "one at a time"
+        injected = _in_words(request.injection)
+        info = saved.describe_machine(circumstances, gate_cores=cores, gate_injection=injected)
         with temporary_directory("image-stores-gate-", directory) as stores:
             profiles = {
                 side: Profile(rows[side], request.cutoffs, request.keyword, sample, stores)
@@ -97,11 +98,11 @@ class Run:
             }
             judgement = self._judge(profiles, progress)
         if request.injection:
-            self.notes.append(f"Injected into the head: {circumstances['gate_injection']}.")
+            self.notes.append(f"Injected into the head: {injected}.")
         self.notes.append(
-            f"Measured with {data.name} on {directory} ({circumstances['file_system']}), buffered,"
-            f" warm, n={','.join(map(str, request.cutoffs))}, cores: {circumstances['gate_cores']};"
-            f" {self._save(judgement, circumstances)}."
+            f"Measured with {data.name} on {directory} ({circumstances.file_system}), buffered,"
+            f" warm, n={','.join(map(str, request.cutoffs))}, cores: {cores};"
+            f" {self._save(judgement, info)}."
         )
         if data.note:
             self.notes.append(f"NOTE: {data.note}")
@@ -121,9 +122,8 @@ class Run:
                 raise InvalidError(f"the {side} has no store {' or '.join(asked)}")
         return rows
 
-    def _save(self, judgement: Judgement, circumstances: Mapping[str, object]) -> str:
+    def _save(self, judgement: Judgement, info: Mapping[str, object]) -> str:
         """Keep what was measured; returns a phrase that says where, or why not."""
-        info = saved.describe_machine(circumstances)
         try:
             paths = saved.save(self._request.save, judgement, info, self._commits)
         except OSError as error:  # the verdict stands without it

@@ -185,12 +185,3 @@ def _warm_up(
         if spent >= WARM_UP_SHARE * budget:
             break
     return duration
-
-
-def throughput(images: int, pixel_bytes: int, seconds: float) -> dict[str, float]:
-    """Images/s, MB/s of pixels (10**6 bytes) and microseconds per image of one round."""
-    return {
-        "images_per_second": images / seconds,
-        "pixel_megabytes_per_second": pixel_bytes / seconds / 1e6,
-        "microseconds_per_image": seconds / images * 1e6,
-    }

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from benchmarks.contenders.base import Contender
 from benchmarks.datasets import Dataset, DatasetError, load_dataset
-from benchmarks.results import rounds
-from benchmarks.results.machine import file_system
+from benchmarks.results.machine import Circumstances, file_system
+from benchmarks.results.recorded import Recorded
 from storage import disk_usage
 
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .checks import WrongResultError, require
 from .options import Options, check_space, choose_cutoffs
-from .protocol import Benchmark, Work, measure, throughput
+from .protocol import Benchmark, Work, measure
 from .text import one_line
 from .workspace import Workspace
 
@@ -119,38 +119,38 @@ class Suite:
         ]
         return [f"NOTE: {self.note}", *lines] if self.note else lines
 
-    def circumstances(self) -> dict[str, object]:
-        """What a saved run says of this one; the data set and the disk decide over figures."""
-        return {
-            "dataset": self.identity,
-            "dataset_name": self.name,
-            "dataset_note": self.note,
-            "file_system": self.file_system,
-            "cache": "cold" if self.options.cold else "warm",
-            "durability": "durable" if self.options.durable else "buffered",
-        }
+    def circumstances(self) -> Circumstances:
+        """What a saved run says of this one."""
+        return Circumstances(
+            dataset=self.identity,
+            dataset_name=self.name,
+            dataset_note=self.note,
+            file_system=self.file_system,
+            cache="cold" if self.options.cold else "warm",
+            durability="durable" if self.options.durable else "buffered",
+        )
 
     # ---- measuring -------------------------------------------------------------------------
 
     def measure(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
         """Measure one operation and record with it what its figure depends on."""
         benchmark.group = case.operation + ("" if case.n is None else f" n={case.n}")
-        benchmark.extra_info |= {
-            "operation": case.operation,
-            "variant": case.variant,
-            "backend": case.contender.name,
-            "n": case.n or 1,
-            "images_per_round": case.images,
-            "image_shape": list(self.images.shape[1:]),
-            "dataset": self.identity,
-            "round_budget_seconds": self.options.round_budget,
-            "cache": "cold" if self.options.cold else "warm",
-            "durability": case.contender.durability(self.options.durable and not case.buffered),
-        }
+        recorded = Recorded(
+            operation=case.operation,
+            variant=case.variant,
+            backend=case.contender.name,
+            n=case.n or 1,
+            images_per_round=case.images,
+            image_shape=list(self.images.shape[1:]),
+            dataset=self.identity,
+            round_budget_seconds=self.options.round_budget,
+            cache="cold" if self.options.cold else "warm",
+            durability=case.contender.durability(self.options.durable and not case.buffered),
+        )
         measured = replace(
             work,
-            check=partial(self._check, benchmark, case, work),
-            before=partial(self._before, benchmark, case, work),
+            check=partial(self._check, recorded, case, work),
+            before=partial(self._before, recorded, case, work),
         )
         warms = case.reads and self.options.timed and not self.options.cold
         if warms and time.monotonic() - self._read_at.get(case.path, -inf) > STAYS_SECONDS:
@@ -159,11 +159,10 @@ class Suite:
         measure(benchmark, measured, self.options.round_budget)
         if benchmark.enabled:
             stats = benchmark.stats.stats
-            pixel_bytes = case.images * self.images[0].nbytes
-            benchmark.extra_info |= throughput(case.images, pixel_bytes, stats.median)
-            benchmark.extra_info[rounds.KEY] = rounds.pack(stats.data)
+            recorded.add_rounds(stats.data, stats.median)
+        benchmark.extra_info |= recorded.written()
 
-    def _before(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
+    def _before(self, recorded: Recorded, case: Case, work: Work[Result]) -> None:
         if not (case.reads and self.options.cold):
             work.before()
             return
@@ -174,8 +173,7 @@ class Suite:
         # An operation on an open store cannot have its handle closed: what opening has read, and no
         # eviction removes because it is mapped, counts as resident.
         fraction = self._evicted(case)  # once more: opening a store reads some of it
-        known = benchmark.extra_info.get("resident_fraction", 0.0)
-        benchmark.extra_info["resident_fraction"] = max(known, fraction)
+        recorded.resident_fraction = max(recorded.resident_fraction or 0.0, fraction)
 
     def _evicted(self, case: Case) -> float:
         """Evict a store from the page cache; return the fraction that stayed, or skip."""
@@ -188,11 +186,13 @@ class Suite:
             )
         return fraction
 
-    def _check(self, benchmark: Benchmark, case: Case, work: Work[Result], result: Result) -> None:
+    def _check(self, recorded: Recorded, case: Case, work: Work[Result], result: Result) -> None:
         work.check(result)
-        if "files" not in benchmark.extra_info:
+        if not recorded.files:
             usage = self.workspace.usage.get(case.path) or disk_usage(case.path)
-            benchmark.extra_info |= usage._asdict()
+            recorded.files = usage.files
+            recorded.apparent_bytes = usage.apparent_bytes
+            recorded.allocated_bytes = usage.allocated_bytes
 
     def assert_equal(
         self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]

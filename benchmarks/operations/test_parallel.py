@@ -7,6 +7,7 @@ from benchmarks.contenders.stores import StoreContender
 from benchmarks.harness.protocol import Work
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workers import Batches, Team, Workers
+from benchmarks.results.recorded import variant_of
 
 from .test_batch import BATCH, SEED
 
@@ -55,7 +56,7 @@ def test_parallel_read(
                 images=processes * batches * BATCH,
                 path=path,
                 reads=True,
-                variant=f"{processes} process" + ("es" if processes > 1 else ""),
+                variant=variant_of(processes),
             ),
             Work(before=before, run=team.read, check=check, after=team.after),
         )

@@ -114,7 +114,7 @@ def _names(places: Iterable[Place]) -> set[str]:
 
 def _place(job: Job, row: Row) -> Place:
     if job.disk:
-        size = row.allocated_bytes / row.images
+        size = row.recorded.allocated_bytes / row.recorded.images_per_round
         return Place(row, size, Interval(size, size))  # counted, so it is what it is
     return Place(row, row.figure.microseconds, row.interval)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.results import machine
-from benchmarks.results.errors import ReportError
+from benchmarks.results.errors import ResultsError
 from benchmarks.results.interval import Interval, ratio_interval
 from benchmarks.results.runs import Key, Row, Run
 
@@ -50,10 +50,10 @@ class Changes:
 
     @classmethod
     def between(cls, before: Run, now: Run) -> Self:
-        """Raises ReportError if the two are not of the same machine, disk and data."""
+        """Raises ResultsError if the two are not of the same machine, disk and data."""
         differing = machine.differences(now.machine, before.machine)
         if differing:
-            raise ReportError(
+            raise ResultsError(
                 f"run {before.name} does not compare with {now.name}: it differs in"
                 f" {', '.join(differing)}"
             )

@@ -30,8 +30,8 @@ def _line(row: Row) -> dict[str, object]:
         "back_end": figure.backend,
         "n": figure.n,
         "rounds": figure.rounds,
-        "images_per_round": None if figure.per_call else row.images,
-        "median_seconds_per_round": figure.microseconds * row.images / 1e6,
+        "images_per_round": None if figure.per_call else row.recorded.images_per_round,
+        "median_seconds_per_round": figure.microseconds * row.recorded.images_per_round / 1e6,
         "microseconds_per": "call" if figure.per_call else "image",
         "median_microseconds": figure.microseconds,
         "interval_low_microseconds": interval.low if interval else None,
@@ -39,12 +39,14 @@ def _line(row: Row) -> dict[str, object]:
         "lower_quartile_microseconds": row.q1,
         "upper_quartile_microseconds": row.q3,
         "images_per_second": None if figure.per_call else 1e6 / figure.microseconds,
-        "pixel_megabytes_per_second": (None if figure.per_call else row.pixel_megabytes_per_second),
-        "store_files": row.files,
-        "store_apparent_bytes": row.apparent_bytes,
-        "store_allocated_bytes": row.allocated_bytes,
-        "cache": row.cache,
-        "durability": row.durability,
+        "pixel_megabytes_per_second": (
+            None if figure.per_call else row.recorded.pixel_megabytes_per_second
+        ),
+        "store_files": row.recorded.files,
+        "store_apparent_bytes": row.recorded.apparent_bytes,
+        "store_allocated_bytes": row.recorded.allocated_bytes,
+        "cache": row.recorded.cache,
+        "durability": row.recorded.durability,
     }
 
 

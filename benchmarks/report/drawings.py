@@ -48,7 +48,7 @@ def over_n(
 
 def over_processes(axes: Axes, run: Run) -> bool:
     """Images per second of parallel readers of the largest store."""
-    sizes = {key: row.processes for key, row in run.rows.items() if row.processes}
+    sizes = {key: row.recorded.processes for key, row in run.rows.items() if row.recorded.processes}
     n = max((key[3] for key in sizes), default=0)
     for name, points in by_backend(run.rows[key] for key in sizes if key[3] == n).items():
         points.sort(key=lambda row: sizes[row.key])
@@ -69,8 +69,8 @@ def disk(axes: Axes, run: Run) -> bool:
     width = GROUP / max(len(stored), 1)
     for place, (name, rows) in enumerate(stored.items()):
         x = [ns.index(row.figure.n) - GROUP / 2 + (place + 0.5) * width for row in rows]
-        allocated = [row.allocated_bytes / row.images for row in rows]
-        apparent = [row.apparent_bytes / row.images for row in rows]
+        allocated = [row.recorded.allocated_bytes / row.recorded.images_per_round for row in rows]
+        apparent = [row.recorded.apparent_bytes / row.recorded.images_per_round for row in rows]
         colour = style.colour(name)
         axes.bar(x, allocated, 0.9 * width, color=colour, alpha=0.35)
         axes.bar(x, apparent, 0.5 * width, color=colour, label=name)

@@ -35,7 +35,7 @@ Value = Callable[[float, Row], float]
 
 def seconds(microseconds: float, row: Row) -> float:
     """Of a whole round."""
-    return microseconds * row.images / 1e6
+    return microseconds * row.recorded.images_per_round / 1e6
 
 
 def per_image(microseconds: float, row: Row) -> float:

@@ -68,12 +68,14 @@ def of_times(run: Run) -> list[Table]:
 def of_disk(run: Run) -> list[Table]:
     """Bytes per image that storing took, allocated, with the apparent ones below; one or none."""
     rows = run.of("store_many")
-    allocated = {row.key: row.allocated_bytes / row.images for row in rows}
+    allocated = {
+        row.key: row.recorded.allocated_bytes / row.recorded.images_per_round for row in rows
+    }
     best = _best(rows, allocated)
     cells = {
         row.key: Cell(
             f"{allocated[row.key]:,.0f}",
-            f"{row.apparent_bytes / row.images:,.0f}",
+            f"{row.recorded.apparent_bytes / row.recorded.images_per_round:,.0f}",
             "best" if row.key in best else "",
         )
         for row in rows

@@ -3,8 +3,8 @@
 from benchmarks.harness.text import one_line
 
 
-class ReportError(Exception):
-    """Why there is no report, in one line, whatever the files and values in it are called."""
+class ResultsError(Exception):
+    """Why a saved run cannot be shown or compared, in one line, whatever the files and values in it are called."""
 
     def __init__(self, why: str) -> None:
         super().__init__(one_line(why))

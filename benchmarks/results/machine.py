@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any  # of what JSON may hold
@@ -15,6 +16,24 @@ LIBRARIES = ("numpy", "pillow", "lmdb", "h5py", "xxhash", "pytest-benchmark")
 
 IDENTITY_SHOWN = 25
 """Characters of a data set's identity that tell it from others."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a suite knows of its run; the data set and the disk decide over figures.
+
+    dataset: its identity
+    cache: warm or cold
+    durability: durable or buffered
+    """
+
+    dataset: str
+    dataset_name: str
+    dataset_note: str
+    file_system: str
+    cache: str
+    durability: str
+
 
 COMPARABLE = {
     "cpu_model": "CPU",
@@ -35,12 +54,14 @@ def file_system(path: Path) -> str:
     return next((mounts[folder] for folder in folders if folder in mounts), "unknown")
 
 
-def describe(machine_info: Mapping[str, Any], run: Mapping[str, object]) -> dict[str, object]:
+def describe(
+    machine_info: Mapping[str, Any], run: Circumstances, **more: object
+) -> dict[str, object]:
     """What a saved run says of its circumstances.
 
     machine_info: pytest-benchmark's own description, of which what differs between two runs on one
         machine (the clock's momentary rate, a container's host name) is left out
-    run: what this suite knows of the run: data set, file system, cache, durability
+    more: what else is to be saved
     """
     kept = {key: value for key, value in machine_info.items() if key not in ("cpu", "node")}
     return {
@@ -50,7 +71,8 @@ def describe(machine_info: Mapping[str, Any], run: Mapping[str, object]) -> dict
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "kernel": platform.release(),
         "libraries": {name: version(name) for name in LIBRARIES},
-        **run,
+        **asdict(run),
+        **more,
     }
 
 

@@ -10,9 +10,6 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-KEY = "rounds_microseconds"
-"""Where a saved benchmark's `extra_info` has them."""
-
 
 def pack(seconds: Iterable[float]) -> str:
     """Durations as microseconds with a space between them, in the order they were measured."""

@@ -1,12 +1,11 @@
 """A saved run: found where pytest-benchmark finds it, and read."""
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,9 @@ from benchmarks.contenders.rows import ROWS
 from benchmarks.harness.text import one_line
 
 from . import rounds
-from .errors import ReportError
+from .errors import ResultsError
 from .interval import Interval, median_interval
+from .recorded import LONGEST, Recorded, require_count, round_budget
 from .summary import TITLES, Figure
 
 STORAGE = Path(".benchmarks")
@@ -26,15 +26,8 @@ STORAGE = Path(".benchmarks")
 NUMBERED = "[0-9][0-9][0-9][0-9]_"
 """Runs that pytest-benchmark has saved, as it asks for them itself; the numbers rise."""
 
-TEXTS = ("operation", "variant", "backend", "cache", "durability")
-COUNTS = ("n", "images_per_round", "files", "apparent_bytes", "allocated_bytes")
-"""What a benchmark's `extra_info` says of it."""
-MOST = 10**15
-"""Images, files, bytes or rounds; who counts more of them has not counted."""
-BRIEFEST, LONGEST = 1e-9, 1e9
-"""Seconds that a round can take."""
-PROCESSES = re.compile(r"([1-9][0-9]{0,5}) process(es)?")
-"""What the variants of parallel reading are called."""
+BRIEFEST = 1e-9
+"""Seconds that a round takes at least."""
 ROUNDED = 1e-3
 """By how much of it the median of saved rounds, which have four digits, may be off."""
 
@@ -55,40 +48,28 @@ class Row:
     rounds: (rounds,) float64, in the order measured, or None where they are damaged, or in a run of
         before they were saved
     q1, q3: the quartiles of the rounds
-    images: per round
-    files, apparent_bytes, allocated_bytes: of the store that was made or read
+    recorded: what the benchmark says of itself
     """
 
     figure: Figure
     rounds: NDArray[np.float64] | None = field(compare=False)
     q1: float
     q3: float
-    images: int
-    pixel_megabytes_per_second: float
-    files: int
-    apparent_bytes: int
-    allocated_bytes: int
-    cache: str
-    durability: str
+    recorded: Recorded
 
     @classmethod
-    def of(cls, info: Mapping[str, Any], stats: Mapping[str, Any]) -> Self:
+    def of(cls, info: object, stats: Mapping[str, Any]) -> Self:
         """From a saved benchmark; raises KeyError, TypeError or ValueError for a damaged one."""
-        _check(info, stats)
-        seconds = _rounds(info, stats)
-        images = info["images_per_round"]
+        recorded = Recorded.read(info)
+        _check(stats)
+        seconds = _rounds(recorded, stats)
+        images = recorded.images_per_round
         return cls(
-            figure=Figure.of(info, stats),
+            figure=Figure.of(recorded, stats),
             rounds=None if seconds is None else seconds * 1e6 / images,
             q1=stats["q1"] / images * 1e6,
             q3=stats["q3"] / images * 1e6,
-            images=images,
-            pixel_megabytes_per_second=info["pixel_megabytes_per_second"],
-            files=info["files"],
-            apparent_bytes=info["apparent_bytes"],
-            allocated_bytes=info["allocated_bytes"],
-            cache=info["cache"],
-            durability=info["durability"],
+            recorded=recorded,
         )
 
     @property
@@ -100,24 +81,10 @@ class Row:
         """Of the median."""
         return median_interval(self.rounds)
 
-    @property
-    def processes(self) -> int | None:
-        """That read at the same time, where that is the operation."""
-        found = PROCESSES.fullmatch(self.figure.variant)
-        return int(found[1]) if found and self.figure.operation == "parallel_read" else None
 
-
-def _check(info: Mapping[str, Any], stats: Mapping[str, Any]) -> None:
-    """Raise KeyError, TypeError or ValueError where a benchmark says what cannot be.
-
-    Whatever is drawn, divided or printed later has come through here, and is not doubted again.
-    """
-    for key in TEXTS:
-        if not isinstance(info[key], str):
-            raise TypeError(f"{key} {info[key]}")
-    for count in (*(info[key] for key in COUNTS), stats["rounds"]):
-        if type(count) is not int or not 0 < count <= MOST:  # true is an int, but counts nothing
-            raise ValueError(f"count {count}")
+def _check(stats: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError where pytest-benchmark says what cannot be."""
+    require_count(stats["rounds"])
     quartiles = [stats[key] for key in ("q1", "median", "q3")]
     if bool in map(type, quartiles):
         raise TypeError(f"quartiles {quartiles}")
@@ -125,17 +92,13 @@ def _check(info: Mapping[str, Any], stats: Mapping[str, Any]) -> None:
         raise ValueError(f"quartiles {quartiles}")
     if not np.allclose(quartiles, sorted(quartiles), rtol=1e-9, atol=0):  # but for rounding
         raise ValueError(f"quartiles {quartiles}")
-    if not 0 < info["pixel_megabytes_per_second"] <= MOST:
-        raise ValueError(f"throughput {info['pixel_megabytes_per_second']}")
-    if info["operation"] == "parallel_read" and not PROCESSES.fullmatch(info["variant"]):
-        raise ValueError(f"variant {info['variant']}")
 
 
-def _rounds(info: Mapping[str, Any], stats: Mapping[str, Any]) -> NDArray[np.float64] | None:
+def _rounds(recorded: Recorded, stats: Mapping[str, Any]) -> NDArray[np.float64] | None:
     """The durations of a benchmark's rounds in seconds, if it has them and they fit its median."""
     try:
-        seconds = rounds.unpack(info[rounds.KEY])
-    except (KeyError, AttributeError, ValueError):  # none, not text, not of numbers
+        seconds = rounds.unpack(recorded.rounds_microseconds or "")
+    except (AttributeError, ValueError):  # not text, not of numbers
         return None
     possible = ((seconds >= BRIEFEST) & (seconds <= LONGEST)).all()
     if len(seconds) != stats["rounds"] or not possible:
@@ -180,11 +143,11 @@ def find(name: str | None) -> Path:
     if name is not None and _is_file(name):
         return Path(name)
     if not STORAGE.is_dir():
-        raise ReportError(
+        raise ResultsError(
             f"no runs are saved in {STORAGE}; make one by `pytest benchmarks --benchmark-autosave`"
         )
     if name == "":  # as a variable of the shell that is not set
-        raise ReportError(
+        raise ResultsError(
             "no run is named by nothing; `pytest-benchmark list` shows those there are"
         )
     wanted = NUMBERED if name is None else name
@@ -194,7 +157,7 @@ def find(name: str | None) -> Path:
     found = own or _query(wanted, None)
     if not found:
         what = "numbered run" if name is None else f"run {name!r}"
-        raise ReportError(f"no {what} in {STORAGE}; `pytest-benchmark list` shows those there are")
+        raise ResultsError(f"no {what} in {STORAGE}; `pytest-benchmark list` shows those there are")
     if len(found) > 1:
         why = (
             f"none of {len(found)} runs is of this system and Python"
@@ -202,7 +165,7 @@ def find(name: str | None) -> Path:
             else f"{name!r} fits {len(found)} runs"
         )
         some = ", ".join(str(path.relative_to(STORAGE.resolve())) for path in found[:3])
-        raise ReportError(f"{why}: {some}…; give the path of one")
+        raise ResultsError(f"{why}: {some}…; give the path of one")
     return found[0]
 
 
@@ -228,21 +191,26 @@ def _query(wanted: str, machine: str | None) -> list[Path]:
 
 
 def load(name: str | None) -> Run:
-    """Read a run; raises ReportError where there is none, or nothing in it can be used."""
+    """Read a run; raises ResultsError where there is none, or nothing in it can be used."""
     path = find(name)
+    number = path.stem.split("_")[0]
+    made = _read(read_file(path), one_line(number if number.isdigit() else path.stem))
+    if not made.rows:
+        raise ResultsError(f"{path} holds no benchmark that this version of the suite can read")
+    return made
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """What a file holds, as pytest-benchmark writes it; raises ResultsError for anything else."""
     try:
         saved = _printable(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ReportError(f"{path}: {error.strerror}") from error
+        raise ResultsError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise ReportError(f"{path} is damaged: not JSON ({error})") from error
+        raise ResultsError(f"{path} is damaged: not JSON ({error})") from error
     if not _is_run(saved):
-        raise ReportError(f"{path} is not a run that pytest-benchmark has saved")
-    number = path.stem.split("_")[0]
-    made = _read(saved, one_line(number if number.isdigit() else path.stem))
-    if not made.rows:
-        raise ReportError(f"{path} holds no benchmark that this version of the suite can read")
-    return made
+        raise ResultsError(f"{path} is not a run that pytest-benchmark has saved")
+    return saved
 
 
 def _printable(value: Any) -> Any:
@@ -254,7 +222,7 @@ def _printable(value: Any) -> Any:
     return [_printable(item) for item in value] if isinstance(value, list) else value
 
 
-def _is_run(saved: object) -> bool:
+def _is_run(saved: object) -> TypeGuard[dict[str, Any]]:
     return (
         isinstance(saved, dict)
         and isinstance(saved.get("machine_info"), dict)
@@ -280,23 +248,15 @@ def _read(saved: Mapping[str, Any], name: str) -> Run:
         if not unknown:
             rows[row.key] = row
     commit, when = saved.get("commit_info"), saved.get("datetime")
+    infos = (bench.get("extra_info") for bench in saved["benchmarks"])
     return Run(
         name=name,
         when=when if isinstance(when, str) else "",
         commit=commit if isinstance(commit, dict) else {},
         machine=saved["machine_info"],
-        round_budget=_round_budget(saved["benchmarks"]),
+        # One option for all of them; they may be damaged.
+        round_budget=next(filter(None, map(round_budget, infos)), None),
         rows=rows,
         strangers=tuple(strangers),
         unreadable=tuple(unreadable),
     )
-
-
-def _round_budget(benches: Iterable[Mapping[str, Any]]) -> float | None:
-    """What the benchmarks say that can be true; it is one option for all of them."""
-    for bench in benches:
-        info = bench.get("extra_info")
-        budget = info.get("round_budget_seconds") if isinstance(info, dict) else None
-        if isinstance(budget, int | float) and 0 < budget <= LONGEST:
-            return float(budget)
-    return None

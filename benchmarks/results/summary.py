@@ -7,6 +7,8 @@ from typing import Any, Self  # any: of what JSON may hold
 from benchmarks.contenders.rows import ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 
+from .recorded import Recorded
+
 LIMIT = "limit"
 TITLES = {
     "store_single": "store_single: open, store one image, close; µs per call",
@@ -45,18 +47,18 @@ class Figure:
     allocated_per_image: float | None  # where the operation made the store
 
     @classmethod
-    def of(cls, extra_info: Mapping[str, Any], stats: Mapping[str, Any]) -> Self:
+    def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
         """From what pytest-benchmark keeps of a benchmark, in memory or saved."""
-        images = extra_info["images_per_round"]
-        stored = extra_info["operation"] == "store_many"
+        images = recorded.images_per_round
+        stored = recorded.operation == "store_many"
         return cls(
-            operation=extra_info["operation"],
-            variant=extra_info["variant"],
-            backend=extra_info["backend"],
-            n=extra_info["n"],
+            operation=recorded.operation,
+            variant=recorded.variant,
+            backend=recorded.backend,
+            n=recorded.n,
             microseconds=stats["median"] / images * 1e6,
             rounds=stats["rounds"],
-            allocated_per_image=extra_info["allocated_bytes"] / images if stored else None,
+            allocated_per_image=recorded.allocated_bytes / images if stored else None,
         )
 
     @property

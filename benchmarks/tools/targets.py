@@ -14,7 +14,7 @@ from math import log2
 from typing import TypeAlias
 
 from benchmarks.harness.output import say
-from benchmarks.results.errors import ReportError
+from benchmarks.results.errors import ResultsError
 from benchmarks.results.machine import in_words
 from benchmarks.results.runs import Run, load
 from benchmarks.results.summary import LIMIT, format_number
@@ -95,7 +95,7 @@ class Figures:
 
     def allocated(self, backend: str) -> float:
         row = self._rows["store_many", "", backend, self.n]
-        return row.allocated_bytes / row.images
+        return row.recorded.allocated_bytes / row.recorded.images_per_round
 
     def together(self, backend: str) -> AtLeast:
         """The images per second of two processes beside those of one."""
@@ -204,7 +204,7 @@ def table(title: str, lines: Iterable[Line]) -> Iterator[str]:
 
 
 def tables(run: Run) -> Iterator[str]:
-    """The lines of all tables; raises ReportError where the run lacks a row."""
+    """The lines of all tables; raises ResultsError where the run lacks a row."""
     f = Figures(run)
     try:
         yield from table(f"n = {f.n:,}", speed(f))
@@ -213,7 +213,7 @@ def tables(run: Run) -> Iterator[str]:
     except KeyError as error:
         operation, variant, backend, n = error.args[0]
         lacking = " ".join(filter(None, (operation, variant, backend)))
-        raise ReportError(
+        raise ResultsError(
             f"run {run.name} lacks {lacking} at n = {n:,}; make a whole one"
         ) from error
 
@@ -228,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run = load(parser.parse_args(arguments).run)
         lines = [f"run {run.name}: {'; '.join(in_words(run.machine))}", "", *tables(run)]
-    except ReportError as error:
+    except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2
     return 0 if say(lines) else 2

@@ -18,7 +18,6 @@ from benchmarks.harness.protocol import (
     images_of_part,
     measure,
     rounds_within,
-    throughput,
 )
 
 PARTS = ("before", "run", "check", "after")
@@ -278,11 +277,3 @@ def test_a_result_is_freed_before_its_round_is_cleared_and_the_next_begins() -> 
     )
     measure(FakeBenchmark(clock), work, 3.0, clock)
     assert alive_when_checked == [True] * 6
-
-
-def test_throughput_counts_images_and_megabytes_of_pixels() -> None:
-    assert throughput(images=256, pixel_bytes=256 * 3072, seconds=0.5) == {
-        "images_per_second": 512.0,
-        "pixel_megabytes_per_second": 1.572864,
-        "microseconds_per_image": 1953.125,
-    }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.report.changes import Changes
-from benchmarks.results.errors import ReportError
+from benchmarks.results.errors import ResultsError
 from benchmarks.results.runs import load
 from benchmarks.tests.saved import Saved, bench, faster, only, save, whole_run, without_rounds
 
@@ -105,7 +105,7 @@ def test_rows_of_one_run_only_are_named(tmp_path: Path) -> None:
 def test_runs_of_unlike_machines_or_data_are_refused(tmp_path: Path) -> None:
     before = whole_run()
     before["machine_info"] |= {"cpu_model": "Slide\nrule", "dataset": "other\ud800"}
-    with pytest.raises(ReportError) as caught:
+    with pytest.raises(ResultsError) as caught:
         changes(before, whole_run(), tmp_path)
     assert str(caught.value) == (
         r"run 0001 does not compare with 0002: it differs in CPU (Slide\nrule, now Abacus),"

@@ -21,7 +21,6 @@ from benchmarks.report import style
 from benchmarks.report.__main__ import main
 from benchmarks.report.figures import PLANS
 from benchmarks.report.remarks import remarks
-from benchmarks.results.rounds import KEY
 from benchmarks.results.runs import load
 from benchmarks.results.summary import TITLES, format_multiple, format_number
 from benchmarks.tests.runs import REPOSITORY, environment
@@ -218,7 +217,7 @@ def test_the_table_for_other_programs_has_a_line_for_every_row(whole: Page, fold
             assert [*map(float, counted)] == pytest.approx(
                 [info["images_per_round"], 1e6 / per_image(one), megabytes]
             )
-        assert int(line["rounds"]) == len(info[KEY].split())
+        assert int(line["rounds"]) == len(info["rounds_microseconds"].split())
         assert int(line["store_allocated_bytes"]) == info["allocated_bytes"]
         low, high = (float(line[f"interval_{end}_microseconds"]) for end in ("low", "high"))
         assert 0.97 * per_image(one) < low < per_image(one) < high < 1.03 * per_image(one)
@@ -342,7 +341,7 @@ def test_a_row_without_rounds_is_named_and_no_winner_is_called_there(tmp_path: P
     saved = whole_run()
     for one in saved["benchmarks"]:
         if place_of(one) == ("read_many", "png", "1,000"):
-            one["extra_info"][KEY] = "damaged"
+            one["extra_info"]["rounds_microseconds"] = "damaged"
         one["extra_info"]["round_budget_seconds"] = "damaged"
     text = written(saved, tmp_path).text
     assert (
@@ -475,7 +474,7 @@ def test_rows_that_cannot_be_judged_are_said(
     before = whole_run()
     for one in before["benchmarks"]:
         if damaged(one["extra_info"]):
-            one["extra_info"][KEY] = ""
+            one["extra_info"]["rounds_microseconds"] = ""
     path = save(before, tmp_path / "before.json")
     now = faster(whole_run(), 0.5, lambda info: info["backend"] == "hdf5")
     page = written(now, tmp_path, "--against", str(path))

@@ -1,6 +1,7 @@
 """What a saved run says of its circumstances, and which of them must be equal to compare two."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from benchmarks.results.machine import (
     COMPARABLE,
     LIBRARIES,
+    Circumstances,
     describe,
     differences,
     file_system,
@@ -24,13 +26,14 @@ FROM_PYTEST_BENCHMARK = {
     "release": "6.1.0",
     "cpu": {"brand_raw": "Some CPU 9000", "hz_actual_friendly": "2.9 GHz", "hz_actual": [29, 0]},
 }
-RUN = {
-    "dataset": "standin-v1-seed2020-32x32",
-    "dataset_name": "standin",
-    "file_system": "ext4",
-    "cache": "warm",
-    "durability": "durable",
-}
+RUN = Circumstances(
+    dataset="standin-v1-seed2020-32x32",
+    dataset_name="standin",
+    dataset_note="",
+    file_system="ext4",
+    cache="warm",
+    durability="durable",
+)
 
 
 def test_a_run_is_described_by_machine_versions_and_data() -> None:
@@ -42,7 +45,7 @@ def test_a_run_is_described_by_machine_versions_and_data() -> None:
     assert described["python_version"] == "3.11.7"
     assert isinstance(described["libraries"], dict)
     assert set(described["libraries"]) == set(LIBRARIES)
-    assert RUN.items() <= described.items()
+    assert asdict(RUN).items() <= described.items()
 
 
 def test_what_changes_from_run_to_run_is_left_out() -> None:

@@ -13,8 +13,7 @@ from pytest_benchmark.logger import Logger
 from pytest_benchmark.utils import get_machine_id, load_storage
 
 from benchmarks.contenders.rows import ROWS
-from benchmarks.results.errors import ReportError
-from benchmarks.results.rounds import KEY
+from benchmarks.results.errors import ResultsError
 from benchmarks.results.runs import find, load
 from benchmarks.tests.saved import (
     MACHINE,
@@ -68,7 +67,7 @@ def test_a_run_of_another_system_is_the_newest_if_there_is_no_other() -> None:
     assert find(None).resolve() == path.resolve()
     numbered("0001_a.json", "Darwin-CPython-3.10-64bit")
     with pytest.raises(
-        ReportError, match=r"^none of 2 runs is of this system and Python: .*0001_a"
+        ResultsError, match=r"^none of 2 runs is of this system and Python: .*0001_a"
     ):
         find(None)
 
@@ -89,7 +88,7 @@ def test_a_run_is_found_by_its_number_by_its_name_or_by_its_path() -> None:
 def test_a_number_of_two_other_machines_is_refused() -> None:
     numbered("0001_a.json", "Darwin-CPython-3.9-64bit")
     numbered("0001_b.json", "Darwin-CPython-3.10-64bit")
-    with pytest.raises(ReportError, match=r"'0001' fits 2 runs: .*0001_a.json.*; give the path"):
+    with pytest.raises(ResultsError, match=r"'0001' fits 2 runs: .*0001_a.json.*; give the path"):
         find("0001")
 
 
@@ -98,15 +97,15 @@ def test_a_number_of_two_other_machines_is_refused() -> None:
 )
 def test_a_missing_run_is_an_error(name: str) -> None:
     numbered("0001_a.json")
-    with pytest.raises(ReportError, match=f"no run {re.escape(repr(name))} in .benchmarks"):
+    with pytest.raises(ResultsError, match=f"no run {re.escape(repr(name))} in .benchmarks"):
         find(name)
 
 
 def test_where_nothing_is_saved_the_error_says_how_to() -> None:
-    with pytest.raises(ReportError, match=r"no runs are saved in .*--benchmark-autosave"):
+    with pytest.raises(ResultsError, match=r"no runs are saved in .*--benchmark-autosave"):
         find(None)
     Path(".benchmarks").mkdir()
-    with pytest.raises(ReportError, match="no numbered run"):
+    with pytest.raises(ResultsError, match="no numbered run"):
         find(None)
 
 
@@ -123,7 +122,11 @@ def test_a_row_holds_the_saved_figures_per_image() -> None:
     assert row.rounds is not None
     np.testing.assert_allclose(row.rounds, per_image * np.array(SPREAD), rtol=1e-3)
     assert [row.q1, row.q3] == pytest.approx([per_image * 0.9925, per_image * 1.005])
-    assert (row.images, row.allocated_bytes, row.files) == (1000, 4_096_000, 4)
+    assert (row.recorded.images_per_round, row.recorded.allocated_bytes, row.recorded.files) == (
+        1000,
+        4_096_000,
+        4,
+    )
     assert row.interval is not None
     assert row.interval.low < per_image < row.interval.high
 
@@ -198,11 +201,11 @@ def test_a_benchmark_that_is_there_twice_counts_once_and_is_named() -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        *(info(**{KEY: value}) for value in ("1 x", "1 nan", "", 5, None, ["1"])),
-        info(**{KEY: "1 2 3"}),
-        info(**{KEY: " ".join(7 * ["nan"])}),
-        info(**{KEY: " ".join(7 * ["1"])}),  # as many, but with another median
-        lambda one: one["extra_info"].pop(KEY),
+        *(info(rounds_microseconds=value) for value in ("1 x", "1 nan", "", 5, None, ["1"])),
+        info(rounds_microseconds="1 2 3"),
+        info(rounds_microseconds=" ".join(7 * ["nan"])),
+        info(rounds_microseconds=" ".join(7 * ["1"])),  # as many, but with another median
+        lambda one: one["extra_info"].pop("rounds_microseconds"),
     ],
 )
 def test_damaged_rounds_cost_a_row_its_interval_and_no_more(
@@ -258,10 +261,10 @@ def test_text_that_cannot_be_printed_is_escaped() -> None:
 )
 def test_a_file_that_is_no_run_is_an_error_of_one_line(content: bytes, reason: str) -> None:
     Path("bad.json").write_bytes(content)
-    with pytest.raises(ReportError, match=f"^bad.json {reason}"):
+    with pytest.raises(ResultsError, match=f"^bad.json {reason}"):
         load("bad.json")
     Path("bad.json").rename("b\na\x1bd.json")
-    with pytest.raises(ReportError, match=rf"^b\\na\\x1bd.json {reason}"):
+    with pytest.raises(ResultsError, match=rf"^b\\na\\x1bd.json {reason}"):
         load("b\na\x1bd.json")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.contenders.rows import ROWS, STORE_ROWS
 from benchmarks.harness.options import CUTOFFS
+from benchmarks.results.recorded import Recorded
 from benchmarks.results.summary import TITLES, Figure, format_multiple, format_number, tables
 
 
@@ -197,11 +198,12 @@ def test_a_figure_is_read_from_a_saved_run() -> None:
     saved = json.loads(
         """{
             "extra_info": {"operation": "store_many", "variant": "", "backend": "png", "n": 100,
-                           "images_per_round": 100, "allocated_bytes": 409600, "files": 104},
+                           "images_per_round": 100, "allocated_bytes": 409600, "files": 104,
+                           "cache": "warm", "durability": "durable"},
             "stats": {"median": 0.025, "rounds": 12, "min": 0.02}
         }"""
     )
-    assert Figure.of(saved["extra_info"], saved["stats"]) == Figure(
+    assert Figure.of(Recorded.of(saved["extra_info"]), saved["stats"]) == Figure(
         operation="store_many",
         variant="",
         backend="png",
@@ -213,14 +215,16 @@ def test_a_figure_is_read_from_a_saved_run() -> None:
 
 
 def test_a_figure_of_reading_says_nothing_of_the_disk() -> None:
-    read = {
-        "operation": "iterate",
-        "variant": "slice",
-        "backend": "hdf5",
-        "n": 100,
-        "images_per_round": 100,
-        "allocated_bytes": 409600,
-    }
+    read = Recorded(
+        operation="iterate",
+        variant="slice",
+        backend="hdf5",
+        n=100,
+        images_per_round=100,
+        cache="warm",
+        durability="durable",
+        allocated_bytes=409600,
+    )
     found = Figure.of(read, {"median": 0.025, "rounds": 3})
     assert found.allocated_per_image is None
     assert found.label == "hdf5 slice"

@@ -18,12 +18,9 @@ from pathlib import Path
 import h5py
 import lmdb
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from .base import Contender, Image, Labels, Shape
-
-Ids = NDArray[np.int64]
+from .base import Contender, Image, ImageIds, Labels, Shape
 
 
 class CifarImage:
@@ -181,7 +178,7 @@ def read_many_hdf5(folder: Path, shape: Shape) -> tuple[Image, Labels]:
 # ---- some of many, to check them ------------------------------------------------------------
 
 
-def read_some_disk(folder: Path, ids: Ids, shape: Shape) -> tuple[Image, Labels]:
+def read_some_disk(folder: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
     """The images `ids` of what `store_many_disk` stored."""
     images = np.stack([np.array(Pillow.open(folder / f"{i}.png")) for i in ids.tolist()])
     with (folder / f"{shape[0]}.csv").open(newline="") as file:
@@ -189,7 +186,7 @@ def read_some_disk(folder: Path, ids: Ids, shape: Shape) -> tuple[Image, Labels]
     return images, np.array(labels, np.int64)[ids]
 
 
-def read_some_hdf5(folder: Path, ids: Ids, shape: Shape) -> tuple[Image, Labels]:
+def read_some_hdf5(folder: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
     """The images `ids` of what `store_many_hdf5` stored."""
     images, labels = read_many_hdf5(folder, shape)
     return images[ids], labels[ids]
@@ -207,7 +204,9 @@ class Article(Contender):
     many: Callable[[Path, Image, Labels], None]
     one: Callable[[Path, int], tuple[Image, int]]
     all: Callable[[Path, Shape], tuple[Image, Labels]]
-    some: Callable[[Path, Ids, Shape], tuple[Image, Labels]] | None  # None: `one` reads from many
+    some: (
+        Callable[[Path, ImageIds, Shape], tuple[Image, Labels]] | None
+    )  # None: `one` reads from many
     syncs: bool  # whether its storing calls wait for the disk
 
     def create(self, path: Path, durable: bool) -> None:
@@ -226,7 +225,7 @@ class Article(Contender):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         return self.all(path, shape)
 
-    def read_some(self, path: Path, ids: Ids, shape: Shape) -> tuple[Image, Labels]:
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
         return self.some(path, ids, shape) if self.some else super().read_some(path, ids, shape)
 
     def prepare_read_single(

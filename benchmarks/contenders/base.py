@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Shape = tuple[int, ...]
+ImageIds = NDArray[np.int64]
 
 
 class Contender(ABC):
@@ -40,7 +41,7 @@ class Contender(ABC):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         """Read all images as one array of `shape`, (n, H, W, C), and their labels, in order."""
 
-    def read_some(self, path: Path, ids: NDArray[np.int64], shape: Shape) -> tuple[Image, Labels]:
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
         """Read the images `ids` of what `store_many` has stored, `shape` being that of all.
 
         For checking, so that it need not be fast.

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage import Store
 
-from .base import Contender, Image, Labels, Shape
+from .base import Contender, Image, ImageIds, Labels, Shape
 
 
 class StoreContender(Contender):
@@ -43,7 +42,7 @@ class StoreContender(Contender):
         assert isinstance(images, np.ndarray)
         return images, labels
 
-    def read_some(self, path: Path, ids: NDArray[np.int64], shape: Shape) -> tuple[Image, Labels]:
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
         with self.store_class(path) as store:
             images, labels = store.read_many(ids)
         assert isinstance(images, np.ndarray)

@@ -21,9 +21,9 @@ from benchmarks.harness.output import say
 from . import verdict
 from .decide import Finding, Verdict
 from .errors import InvalidError
-from .judge import Measured
+from .judge import MeasuredPair
 from .options import Request, parse
-from .run import Run
+from .run import GateRun
 
 CODES = {Verdict.PASS: 0, Verdict.REGRESSED: 1, Verdict.INVALID: 2, Verdict.INCONCLUSIVE: 3}
 COLUMNS = 100
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(request: Request, folder: Path) -> int:
-    run = Run(request, folder)
+    run = GateRun(request, folder)
     judgement = run.judge(_progress)
     line = verdict.verdict_line(judgement.verdict, judgement.findings, run.base_name)
     _tell(line, judgement.findings, run.notes)
@@ -73,7 +73,7 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, COLUMNS, break_on_hyphens=False)
 
 
-def _progress(what: str, total: int, measured: Iterable[Measured]) -> Iterator[Measured]:
+def _progress(what: str, total: int, measured: Iterable[MeasuredPair]) -> Iterator[MeasuredPair]:
     if total and not sys.stderr.isatty():  # a log, in which a bar would be a thousand lines
         sys.stderr.write(f"{what}: {total} pairs of measurements\n")
     bar = tqdm(measured, what, total, unit="pair", leave=False, disable=None if total else True)

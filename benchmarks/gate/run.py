@@ -14,7 +14,7 @@ from . import saved, trees
 from .errors import InvalidError
 from .judge import Judgement, Progress, judge
 from .options import Request
-from .pairs import Pairs
+from .pairs import ProcessPairs
 from .process import Injection, Side, compare_names, list_benchmarks, list_stores
 from .profile import Profile, choose_directory, write_sample
 
@@ -23,7 +23,7 @@ NAMED = 3
 """Of a list in a sentence; of the others it says how many there are."""
 
 
-class Run:
+class GateRun:
     """What is compared, and what the user should know of it.
 
     folder: a directory for the two trees and the images, removed by the caller
@@ -134,7 +134,7 @@ class Run:
         request = self._request
         own = list_benchmarks(self._trees[Side.BASE], profiles[Side.BASE]) if request.base else []
         trees.share_harness(self._trees[Side.HEAD], self._trees[Side.BASE])
-        pairs = Pairs(
+        pairs = ProcessPairs(
             self._trees,
             profiles,
             self._folder / "log",

@@ -21,7 +21,7 @@ from benchmarks.results.recorded import Judged
 
 from .channel import Message
 from .decide import Finding
-from .judge import Judgement, Measured
+from .judge import Judgement, MeasuredPair
 from .process import Side
 
 FOLDER = Path(".benchmarks", "gate")
@@ -89,7 +89,7 @@ def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, 
     return described
 
 
-def _of(side: Side, finding: Finding, measured: Iterable[Measured]) -> Iterable[Message]:
+def _of(side: Side, finding: Finding, measured: Iterable[MeasuredPair]) -> Iterable[Message]:
     return (
         one.base if side is Side.BASE else one.head for one in measured if one.name == finding.name
     )

@@ -34,7 +34,7 @@ def nothing() -> None:
     pass
 
 
-class Part(NamedTuple):
+class RoundPart(NamedTuple):
     """A part of a round, with which a long one is warmed up.
 
     run: does it, in the state that a round finds
@@ -60,7 +60,7 @@ class Work(Generic[Result]):
     check: Callable[[Result], None]
     before: Callable[[], None] = nothing
     after: Callable[[], None] = nothing
-    part: Part | None = None
+    part: RoundPart | None = None
 
 
 class Statistics(Protocol):
@@ -91,7 +91,7 @@ class Benchmark(Protocol):
 
 
 def images_of_part(n: int) -> int:
-    """How many of a round's `n` images a `Part` has; 0 where there is to be none."""
+    """How many of a round's `n` images a `RoundPart` has; 0 where there is to be none."""
     few = n // SMALL_PART
     return few if few >= FEWEST_OF_PART else 0
 
@@ -164,7 +164,7 @@ def measure(
 
 
 def _warm_up(
-    rounds: Rounds[Result], part: Part | None, budget: float, clock: Callable[[], float]
+    rounds: Rounds[Result], part: RoundPart | None, budget: float, clock: Callable[[], float]
 ) -> float:
     """Run rounds that do not count; return how long one takes, in seconds."""
     if part is not None:

@@ -6,7 +6,7 @@ from functools import partial
 from math import inf
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -21,11 +21,9 @@ from storage import disk_usage
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .checks import WrongResultError, require
 from .options import Options, check_space, choose_cutoffs
-from .protocol import Benchmark, Work, measure
+from .protocol import Benchmark, Result, Work, measure
 from .text import one_line
 from .workspace import Workspace
-
-Result = TypeVar("Result")
 
 CHECKED_AT_ONCE = 4096
 """Images compared with the data set at a time."""

@@ -22,14 +22,14 @@ from .checks import require
 from .interruption import SIGNALS, kept_from_children
 
 Pipe: TypeAlias = "Connection[object, object]"
-Batches: TypeAlias = list[NDArray[np.int64]]
-Batch: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
+BatchIds: TypeAlias = list[NDArray[np.int64]]
+KeptBatch: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 class Order(NamedTuple):
     """What a process is to read, and whether to keep all of it to be checked, or the last only."""
 
-    batches: Batches
+    batches: BatchIds
     keep: bool
 
 
@@ -148,7 +148,7 @@ class Team:
                 raise answer
             require(answer == word, f"a process said {answer!r}, not {word!r}")
 
-    def before(self, batches: Sequence[Batches], keep: bool) -> None:
+    def before(self, batches: Sequence[BatchIds], keep: bool) -> None:
         """Open the store if it is not, and hand each process the ids to read.
 
         keep: whether `kept_batches` is to give all that each has read, or the last batch
@@ -172,11 +172,11 @@ class Team:
             connection.send("go")
         self._all_say("done")
 
-    def kept_batches(self) -> list[list[Batch]]:
+    def kept_batches(self) -> list[list[KeptBatch]]:
         """What each has read and kept; to be asked for after each `read`."""
         for connection in self._connections:
             connection.send("show")
-        batches = [cast(list[Batch], connection.recv()) for connection in self._connections]
+        batches = [cast(list[KeptBatch], connection.recv()) for connection in self._connections]
         self._is_reading = False
         self._workers.leave_first_core()
         return batches

@@ -8,7 +8,7 @@ from benchmarks.contenders.base import Image, Labels
 from benchmarks.contenders.stores import StoreContender
 from benchmarks.harness.checks import require
 from benchmarks.harness.options import MOST_COMMITS
-from benchmarks.harness.protocol import Part, Work, images_of_part
+from benchmarks.harness.protocol import RoundPart, Work, images_of_part
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workspace import NewStores, ids_checked
 
@@ -37,7 +37,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
 
     part = None
     if few := images_of_part(n):
-        part = Part(
+        part = RoundPart(
             lambda: small.store_many(case.path, images[:few], labels[:few], durable=False), few / n
         )
 

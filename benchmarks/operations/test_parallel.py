@@ -6,7 +6,7 @@ import pytest
 from benchmarks.contenders.stores import StoreContender
 from benchmarks.harness.protocol import Work
 from benchmarks.harness.suite import Case, Measure, Suite
-from benchmarks.harness.workers import Batches, Team, Workers
+from benchmarks.harness.workers import BatchIds, Team, Workers
 from benchmarks.results.recorded import variant_of
 
 from .test_batch import BATCH, SEED
@@ -30,7 +30,7 @@ def test_parallel_read(
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
     batches = max(1, min(BATCHES, MOST_BYTES // (BATCH * suite.images[0].nbytes)))
-    work: list[Batches] = []
+    work: list[BatchIds] = []
     seen_all = False
 
     with Team(workers, processes, store, path, suite.options.cold) as team:

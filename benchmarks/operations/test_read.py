@@ -5,7 +5,7 @@ from itertools import cycle
 import numpy as np
 
 from benchmarks.contenders.base import Contender, Image
-from benchmarks.harness.protocol import Part, Work, images_of_part
+from benchmarks.harness.protocol import RoundPart, Work, images_of_part
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workspace import ids_read_singly
 
@@ -34,7 +34,7 @@ def test_read_many(suite: Suite, measure: Measure, contender: Contender, n: int)
     part = None
     if few := images_of_part(n):
         small = suite.workspace.store(contender, few)
-        part = Part(lambda: contender.read_many(small, (few, *shape[1:])), few / n)
+        part = RoundPart(lambda: contender.read_many(small, (few, *shape[1:])), few / n)
     measure(
         Case("read_many", contender, n, images=n, path=path, reads=True),
         Work(

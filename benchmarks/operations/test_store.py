@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.stores import StoreContender
 from benchmarks.harness.checks import require
-from benchmarks.harness.protocol import Part, Work, images_of_part
+from benchmarks.harness.protocol import RoundPart, Work, images_of_part
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workspace import NewStores, ids_checked
 
@@ -46,7 +46,7 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
 
     part = None
     if few := images_of_part(n):
-        part = Part(
+        part = RoundPart(
             lambda: contender.store_many(case.path, images[:few], labels[:few], durable), few / n
         )
 

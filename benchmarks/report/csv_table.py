@@ -3,12 +3,12 @@
 import csv
 from pathlib import Path
 
-from benchmarks.results.runs import Row, Run
+from benchmarks.results.runs import Row, SavedRun
 
 from .changes import Changes
 
 
-def write_results(path: Path, run: Run, changes: Changes | None) -> None:
+def write_results(path: Path, run: SavedRun, changes: Changes | None) -> None:
     """Write every row of `run`; what is not known, or does not apply, is left empty.
 
     A call is timed, or the images in it are: `microseconds_per` says which, and what counts images

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.results.interval import ratio_interval
-from benchmarks.results.runs import Row, Run
+from benchmarks.results.runs import Row, SavedRun
 from benchmarks.results.summary import format_multiple
 
 from . import style
@@ -24,7 +24,7 @@ GROUP = 0.8
 
 def over_n(
     axes: Axes,
-    run: Run,
+    run: SavedRun,
     kinds: Mapping[str, tuple[str, str]],
     value: Value,
     log: bool,
@@ -46,7 +46,7 @@ def over_n(
     return legend(axes, columns=4 if len(kinds) == 1 else 2)
 
 
-def over_processes(axes: Axes, run: Run) -> bool:
+def over_processes(axes: Axes, run: SavedRun) -> bool:
     """Images per second of parallel readers of the largest store."""
     sizes = {key: row.recorded.processes for key, row in run.rows.items() if row.recorded.processes}
     n = max((key[3] for key in sizes), default=0)
@@ -62,7 +62,7 @@ def over_processes(axes: Axes, run: Run) -> bool:
     return legend(axes, columns=4)
 
 
-def disk(axes: Axes, run: Run) -> bool:
+def disk(axes: Axes, run: SavedRun) -> bool:
     """Bytes per image, a group of bars for each n: allocated, and within it apparent."""
     stored = by_backend(run.of("store_many"))
     ns = sorted({row.figure.n for row in chain(*stored.values())})
@@ -82,7 +82,7 @@ def disk(axes: Axes, run: Run) -> bool:
     return legend(axes, columns=4)
 
 
-def speed_up(axes: Axes, run: Run) -> bool:
+def speed_up(axes: Axes, run: SavedRun) -> bool:
     """The tutorial's time over this project's, at the largest n, a group of bars per operation."""
     groups = {operation: pairs for operation in COMMON if (pairs := _pairs(run, operation))}
     names = [name for name in STORE_ROWS if any(name in pairs for pairs in groups.values())]
@@ -104,7 +104,7 @@ def speed_up(axes: Axes, run: Run) -> bool:
     return legend(axes, columns=4)
 
 
-def _pairs(run: Run, operation: str) -> dict[str, tuple[Row, Row]]:
+def _pairs(run: SavedRun, operation: str) -> dict[str, tuple[Row, Row]]:
     """Each store's row at the largest n, and that of the tutorial's way."""
     rows = {row.key: row for row in run.of(operation)}
     largest = max((row.figure.n for row in rows.values()), default=0)

@@ -11,7 +11,7 @@ RESAMPLES = 2_000
 SEED = 0
 """The same run gives the same page."""
 
-Rounds = NDArray[np.float64]
+Durations = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -24,22 +24,22 @@ class Interval(NamedTuple):
         return self.low <= other.high and other.low <= self.high
 
 
-def median_interval(rounds: Rounds | None) -> Interval | None:
+def median_interval(rounds: Durations | None) -> Interval | None:
     """Of the median of rounds, (rounds,) float64; None if there are fewer than two."""
     return _interval((rounds,), np.median)
 
 
-def ratio_interval(over: Rounds | None, under: Rounds | None) -> Interval | None:
+def ratio_interval(over: Durations | None, under: Durations | None) -> Interval | None:
     """Of the ratio of two medians, `over` / `under`; None if either has fewer than two rounds."""
     return _interval((over, under), _ratio_of_medians)
 
 
-def _ratio_of_medians(over: Rounds, under: Rounds, axis: int) -> Rounds:
-    ratio: Rounds = np.median(over, axis=axis) / np.median(under, axis=axis)
+def _ratio_of_medians(over: Durations, under: Durations, axis: int) -> Durations:
+    ratio: Durations = np.median(over, axis=axis) / np.median(under, axis=axis)
     return ratio
 
 
-def _interval(samples: tuple[Rounds | None, ...], statistic: object) -> Interval | None:
+def _interval(samples: tuple[Durations | None, ...], statistic: object) -> Interval | None:
     if any(sample is None or len(sample) < 2 for sample in samples):
         return None
     found = bootstrap(

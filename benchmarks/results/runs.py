@@ -109,7 +109,7 @@ def _rounds(recorded: Recorded, stats: Mapping[str, Any]) -> NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Run:
+class SavedRun:
     """What one file holds. All its text is fit to be printed and saved.
 
     name: its number, or the name of a file that has none
@@ -190,7 +190,7 @@ def _query(wanted: str, machine: str | None) -> list[Path]:
         return []
 
 
-def load(name: str | None) -> Run:
+def load(name: str | None) -> SavedRun:
     """Read a run; raises ResultsError where there is none, or nothing in it can be used."""
     path = find(name)
     number = path.stem.split("_")[0]
@@ -231,7 +231,7 @@ def _is_run(saved: object) -> TypeGuard[dict[str, Any]]:
     )
 
 
-def _read(saved: Mapping[str, Any], name: str) -> Run:
+def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
     rows: dict[Key, Row] = {}
     strangers: dict[str, None] = {}
     unreadable: list[str] = []
@@ -249,7 +249,7 @@ def _read(saved: Mapping[str, Any], name: str) -> Run:
             rows[row.key] = row
     commit, when = saved.get("commit_info"), saved.get("datetime")
     infos = (bench.get("extra_info") for bench in saved["benchmarks"])
-    return Run(
+    return SavedRun(
         name=name,
         when=when if isinstance(when, str) else "",
         commit=commit if isinstance(commit, dict) else {},

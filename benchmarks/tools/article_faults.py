@@ -47,8 +47,7 @@ from benchmarks.harness.interruption import (
 from benchmarks.harness.output import say
 
 Data: TypeAlias = tuple[Image, Labels]
-Random: TypeAlias = np.random.Generator
-Change: TypeAlias = Callable[[list[Path], Random], Path]
+Corruption: TypeAlias = Callable[[list[Path], np.random.Generator], Path]
 """Damages one of the files, which it returns."""
 
 IMAGES = 300
@@ -186,7 +185,7 @@ def kills(subject: Subject, trials: int) -> Iterator[str]:
         shutil.rmtree(subject.path)
 
 
-def flip_a_bit(files: list[Path], random: Random) -> Path:
+def flip_a_bit(files: list[Path], random: np.random.Generator) -> Path:
     """Any bit of all files is as likely as any other."""
     ends = np.cumsum([file.stat().st_size for file in files])
     at = int(random.integers(ends[-1]))
@@ -197,7 +196,7 @@ def flip_a_bit(files: list[Path], random: Random) -> Path:
     return files[number]
 
 
-def cut(files: list[Path], random: Random) -> Path:
+def cut(files: list[Path], random: np.random.Generator) -> Path:
     """Any file, by at least one byte and at most all of it."""
     file = files[random.integers(len(files))]
     os.truncate(file, int(random.integers(file.stat().st_size)))
@@ -209,7 +208,7 @@ def data_files(store: Path) -> list[Path]:
     return sorted(file for file in store.iterdir() if file.name != "lock.mdb")
 
 
-def damages(change: Change, subject: Subject, trials: int) -> Iterator[str]:
+def damages(change: Corruption, subject: Subject, trials: int) -> Iterator[str]:
     """What is read after each of the changes to a store that was whole before."""
     subject.make()
     whole = {file: file.read_bytes() for file in data_files(subject.path)}

@@ -12,15 +12,14 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import psutil
 import pytest
-from numpy.typing import NDArray
 
+from benchmarks.contenders.base import Image
 from benchmarks.harness.interruption import (
     exit_interrupted,
     heed_termination,
@@ -30,11 +29,10 @@ from benchmarks.harness.interruption import (
 )
 from benchmarks.harness.options import parse_store_dir
 from benchmarks.harness.output import say
+from benchmarks.harness.workers import Pipe
 from storage import STORES, StorageError, open_store
 
-Pipe: TypeAlias = "Connection[object, object]"
-Images: TypeAlias = NDArray[np.uint8]
-Job: TypeAlias = Callable[[], Callable[[], int]]
+MemoryTask: TypeAlias = Callable[[], Callable[[], int]]
 """Makes its input and returns what is to be measured, which returns the bytes of its result."""
 
 SHAPE = (32, 32, 3)
@@ -42,7 +40,7 @@ TICK_SECONDS = 0.001
 SEED = 0
 
 
-def noise(n: int) -> Images:
+def noise(n: int) -> Image:
     """Images that no store can make smaller, (n, 32, 32, 3)."""
     return np.random.default_rng(SEED).integers(0, 256, (n, *SHAPE), np.uint8)
 
@@ -63,14 +61,14 @@ class StoreArray:
 
         return run
 
-    def _images(self) -> Images | Iterator[Images]:
+    def _images(self) -> Image | Iterator[Image]:
         return noise(self._n)
 
 
 class StoreIterator(StoreArray):
     """`store_many` of images that come one by one and are nowhere held together."""
 
-    def _images(self) -> Iterator[Images]:
+    def _images(self) -> Iterator[Image]:
         chance = np.random.default_rng(SEED)
         return (chance.integers(0, 256, SHAPE, np.uint8) for _ in range(self._n))
 
@@ -91,7 +89,7 @@ class ReadArray:
         return run
 
 
-def _serve(connection: Pipe, job: Job) -> None:
+def _serve(connection: Pipe, job: MemoryTask) -> None:
     run = job()
     connection.send("ready")
     connection.recv()
@@ -103,7 +101,7 @@ def _own_bytes(process: psutil.Process) -> int:
     return int(memory.rss - memory.shared)
 
 
-def peak_beyond(job: Job) -> int:
+def peak_beyond(job: MemoryTask) -> int:
     """Bytes that a process holds at most while it does `job`, beyond its input and its result.
 
     Raises EOFError where the process ends before it has done so.

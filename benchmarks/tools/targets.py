@@ -16,7 +16,7 @@ from typing import TypeAlias
 from benchmarks.harness.output import say
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.machine import in_words
-from benchmarks.results.runs import Run, load
+from benchmarks.results.runs import SavedRun, load
 from benchmarks.results.summary import LIMIT, format_number
 
 Line: TypeAlias = tuple[str, Iterable[object]]
@@ -69,7 +69,7 @@ class Figures:
     commits: of one image each, in the store of many of them
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: SavedRun) -> None:
         self._rows = run.rows
         *_, self.fewer, self.n = every = [0, *sorted({n for *_, n in run.rows})]
         self.fewest = next((n for n in every if n > 1), self.n)  # 1 is that of store_single
@@ -203,7 +203,7 @@ def table(title: str, lines: Iterable[Line]) -> Iterator[str]:
     yield ""
 
 
-def tables(run: Run) -> Iterator[str]:
+def tables(run: SavedRun) -> Iterator[str]:
     """The lines of all tables; raises ResultsError where the run lacks a row."""
     f = Figures(run)
     try:

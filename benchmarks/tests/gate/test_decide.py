@@ -16,7 +16,7 @@ from benchmarks.gate.decide import (
     TO_SPARE,
     UNSEEN,
     Finding,
-    Pairs,
+    MedianPairs,
     Verdict,
     cleared,
     confirmed,
@@ -30,7 +30,7 @@ from benchmarks.gate.decide import (
     pairs_needed,
 )
 from benchmarks.gate.errors import InvalidError
-from benchmarks.gate.judge import Judgement, Measured, judge
+from benchmarks.gate.judge import Judgement, MeasuredPair, judge
 
 Noise = Callable[[np.random.Generator, int], NDArray[np.float64]]
 
@@ -44,7 +44,7 @@ def heavy_tailed(chance: np.random.Generator, n: int) -> NDArray[np.float64]:
     return 0.03 * chance.standard_t(2, n)
 
 
-def pairs_of(ratio: float, n: int, noise: Noise, seed: int) -> Pairs:
+def pairs_of(ratio: float, n: int, noise: Noise, seed: int) -> MedianPairs:
     chance = np.random.default_rng(seed)
     base = 1e-3 * np.exp(chance.normal(0, 0.3, n))  # the machine changes from pair to pair
     head = base * ratio * np.exp(noise(chance, n))
@@ -55,11 +55,11 @@ def findings_of(ratios: dict[str, float], noise: Noise, seed: int) -> Judgement:
     """A whole run over simulated benchmarks of these true ratios."""
     chance = np.random.default_rng(seed)
 
-    def measure_pair(names: Sequence[str]) -> Iterator[Measured]:
+    def measure_pair(names: Sequence[str]) -> Iterator[MeasuredPair]:
         for name in names:
             base = 1e-3 * math.exp(chance.normal(0, 0.3))
             head = base * ratios[name] * math.exp(noise(chance, 1)[0])
-            yield Measured(name, {"stats": {"median": base}}, {"stats": {"median": head}})
+            yield MeasuredPair(name, {"stats": {"median": base}}, {"stats": {"median": head}})
 
     return judge([*ratios], 10, measure_pair, lambda _what, _total, measured: measured)
 
@@ -115,11 +115,11 @@ def test_an_improvement_is_told_and_passes() -> None:
 def test_what_is_said_of_a_suspect_is_by_its_fresh_pairs_alone() -> None:
     calls = 0
 
-    def measure_pair(names: Sequence[str]) -> Iterator[Measured]:
+    def measure_pair(names: Sequence[str]) -> Iterator[MeasuredPair]:
         nonlocal calls
         calls += 1
         head = 2.0 if calls <= 10 else 1.0 + calls / 1e6  # slow in the screen only
-        yield Measured(names[0], {"stats": {"median": 1.0}}, {"stats": {"median": head}})
+        yield MeasuredPair(names[0], {"stats": {"median": 1.0}}, {"stats": {"median": head}})
 
     judgement = judge(["a"], 10, measure_pair, lambda _what, _total, measured: measured)
     (finding,) = judgement.findings
@@ -132,11 +132,11 @@ def test_what_is_said_of_a_suspect_is_by_its_fresh_pairs_alone() -> None:
 def test_a_benchmark_that_is_left_out_once_is_not_asked_for_again() -> None:
     asked: list[tuple[str, ...]] = []
 
-    def measure_pair(names: Sequence[str]) -> Iterator[Measured]:
+    def measure_pair(names: Sequence[str]) -> Iterator[MeasuredPair]:
         asked.append(tuple(names))
         slower = 1 + len(asked) / 1e6
         if "a" in names:
-            yield Measured("a", {"stats": {"median": 1.0}}, {"stats": {"median": slower}})
+            yield MeasuredPair("a", {"stats": {"median": 1.0}}, {"stats": {"median": slower}})
 
     judgement = judge(["a", "b"], 6, measure_pair, lambda _what, _total, measured: measured)
     assert asked == [("a", "b")] + [("a",)] * 5
@@ -149,7 +149,7 @@ def test_a_benchmark_that_is_left_out_once_is_not_asked_for_again() -> None:
 def test_where_nothing_could_be_measured_there_is_no_pass() -> None:
     asked = []
 
-    def measure_pair(names: Sequence[str]) -> Iterator[Measured]:
+    def measure_pair(names: Sequence[str]) -> Iterator[MeasuredPair]:
         asked.append(names)
         return iter(())
 

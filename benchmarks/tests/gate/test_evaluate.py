@@ -13,7 +13,7 @@ import pytest
 from benchmarks.gate import evaluate
 from benchmarks.gate.decide import Verdict
 from benchmarks.gate.errors import InvalidError
-from benchmarks.gate.evaluate import MUTANTS, SIZES, TARGETS, Record, counts, read_records
+from benchmarks.gate.evaluate import MUTANTS, SIZES, TARGETS, TrialRecord, counts, read_records
 from benchmarks.gate.process import Side
 from benchmarks.tests.repositories import git, make_repository
 from benchmarks.tests.runs import REPOSITORY, environment
@@ -37,8 +37,8 @@ for name, store_class in STORES.items():
 """What the suite's benchmarks ask of a store: a mutant is slower, not broken."""
 
 
-def a_record(trial: str, verdict: Verdict, right: Verdict, *, loaded: bool = False) -> Record:
-    return Record("0123abc", trial, loaded, right, verdict, [], ["x"] * loaded, 10.0)
+def a_record(trial: str, verdict: Verdict, right: Verdict, *, loaded: bool = False) -> TrialRecord:
+    return TrialRecord("0123abc", trial, loaded, right, verdict, [], ["x"] * loaded, 10.0)
 
 
 @pytest.mark.parametrize("patch", sorted(MUTANTS.glob("*.patch")), ids=lambda patch: patch.stem)
@@ -105,7 +105,7 @@ def test_only_runs_that_are_missing_are_made(
 ) -> None:
     made: list[str] = []
 
-    def run_gate(trial: str, right: Verdict, *arguments: str, **_: object) -> Record:
+    def run_gate(trial: str, right: Verdict, *arguments: str, **_: object) -> TrialRecord:
         made.append(" ".join((trial, *arguments)))
         return a_record(trial, Verdict.REGRESSED, right)
 

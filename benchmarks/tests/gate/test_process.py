@@ -13,7 +13,7 @@ import pytest
 from benchmarks.gate.channel import Channel, Message
 from benchmarks.gate.errors import InvalidError
 from benchmarks.gate.inject import slowed
-from benchmarks.gate.pairs import Pairs
+from benchmarks.gate.pairs import ProcessPairs
 from benchmarks.gate.process import Process, Side, compare_names, reason
 from benchmarks.gate.profile import Profile, choose_directory
 from benchmarks.tests.repositories import append_to_storage, make_repository
@@ -150,7 +150,7 @@ def test_both_sides_of_a_pair_take_turns_on_one_core(tmp_path: Path) -> None:
     tree = make_repository(tmp_path / "tree")
     chosen = profile(tmp_path, "read_single")
     profiles = dict.fromkeys(Side, chosen)
-    pairs = Pairs(dict.fromkeys(Side, tree), profiles, tmp_path / "log", None, [])
+    pairs = ProcessPairs(dict.fromkeys(Side, tree), profiles, tmp_path / "log", None, [])
     cores = os.sched_getaffinity(0)
     turns: list[Side] = []
 
@@ -174,7 +174,7 @@ def test_both_sides_of_a_pair_take_turns_on_one_core(tmp_path: Path) -> None:
 def test_a_side_that_dies_in_its_turn_is_a_line_and_ends_the_other(tmp_path: Path) -> None:
     tree = make_repository(tmp_path / "tree")
     profiles = dict.fromkeys(Side, profile(tmp_path, "read_single"))
-    pairs = Pairs(dict.fromkeys(Side, tree), profiles, tmp_path / "log", None, [])
+    pairs = ProcessPairs(dict.fromkeys(Side, tree), profiles, tmp_path / "log", None, [])
     cores = os.sched_getaffinity(0)
     started: list[subprocess.Popen[bytes]] = []
 
@@ -223,39 +223,41 @@ FAILED: Message = {"problem": "ValueError: no"}
 
 
 @pytest.fixture
-def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pairs:
+def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessPairs:
     """Pairs of `Scripted`, where a failure of "expected" is expected."""
     monkeypatch.setattr("benchmarks.gate.pairs.Process", Scripted)
     chosen = dict.fromkeys(Side, profile(tmp_path, ""))
-    return Pairs(dict.fromkeys(Side, tmp_path), chosen, tmp_path / "log", None, ["expected"])
+    return ProcessPairs(dict.fromkeys(Side, tmp_path), chosen, tmp_path / "log", None, ["expected"])
 
 
-def test_a_side_that_needs_more_turns_than_the_other_gets_them(scripted: Pairs) -> None:
+def test_a_side_that_needs_more_turns_than_the_other_gets_them(scripted: ProcessPairs) -> None:
     Scripted.outcomes = {Side.BASE: [FINE], Side.HEAD: [None, None, None, FINE]}
     (measured,) = scripted.measure(["test"])
     assert measured.medians == (1.0, 1.0)
 
 
-def test_what_fails_on_the_base_as_expected_is_left_out(scripted: Pairs) -> None:
+def test_what_fails_on_the_base_as_expected_is_left_out(scripted: ProcessPairs) -> None:
     Scripted.outcomes = {Side.BASE: [None, FAILED, FINE], Side.HEAD: [FINE, FINE]}
     assert [one.name for one in scripted.measure(["expected", "other"])] == ["other"]
     assert scripted.left_out == {"expected": "ValueError: no"}
 
 
 @pytest.mark.parametrize("side", Side)
-def test_what_fails_unexpectedly_is_invalid(scripted: Pairs, side: Side) -> None:
+def test_what_fails_unexpectedly_is_invalid(scripted: ProcessPairs, side: Side) -> None:
     Scripted.outcomes = {s: [FAILED if s is side else FINE] for s in Side}
     with pytest.raises(InvalidError, match=f"other fails on the {side}: ValueError: no"):
         [*scripted.measure(["other"])]
 
 
-def test_what_fails_on_the_head_is_invalid_although_expected(scripted: Pairs) -> None:
+def test_what_fails_on_the_head_is_invalid_although_expected(scripted: ProcessPairs) -> None:
     Scripted.outcomes = {Side.BASE: [FAILED], Side.HEAD: [FAILED]}
     with pytest.raises(InvalidError, match="expected fails on the head"):
         [*scripted.measure(["expected"])]
 
 
-def test_what_fails_after_it_was_measured_is_invalid_although_expected(scripted: Pairs) -> None:
+def test_what_fails_after_it_was_measured_is_invalid_although_expected(
+    scripted: ProcessPairs,
+) -> None:
     Scripted.outcomes = {side: [FINE] for side in Side}
     assert len([*scripted.measure(["expected"])]) == 1
     Scripted.outcomes = {Side.BASE: [FAILED], Side.HEAD: [FINE]}

@@ -100,7 +100,7 @@ WITHOUT = "\ndel STORES[{!r}]\n"
 
 
 @dataclass(frozen=True)
-class Place:
+class GatePlace:
     """A repository, and directories for what the gate makes and keeps."""
 
     repository: Path
@@ -124,8 +124,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    made = Place(
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatePlace]:
+    made = GatePlace(
         repository=make_repository(tmp_path / "repository"),
         temporary=tmp_path / "temporary",
         stores=tmp_path / "stores",
@@ -148,7 +148,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_slower(place.repository)
     requirements = place.repository / "requirements.txt"
@@ -177,7 +177,7 @@ def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
     assert compared.count(NAME) == 2
 
 
-def compare(place: Place) -> str:
+def compare(place: GatePlace) -> str:
     """What `pytest-benchmark compare` prints of the saved runs."""
     program = Path(sysconfig.get_path("scripts"), "pytest-benchmark")
     return subprocess.run(  # installed with the suite
@@ -192,7 +192,7 @@ def compare(place: Place) -> str:
 
 
 def test_its_parent_passes_against_it_and_is_told_to_be_faster(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_slower(place.repository)
     slow = commit(place.repository)
@@ -208,7 +208,7 @@ def test_its_parent_passes_against_it_and_is_told_to_be_faster(
 
 
 def test_an_injected_slow_down_is_found_where_it_was_put(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = gate.main(place.arguments(*INJECTED, "-k", "read_single or read_many"))
     assert code == 1
@@ -227,7 +227,7 @@ def test_an_injected_slow_down_is_found_where_it_was_put(
 
 
 def test_a_verdict_is_told_on_a_terminal_that_has_few_characters(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: GatePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place.repository / "storage" / os.fsdecode(b"odd-\xff.py")).touch()  # named in the notes
     printed = io.BytesIO()
@@ -242,7 +242,7 @@ def test_a_verdict_is_told_on_a_terminal_that_has_few_characters(
 
 
 def test_a_verdict_stands_although_nobody_takes_it(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
@@ -255,7 +255,7 @@ def test_a_verdict_stands_although_nobody_takes_it(
 
 
 def assert_invalid(
-    place: Place, capsys: pytest.CaptureFixture[str], *arguments: str, said: str
+    place: GatePlace, capsys: pytest.CaptureFixture[str], *arguments: str, said: str
 ) -> None:
     """The gate ends with one line, in the terminal and on GitHub, and keeps nothing."""
     assert gate.main(place.arguments(*arguments)) == 2
@@ -267,17 +267,17 @@ def assert_invalid(
     assert not place.saved.exists()
 
 
-def test_a_base_that_does_not_exist(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_base_that_does_not_exist(place: GatePlace, capsys: pytest.CaptureFixture[str]) -> None:
     assert_invalid(place, capsys, "--base=nowhere", said="there is no commit 'nowhere' here; fetch")
 
 
-def test_a_base_without_benchmarks(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_base_without_benchmarks(place: GatePlace, capsys: pytest.CaptureFixture[str]) -> None:
     git(place.repository, "rm", "-r", "--quiet", "--cached", "benchmarks")
     git(place.repository, "commit", "--quiet", "-m", "none")
     assert_invalid(place, capsys, "--base=HEAD", said=r"HEAD \(\w+\) has no benchmarks/")
 
 
-def test_a_renamed_benchmark(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_renamed_benchmark(place: GatePlace, capsys: pytest.CaptureFixture[str]) -> None:
     module = place.repository / "benchmarks" / "operations" / "test_read.py"
     module.write_text(module.read_text().replace("def test_read_single", "def test_read_many_one"))
     chosen = ("--base=HEAD", "-k", "read_single or read_many_one")
@@ -286,7 +286,7 @@ def test_a_renamed_benchmark(place: Place, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_benchmark_that_fails_on_one_side(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     append_to_storage(place.repository, BROKEN)
     said = r"test_read_single\[hdf5-n=3\] fails on the head: .*ValueError: broken"
@@ -294,14 +294,14 @@ def test_a_benchmark_that_fails_on_one_side(
 
 
 def test_a_process_that_dies_when_it_should_end(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     append_to_storage(place.repository, DIES)
     said = "the head cannot be measured: it was ended by SIGSEGV"
     assert_invalid(place, capsys, "--base=HEAD", *ONE, said=said)
 
 
-def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: Place) -> None:
+def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: GatePlace) -> None:
     append_to_storage(place.repository, 'import sys; print("a warning", file=sys.stderr)\n')
     assert gate.main(place.arguments("--self-check", *ONE)) in {0, 3}
 
@@ -317,7 +317,7 @@ def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: Place) -> None
     ],
 )
 def test_a_choice_that_leaves_nothing_to_say(
-    place: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+    place: GatePlace, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
 ) -> None:
     assert_invalid(place, capsys, "--self-check", *arguments, said=said)
 
@@ -327,14 +327,14 @@ def full(*_: object) -> NoReturn:
 
 
 def test_a_disk_that_is_full_before_anything_is_measured(
-    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: GatePlace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.gate.run.write_sample", full)  # when the trees are there
     assert_invalid(place, capsys, "--self-check", said="No space left on device: 'file'")
 
 
 def test_a_disk_that_is_full_when_a_store_is_made(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     append_to_storage(place.repository, FULL)
     said = r"test_read_single\[hdf5-n=3\] fails on the (base|head): .*DiskFullError"
@@ -342,7 +342,7 @@ def test_a_disk_that_is_full_when_a_store_is_made(
 
 
 def test_a_disk_that_is_full_at_the_end_hides_no_verdict(
-    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: GatePlace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_slower(place.repository)
     write = Path.write_text
@@ -401,17 +401,17 @@ def test_a_wrong_option(
 # ---- stores that only one side has ---------------------------------------------------------------
 
 
-def of_all_stores(place: Place) -> Place:
+def of_all_stores(place: GatePlace) -> GatePlace:
     """The same, but for the choice of a store."""
     return replace(place, brief=tuple(word for word in BRIEF if "--backend" not in word))
 
 
-def measured(place: Place) -> set[str]:
+def measured(place: GatePlace) -> set[str]:
     return {bench["name"] for bench in place.saved_runs()["head"]["benchmarks"]}
 
 
 def test_a_store_that_was_removed_is_missing(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = of_all_stores(place)
     append_to_storage(place.repository, WITHOUT.format("png"))
@@ -425,7 +425,7 @@ def test_a_store_that_was_removed_is_missing(
 
 
 def test_a_store_that_was_added_is_missing_in_the_base(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     append_to_storage(place.repository, WITHOUT.format("npy"))
     commit(place.repository)
@@ -445,7 +445,7 @@ def test_a_store_that_was_added_is_missing_in_the_base(
     [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.03), (signal.SIGHUP, 0.1), (signal.SIGHUP, 0.0)],
 )
 def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
-    place: Place, how: signal.Signals, seconds: float
+    place: GatePlace, how: signal.Signals, seconds: float
 ) -> None:
     command = [sys.executable, "-m", "benchmarks.gate", *place.arguments("--self-check", *ONE)]
     with subprocess.Popen(  # our own command

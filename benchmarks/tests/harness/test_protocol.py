@@ -13,7 +13,7 @@ from benchmarks.harness.protocol import (
     MIN_ROUNDS,
     STRETCH,
     Measured,
-    Part,
+    RoundPart,
     Work,
     images_of_part,
     measure,
@@ -136,7 +136,7 @@ def test_of_a_round_that_takes_too_long_a_part_is_the_warm_up(
 ) -> None:
     clock = Clock()
     journal = Journal(clock, {"part": seconds / 64, "run": seconds})
-    work = replace(journal.work(), part=Part(lambda: journal.part("part"), 1 / 64))
+    work = replace(journal.work(), part=RoundPart(lambda: journal.part("part"), 1 / 64))
     benchmark = FakeBenchmark(clock)
     measure(benchmark, work, 0.5 / STRETCH, clock)
     assert journal.calls[:3] == ["before", "part", "after"]
@@ -148,7 +148,7 @@ def test_of_a_round_that_takes_too_long_a_part_is_the_warm_up(
 def test_a_part_that_fails_is_cleared_once_and_marked() -> None:
     clock = Clock()
     journal = Journal(clock, fails_in="part", error=KeyboardInterrupt())
-    work = replace(journal.work(), part=Part(lambda: journal.part("part"), 0.5))
+    work = replace(journal.work(), part=RoundPart(lambda: journal.part("part"), 0.5))
     benchmark = FakeBenchmark(clock)
     with pytest.raises(KeyboardInterrupt):
         measure(benchmark, work, 1.0, clock)
@@ -159,7 +159,7 @@ def test_a_part_that_fails_is_cleared_once_and_marked() -> None:
 def test_without_the_timer_no_part_is_run() -> None:
     clock = Clock()
     journal = Journal(clock)
-    work = replace(journal.work(), part=Part(lambda: journal.part("part"), 0.5))
+    work = replace(journal.work(), part=RoundPart(lambda: journal.part("part"), 0.5))
     measure(FakeBenchmark(clock, enabled=False), work, 1.0, clock)
     assert journal.calls == [*PARTS]
 

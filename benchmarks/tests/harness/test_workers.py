@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders.rows import STORE_ROWS
-from benchmarks.harness.workers import Batches, Team, Workers
+from benchmarks.harness.workers import BatchIds, Team, Workers
 from benchmarks.tests.contenders.test_contenders import IMAGES, LABELS
 from storage import ImageIdError
 
@@ -46,11 +46,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def batches(*ids: list[int]) -> Batches:
+def batches(*ids: list[int]) -> BatchIds:
     return [np.array(batch) for batch in ids]
 
 
-def read_round(team: Team, *work: Batches, keep: bool = False) -> None:
+def read_round(team: Team, *work: BatchIds, keep: bool = False) -> None:
     """One round of a benchmark, checked: what each process kept is what it was asked for."""
     team.before(work, keep)
     team.read()

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from benchmarks.contenders.article import ARTICLE
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.report import style
-from benchmarks.report.figures import PLANS, Plan
+from benchmarks.report.figures import PLANS, FigurePlan
 from benchmarks.results.runs import load
 from benchmarks.tests.saved import NS, Saved, bench, only, save, speed, whole_run
 
@@ -139,7 +139,7 @@ def test_a_bar_ends_at_the_factor_to_the_tutorials_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_a_legend_of_all_stores_is_in_the_figure_and_leaves_room(
-    tmp_path: Path, plan: Plan
+    tmp_path: Path, plan: FigurePlan
 ) -> None:
     run = load(str(save(whole_run(), tmp_path / "run.json")))
     with style.canvas(plan.name, plan.title) as (figure, axes):
@@ -152,7 +152,7 @@ def test_a_legend_of_all_stores_is_in_the_figure_and_leaves_room(
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
-def test_nothing_measured_is_nothing_drawn(tmp_path: Path, plan: Plan) -> None:
+def test_nothing_measured_is_nothing_drawn(tmp_path: Path, plan: FigurePlan) -> None:
     saved = only(whole_run(), lambda info: info["backend"] == "limit")
     saved = only(saved, lambda info: info["operation"] == "store_single")
     run = load(str(save(saved, tmp_path / "run.json")))

@@ -23,7 +23,7 @@ COMMAND = Path(sysconfig.get_path("scripts"), "pytest-benchmark")
 
 
 @dataclass(frozen=True)
-class Saved:
+class FinishedRun:
     """A finished run: where it was saved, and what it printed."""
 
     storage: Path
@@ -41,7 +41,7 @@ class Saved:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run of every benchmark for every row that is measured by default."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "stores").mkdir()
@@ -51,11 +51,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Saved:
         f"--store-dir={folder / 'stores'}",
     )
     assert done.returncode == 0, done.stdout
-    return Saved(folder / "saved", folder / "stores", done.stdout)
+    return FinishedRun(folder / "saved", folder / "stores", done.stdout)
 
 
 @pytest.fixture(scope="module")
-def second(whole: Saved) -> subprocess.CompletedProcess[str]:
+def second(whole: FinishedRun) -> subprocess.CompletedProcess[str]:
     """A run like it of some benchmarks, compared with it and saved beside it."""
     return run(
         f"--benchmark-storage=file://{whole.storage}",
@@ -70,7 +70,7 @@ def second(whole: Saved) -> subprocess.CompletedProcess[str]:
 # ---- what is saved ---------------------------------------------------------------------------
 
 
-def test_every_row_is_saved_under_a_readable_name(whole: Saved) -> None:
+def test_every_row_is_saved_under_a_readable_name(whole: FinishedRun) -> None:
     expected = {f"test_store_single[{name}]" for name in DEFAULT_ROWS}
     for operation in ("store_many", "read_single", "read_many"):
         expected |= {f"test_{operation}[{name}-n=10]" for name in DEFAULT_ROWS}
@@ -87,7 +87,7 @@ def test_every_row_is_saved_under_a_readable_name(whole: Saved) -> None:
     assert "test_read_many[lmdb-n=10]" in names
 
 
-def test_the_other_stores_have_every_row_of_a_store(whole: Saved, tmp_path: Path) -> None:
+def test_the_other_stores_have_every_row_of_a_store(whole: FinishedRun, tmp_path: Path) -> None:
     others = [name for name in STORE_ROWS if name not in DEFAULT_STORES]
     done = run(
         f"--backend={','.join(others)}",
@@ -102,7 +102,7 @@ def test_the_other_stores_have_every_row_of_a_store(whole: Saved, tmp_path: Path
     assert too_wide(done.stdout.split(" image storage benchmark ")[1]) == []
 
 
-def test_one_group_holds_the_rows_of_one_operation_at_one_n(whole: Saved) -> None:
+def test_one_group_holds_the_rows_of_one_operation_at_one_n(whole: FinishedRun) -> None:
     for bench in whole.json["benchmarks"]:
         operation = bench["extra_info"]["operation"]
         assert re.match(rf"test_{operation}(_store|_open|_read)?\[", bench["name"])
@@ -110,7 +110,7 @@ def test_one_group_holds_the_rows_of_one_operation_at_one_n(whole: Saved) -> Non
         assert bench["group"] == operation + at_n
 
 
-def test_every_row_says_what_its_figure_depends_on(whole: Saved) -> None:
+def test_every_row_says_what_its_figure_depends_on(whole: FinishedRun) -> None:
     for bench in whole.json["benchmarks"]:
         info, median = bench["extra_info"], bench["stats"]["median"]
         images = info["images_per_round"]
@@ -138,7 +138,7 @@ def test_every_row_says_what_its_figure_depends_on(whole: Saved) -> None:
         assert bench["stats"]["iterations"] == 1
 
 
-def test_every_row_holds_the_duration_of_each_round(whole: Saved) -> None:
+def test_every_row_holds_the_duration_of_each_round(whole: FinishedRun) -> None:
     for bench in whole.json["benchmarks"]:
         found, stats = rounds.unpack(bench["extra_info"]["rounds_microseconds"]), bench["stats"]
         assert len(found) == stats["rounds"]
@@ -146,7 +146,7 @@ def test_every_row_holds_the_duration_of_each_round(whole: Saved) -> None:
         assert [found.min(), np.median(found), found.max()] == pytest.approx(saved, rel=1e-3)
 
 
-def test_every_row_says_its_cache_state_and_its_durability(whole: Saved) -> None:
+def test_every_row_says_its_cache_state_and_its_durability(whole: FinishedRun) -> None:
     promises = dict.fromkeys(("article-png", "article-hdf5"), "as the tutorial: not synced")
     promises["article-lmdb"] = "as the tutorial: synced"
     for bench in whole.json["benchmarks"]:
@@ -158,7 +158,7 @@ def test_every_row_says_its_cache_state_and_its_durability(whole: Saved) -> None
             assert info["durability"] == promises.get(info["backend"], "durable")
 
 
-def test_rows_that_read_a_store_give_the_size_that_storing_it_gave(whole: Saved) -> None:
+def test_rows_that_read_a_store_give_the_size_that_storing_it_gave(whole: FinishedRun) -> None:
     sizes: dict[str, set[tuple[int, int]]] = {}
     for bench in whole.json["benchmarks"]:
         info = bench["extra_info"]
@@ -169,14 +169,14 @@ def test_rows_that_read_a_store_give_the_size_that_storing_it_gave(whole: Saved)
     assert {name: len(found) for name, found in sizes.items()} == dict.fromkeys(DEFAULT_ROWS, 1)
 
 
-def test_parameters_are_saved_by_name(whole: Saved) -> None:
+def test_parameters_are_saved_by_name(whole: FinishedRun) -> None:
     assert "UNSERIALIZABLE" not in whole.file.read_text()
     by_name = {bench["name"]: bench["params"] for bench in whole.json["benchmarks"]}
     assert by_name["test_read_many[limit-n=10]"] == {"contender": "limit", "n": 10}
     assert by_name["test_epoch[png-n=10]"] == {"store": "png", "n": 10}
 
 
-def test_the_run_says_where_it_was_made(whole: Saved) -> None:
+def test_the_run_says_where_it_was_made(whole: FinishedRun) -> None:
     info = whole.json["machine_info"]
     assert {
         "cpu_model": str,
@@ -197,7 +197,7 @@ def test_the_run_says_where_it_was_made(whole: Saved) -> None:
     assert info["dataset"].startswith("standin-v")
 
 
-def test_the_run_says_nothing_that_changes_by_itself(whole: Saved) -> None:
+def test_the_run_says_nothing_that_changes_by_itself(whole: FinishedRun) -> None:
     info = whole.json["machine_info"]
     assert "node" not in info
     assert "cpu" not in info
@@ -206,14 +206,14 @@ def test_the_run_says_nothing_that_changes_by_itself(whole: Saved) -> None:
     assert str(whole.store_dir) not in text
 
 
-def test_the_stores_are_removed(whole: Saved) -> None:
+def test_the_stores_are_removed(whole: FinishedRun) -> None:
     assert [*whole.store_dir.iterdir()] == []
 
 
 # ---- what is printed -------------------------------------------------------------------------
 
 
-def test_tables_and_summary_fit_100_columns(whole: Saved) -> None:
+def test_tables_and_summary_fit_100_columns(whole: FinishedRun) -> None:
     printed = whole.output.split("test session starts")[1]
     # A path is as long as it is; pytest-benchmark's legend and its line of defaults are its own.
     others = ("  Outliers: ", "benchmark: ", "rootdir: ", "plugins: ", "cachedir: ")
@@ -221,18 +221,18 @@ def test_tables_and_summary_fit_100_columns(whole: Saved) -> None:
     assert [line for line in wide if str(whole.storage.parent) not in line] == []
 
 
-def test_the_head_names_data_and_disk(whole: Saved) -> None:
+def test_the_head_names_data_and_disk(whole: FinishedRun) -> None:
     info = whole.json["machine_info"]
     assert f"data: standin ({info['dataset']}), cutoffs 10\n" in whole.output
     assert f"stores: in {whole.store_dir} ({info['file_system']})\n" in whole.output
 
 
-def test_a_timed_run_measures_only(whole: Saved) -> None:
+def test_a_timed_run_measures_only(whole: FinishedRun) -> None:
     assert "benchmarks/operations/test_read.py" in whole.output
     assert "benchmarks/tests" not in whole.output
 
 
-def test_the_summary_follows_the_tables_of_pytest_benchmark(whole: Saved) -> None:
+def test_the_summary_follows_the_tables_of_pytest_benchmark(whole: FinishedRun) -> None:
     tables, summary = whole.output.split(" image storage benchmark ")
     assert "benchmark 'read_many n=10': 7 tests" in tables
     titles = [line.split(":")[0] for line in summary.splitlines() if re.match(r"\w+: ", line)]
@@ -241,13 +241,13 @@ def test_the_summary_follows_the_tables_of_pytest_benchmark(whole: Saved) -> Non
     assert re.search(r"^hdf5 4 processes +[\d.,]+\*?$", summary, re.MULTILINE)
 
 
-def test_the_column_of_storing_one_image_is_headed_so(whole: Saved) -> None:
+def test_the_column_of_storing_one_image_is_headed_so(whole: FinishedRun) -> None:
     summary = whole.output.split(" image storage benchmark ")[1].splitlines()
     (title,) = [i for i, line in enumerate(summary) if line.startswith("store_single: ")]
     assert summary[title + 1].split() == ["n=1"]
 
 
-def test_the_summary_names_data_disk_and_machine_once(whole: Saved) -> None:
+def test_the_summary_names_data_disk_and_machine_once(whole: FinishedRun) -> None:
     info = whole.json["machine_info"]
     summary = whole.output.split(" image storage benchmark ")[1]
     state = ("standin", f" on {info['file_system']};", "warm cache", "durable")
@@ -259,7 +259,7 @@ def test_the_summary_names_data_disk_and_machine_once(whole: Saved) -> None:
 
 
 def test_a_like_run_is_compared_and_saved(
-    whole: Saved, second: subprocess.CompletedProcess[str]
+    whole: FinishedRun, second: subprocess.CompletedProcess[str]
 ) -> None:
     assert second.returncode == 0, second.stdout
     assert "test_read_many[lmdb-n=10] (0001" in second.stdout
@@ -269,7 +269,7 @@ def test_a_like_run_is_compared_and_saved(
 
 
 def test_the_command_line_compares_two_saved_runs(
-    whole: Saved, second: subprocess.CompletedProcess[str]
+    whole: FinishedRun, second: subprocess.CompletedProcess[str]
 ) -> None:
     assert second.returncode == 0, second.stdout
     done = subprocess.run(
@@ -291,7 +291,7 @@ def test_the_command_line_compares_two_saved_runs(
 
 
 @pytest.fixture
-def before(whole: Saved, tmp_path: Path) -> Path:
+def before(whole: FinishedRun, tmp_path: Path) -> Path:
     """The run as it was saved before the benchmarks had a folder of their own."""
     saved = whole.file.read_text()
     assert "benchmarks/operations/test_" in saved
@@ -302,7 +302,7 @@ def before(whole: Saved, tmp_path: Path) -> Path:
 
 
 def test_a_run_of_before_the_modules_were_moved_compares(
-    whole: Saved, before: Path, tmp_path: Path
+    whole: FinishedRun, before: Path, tmp_path: Path
 ) -> None:
     done = run(
         f"--benchmark-storage=file://{tmp_path}",
@@ -329,7 +329,7 @@ def test_a_run_of_before_the_modules_were_moved_compares(
 
 
 def test_a_run_on_other_data_and_another_cache_state_is_refused_in_one_line(
-    whole: Saved, tmp_path: Path
+    whole: FinishedRun, tmp_path: Path
 ) -> None:
     write_batches(tmp_path / "other", 1)
     done = run(
@@ -353,7 +353,7 @@ def test_a_run_on_other_data_and_another_cache_state_is_refused_in_one_line(
 # ---- cold ------------------------------------------------------------------------------------
 
 
-def cold_run(folder: Path, chosen: str) -> Saved:
+def cold_run(folder: Path, chosen: str) -> FinishedRun:
     """A cold run of the rows `chosen`, where the file system drops what it is asked to."""
     done = run(
         "--cache=cold",
@@ -365,7 +365,7 @@ def cold_run(folder: Path, chosen: str) -> Saved:
     if "of hdf5-10 stays in memory" in done.stdout:
         assert not (folder / "0001_cold.json").exists()
         pytest.skip("the temporary directory's file system keeps what it is asked to drop")
-    return Saved(folder, folder, done.stdout)
+    return FinishedRun(folder, folder, done.stdout)
 
 
 # A store that is opened lists its parts, and reads none of them before it must: nothing of it is in

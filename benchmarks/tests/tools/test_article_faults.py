@@ -28,7 +28,7 @@ from benchmarks.tools.article_faults import (
     FAULTS,
     READ_SECONDS,
     SPARE_MEMORY,
-    Change,
+    Corruption,
     Data,
     Subject,
     after_damage,
@@ -252,7 +252,9 @@ def test_a_table_of_locks_is_no_data(tmp_path: Path) -> None:
 
 @each_way
 @each_change
-def test_each_change_is_made_to_a_whole_store(change: Change, way: Article, tmp_path: Path) -> None:
+def test_each_change_is_made_to_a_whole_store(
+    change: Corruption, way: Article, tmp_path: Path
+) -> None:
     seen = []
 
     def watched(files: list[Path], random: np.random.Generator) -> Path:
@@ -267,7 +269,7 @@ def test_each_change_is_made_to_a_whole_store(change: Change, way: Article, tmp_
 
 
 @each_change
-def test_a_trials_number_says_what_is_changed(change: Change, tmp_path: Path) -> None:
+def test_a_trials_number_says_what_is_changed(change: Corruption, tmp_path: Path) -> None:
     subject = stored(PNG, tmp_path)
     results = []
     for _ in range(2):

@@ -63,7 +63,7 @@ Hdf5Store.store_many = full
 """Put at the end of the storage library."""
 SIGNALLED_AT_THE_END = """
 import os, signal
-from benchmarks.gate.interruption import exit_interrupted, heed_termination
+from benchmarks.harness.interruption import exit_interrupted, heed_termination
 
 class Late:
     def __del__(self, kill=os.kill, here=os.getpid(), number=signal.SIGTERM):
@@ -79,7 +79,7 @@ except KeyboardInterrupt:
 SIGNALLED_IN_REMOVAL = """
 import os, signal, sys
 from pathlib import Path
-from benchmarks.gate.interruption import heed_termination, temporary_directory
+from benchmarks.harness.interruption import heed_termination, temporary_directory
 
 heed_termination()
 rmdir = os.rmdir

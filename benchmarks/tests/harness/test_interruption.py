@@ -14,8 +14,8 @@ from benchmarks.tests.runs import REPOSITORY, SECONDS, environment
 
 BEGIN = """
 import os, signal, sys, time
-from benchmarks.gate import interruption
-from benchmarks.gate.interruption import heed_termination, held, kept_from_children
+from benchmarks.harness import interruption
+from benchmarks.harness.interruption import heed_termination, held, kept_from_children
 
 def send(number):
     try:
@@ -94,7 +94,7 @@ def test_a_program_that_is_interrupted_leaves_nothing(
     if signal.getsignal(how) is signal.SIG_IGN:
         pytest.skip(f"{how.name} is ignored here, and so by each process that is started")
     with subprocess.Popen(
-        [sys.executable, "-m", f"benchmarks.{module}"],
+        [sys.executable, "-m", f"benchmarks.tools.{module}"],
         cwd=REPOSITORY,
         env=environment() | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,

@@ -177,6 +177,27 @@ def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
     assert compared.count(NAME) == 2
 
 
+def test_a_base_whose_benchmarks_lie_elsewhere_is_compared_by_their_names(
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As those of commits from before the benchmarks had a folder of their own."""
+    conftest = place.repository / "conftest.py"
+    was = conftest.read_text()
+    for name in ("test_read.py", "test_store.py"):
+        git(place.repository, "mv", f"benchmarks/operations/{name}", "benchmarks")
+    now = was.replace('/ "benchmarks" / "operations"', '/ "benchmarks"')
+    conftest.write_text(now.replace('"benchmarks.operations."', '"benchmarks."'))
+    with (place.repository / "benchmarks" / "test_read.py").open("a") as module:
+        module.write("\n\ntest_read_single_gone = test_read_single\n")
+    base = commit(place.repository)
+    git(place.repository, "revert", "--no-edit", base)
+    make_slower(place.repository)
+    assert gate.main(place.arguments("--base=HEAD~", "--expect=gone", *ONE)) == 1
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.startswith("REGRESSED: 1 of 1 benchmarks slower than HEAD~ (")
+    assert "missing on one side: test_read_single_gone[hdf5-n=3]." in output
+
+
 def compare(place: GatePlace) -> str:
     """What `pytest-benchmark compare` prints of the saved runs."""
     program = Path(sysconfig.get_path("scripts"), "pytest-benchmark")

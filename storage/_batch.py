@@ -20,6 +20,10 @@ MAX_CHANNELS = 4
 MAX_SIDE = 2**32 - 1
 
 
+class GivenError(Exception):
+    """An OSError of the caller's own iterable, which is none of the store's."""
+
+
 class Batch(NamedTuple):
     """The records of one commit, checked; the images are read once."""
 
@@ -70,11 +74,19 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
     if isinstance(images, np.ndarray):
         check_pixels(images, "images are", check_store, images.shape[1:])
         return Batch(checked, _slices(images))
-    every = (check_pixels(image, f"image {i} is", check_store) for i, image in enumerate(images))
+    given = enumerate(_given(images))
+    every = (check_pixels(image, f"image {i} is", check_store) for i, image in given)
     if not isinstance(images, list | tuple):
         return Batch(checked, _stacked(every, n))
     held = [*every]  # what is checked here is what is stored, even if the list changes meanwhile
     return Batch(checked, _slices(held[0][np.newaxis]) if n == 1 else _stacked(held, n))
+
+
+def _given(images: Iterable[object]) -> Iterator[object]:
+    try:
+        yield from images
+    except OSError as error:
+        raise GivenError(error) from error
 
 
 def _same_length(images: int, labels: int) -> None:

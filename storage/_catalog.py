@@ -5,7 +5,6 @@ commits make small parts: `FOLD` of a kind become one, and as many of those agai
 few; `compact` does the same with all that are small.
 """
 
-import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -32,7 +31,7 @@ It is renamed after each commit and never synced: that it lags behind does no ha
 MAX_OPEN_PARTS = 100
 """Each takes up to four file descriptors, of the 1,024 that a process often has."""
 MAX_INDEXES = 20_000
-"""Small indexes kept in memory, of a kilobyte or two as a rule."""
+"""Small indexes kept in memory, 80 MB at most."""
 LARGE_PART = 1_000_000
 """Of more images than this a name is not believed without a look at the part."""
 FOLD = 16
@@ -76,21 +75,18 @@ class Catalog:
         may go on with it
     """
 
-    def __init__(self, folder: Folder, kind: Kind, least: int) -> None:
-        """Find the parts in `folder`; raises `CorruptStoreError`, OSError.
-
-        least: as many images must be there
-        """
+    def __init__(self, folder: Folder, kind: Kind) -> None:
+        """Find the parts in `folder`; raises `CorruptStoreError`, OSError."""
         self.folder = folder
         self.kind = kind
-        self._gather: tuple[Listing, int, Gather | None] | None = None  # of a listing and process
         self._parts: dict[PartName, Part] = {}
         self._indexes: dict[PartName, Index] = {}
+        self._gather: tuple[Listing | None, Gather | None] = None, None
         self._fold_from = 0  # parts before are large, or joining them has failed
         self.listing = Listing([])
         listed = folder.names()
         self.look_again(listed)
-        least = max(least, *(int(name[-12:]) for name in filter(COUNT.fullmatch, listed)), 0)
+        least = max((int(name[-12:]) for name in filter(COUNT.fullmatch, listed)), default=0)
         if self.listing.length < least:
             self.look_again()  # a commit came between what the listing has of parts and of counts
         if self.listing.length < least:
@@ -171,18 +167,16 @@ class Catalog:
 
     def gather(self, listing: Listing) -> Gather | None:
         """The gather of all parts of a listing, or None where there can be none; found out once."""
-        if not self.kind.payload.is_raw or len(listing.names) > MAX_OPEN_PARTS:
-            return None
         known = self._gather
-        if known is None or known[0] is not listing or known[1] != os.getpid():
-            gather = gather_of([self.part(name) for name in listing.names])
-            known = self._gather = listing, os.getpid(), gather
-        return known[2]
+        if known[0] is not listing:
+            possible = self.kind.payload.is_raw and len(listing.names) <= MAX_OPEN_PARTS
+            gather = gather_of([*map(self.part, listing.names)]) if possible else None
+            known = self._gather = listing, gather
+        return known[1]
 
     def labels(self, length: int, check: bool) -> Labels:
         """The labels of the first `length` images, (length,), read from the indexes alone."""
-        names = [name for name in self.listing.names if name.first < length]
-        every = [self._labels(name, check) for name in names]
+        every = [self._labels(name, check) for name in self.listing.names if name.first < length]
         return np.concatenate([np.empty(0, np.int64), *every])[:length]
 
     def _labels(self, name: PartName, check: bool) -> Labels:
@@ -300,7 +294,7 @@ class Catalog:
         copies = chain.from_iterable(self.part(name).copies() for name in run)
         joined = PartName(run[0].first, run[-1].stop)
         self._write(joined, np.concatenate(labels), copies, durable)
-        self._gather = None  # which keeps what is removed mapped
+        self._gather = None, None  # which keeps what is removed mapped
         names = self.listing.names
         start = names.index(run[0])
         self.listing = Listing([*names[:start], joined, *names[start + len(run) :]])

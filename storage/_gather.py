@@ -26,9 +26,8 @@ ORIGIN, LAST = 1, 2**48
 
 def gather_of(parts: list[Part]) -> "Gather | None":
     """The gather of all parts, or None where there can be none."""
-    shape, size = parts[0].index.shape, parts[0].index.size
-    kinds = {(part.index.shape, part.index.size) for part in parts}
-    if shape is None or size is None or size > LARGE_CELL or len(kinds) > 1:
+    shape, *others = {part.index.shape for part in parts}
+    if others or shape is None or prod(shape) > LARGE_CELL:
         return None
     with suppress(OSError, MemoryError):  # there may be no address space for a map
         addresses = [each for part in parts if (each := part.reader.addresses()) is not None]

@@ -24,7 +24,7 @@ from .payloads.base import Cell, Payload, in_threads
 Record: TypeAlias = tuple[Image, int]
 
 LARGE_IMAGE = 2**26
-"""Bytes of an image for which no memory is taken before its cell was seen to be large enough."""
+"""Bytes of an image for which memory is taken only when its cell was seen to be large enough."""
 
 
 class PartName(NamedTuple):
@@ -72,28 +72,21 @@ class Part:
             for shape, group in groupby(zip(index.shapes(rows), rows, strict=True), lambda x: x[0]):
                 some = np.array([row for _, row in group])
                 # Copied, since they may be waited for when this part is closed.
-                cells = [bytes(cell) for cell in self._cells(some)]
-                yield Piece(cells, checksums[some - start], shape)
+                yield Piece([*map(bytes, self._cells(some))], checksums[some - start], shape)
 
     def read_one(self, row: int, check: bool) -> Record:
         """One record; raises `CorruptRecordError`."""
         label, stored, shape, offset, size = self.index.row(row)
-        cell = self.reader.cell(row, offset, size)
-        try:
-            self._payload.check_size(shape, len(cell))
-            image = np.empty(shape, np.uint8)
-            self._payload.decode(cell, image)
-        except ValueError as error:
-            raise self.index.damaged(row, str(error)) from error
+        image = self._decode(row, self.reader.cell(row, offset, size), shape)
         if check and checksum(self.first + row, label, shape, image) != stored:
             raise self.index.wrong(row)
         return image, label
 
     def fill(self, rows: Rows, images: Images) -> None:
         """Fill `images` of `rows`, an array or a list; raises `CorruptRecordError`."""
-        if isinstance(images, list) or self.index.size is None:
-            cells = self._cells(rows)
-            every = [*zip(rows.tolist(), cells, [*images], strict=True)]
+        if isinstance(images, list) or not self.index.shape:
+            shapes = [image.shape for image in images]
+            every = [*zip(rows.tolist(), self._cells(rows), shapes, images, strict=True)]
             in_threads(lambda one: self._decode(*one), every, images[0].nbytes)
             return
         flat = images.reshape(len(rows), -1)
@@ -104,26 +97,32 @@ class Part:
                 self.reader.run(row, row + 1, flat[i : i + 1])
 
     def shapes(self, rows: Rows) -> list[Shape]:
-        """The shape of each row; raises where a cell cannot hold a large one.
+        """The shape of each row; raises `CorruptRecordError` where a large one is not its cell's.
 
-        Asked before memory is taken for images, so that a damaged shape takes none.
+        So a shape that a file merely claims takes no memory.
         """
         shapes = self.index.shapes(rows)
         for i in [i for i, shape in enumerate(shapes) if prod(shape) > LARGE_IMAGE]:
             (cell,) = self._cells(rows[i : i + 1])
-            try:
-                self._payload.check_size(shapes[i], len(cell))
-            except ValueError as error:
-                raise self.index.damaged(int(rows[i]), str(error)) from error
+            self._check_size(int(rows[i]), shapes[i], len(cell))
         return shapes
 
     def _cells(self, rows: Rows) -> list[Cell]:
         every = zip(rows.tolist(), self.index.places(rows), strict=True)
         return [self.reader.cell(row, offset, size) for row, (offset, size) in every]
 
-    def _decode(self, row: int, cell: Cell, image: Image) -> None:
+    def _check_size(self, row: int, shape: Shape, size: int) -> None:
         try:
-            self._payload.check_size(image.shape, len(cell))
+            self._payload.check_size(shape, size)
+        except ValueError as error:
+            raise self.index.damaged(row, str(error)) from error
+
+    def _decode(self, row: int, cell: Cell, shape: Shape, image: Image | None = None) -> Image:
+        """The image of a cell, in memory that is given or, once the cell is seen to be it, new."""
+        self._check_size(row, shape, len(cell))
+        image = np.empty(shape, np.uint8) if image is None else image
+        try:
             self._payload.decode(cell, image)
         except ValueError as error:
             raise self.index.damaged(row, str(error)) from error
+        return image

@@ -1,7 +1,6 @@
 """How the records of a batch are found, read and checked."""
 
 from itertools import chain, pairwise
-from math import prod
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from ._batch import slab_length
 from ._catalog import Catalog, Listing
 from ._checksum import Images, Labels, Rows, first_wrong
 from ._index import is_run
-from ._part import LARGE_IMAGE, PartName
+from ._part import PartName
 
 FEW_IDS = 8
 """Up to this many scattered records are read part by part, without knowing where all others are."""
@@ -70,12 +69,12 @@ def _read_by_part(
 
 def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[Images, int]:
     """Memory for the images of some ids of each part, and how many to read at a time."""
-    known, *others = {catalog.index(name).shape for name, _ in groups}
-    if others or known is None or prod(known) > LARGE_IMAGE:
+    shape, *others = {catalog.index(name).shape for name, _ in groups}
+    if others or shape is None:
         every = [catalog.part(name).shapes(ids - name.first) for name, ids in groups]
         shapes = [*chain.from_iterable(every)]
-        known, *different = set(shapes)
+        shape, *different = {*shapes}
         if different:
-            step = min(map(slab_length, {known, *different}))
+            step = min(map(slab_length, {shape, *different}))
             return [np.empty(shape, np.uint8) for shape in shapes], step
-    return np.empty((sum(len(ids) for _, ids in groups), *known), np.uint8), slab_length(known)
+    return np.empty((sum(len(ids) for _, ids in groups), *shape), np.uint8), slab_length(shape)

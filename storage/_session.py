@@ -88,22 +88,21 @@ class Session:
     ) -> None:
         if mode not in ("r", "a", "x"):
             raise ValueError(f"mode {mode!r}: give 'r' (read), 'a' (open or create), 'x' (create)")
-        # Absolute, so that a later change of directory changes nothing.
-        self._begin(os.path.join(os.getcwd(), os.fspath(path)), mode, durable, verify)  # noqa: PTH109, PTH118  # for every opening; a Path takes as long as the rest
+        path = os.fspath(path)
+        # Absolute, so that a later change of directory changes nothing; a Path takes far longer.
+        self._path = path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
+        self._name = printable(self._path)  # for messages
+        self.mode = mode
+        self.durable, self._check = durable, verify
+        self._process = os.getpid()
+        self._new_mutex()
+        Session._alive.add(self)
         with os_errors(self._name):
             if mode == "r":
                 self._enter()
             else:
                 self._open_for_writing()
         self._closed = False
-
-    def _begin(self, path: str, mode: Mode, durable: bool, verify: bool) -> None:
-        self._path, self._name = path, printable(path)  # the latter for messages
-        self.mode = mode
-        self.durable, self._check = durable, verify
-        self._process = os.getpid()
-        self._new_mutex()
-        Session._alive.add(self)
 
     @property
     def path(self) -> Path:
@@ -119,27 +118,19 @@ class Session:
     # ---- opening and closing -------------------------------------------------------------------
 
     def _enter(self) -> None:
-        self._identity = self._find()
-        self._attach()
-
-    def _find(self) -> tuple[int, int]:
-        """Open the directory of a store of this format; return what identifies it."""
-        self._folder, name, version, identity = open_folder(self._path)
+        """Open the directory of a store of this format, and find what it holds."""
+        self._folder, name, version, self._identity = open_folder(self._path)
         if (name, version) != (self.format, VERSION):
             wanted = f"not {self.format!r} version {VERSION}; use open_store, or another release"
             raise self._error(FormatError, f"is of format {name!r} version {version}, {wanted}")
-        return identity
+        self._attach()
 
-    def _attach(self, length: int | None = None) -> None:
-        """Find what the store holds; a writer removes what others have left.
-
-        length: how many images are to be seen, and there; by default all
-        """
-        catalog = Catalog(self._folder, Kind(self.container, self.payload), length or 0)
+    def _attach(self) -> None:
+        """Find what the store holds; a writer removes what others have left."""
+        self._catalog = catalog = Catalog(self._folder, Kind(self.container, self.payload))
+        self._length = catalog.listing.length
         if self.mode != "r":
             catalog.remove_remains()
-        self._length = catalog.listing.length if length is None else length
-        self._catalog = catalog  # last: another thread may wait for it
 
     def _open_for_writing(self) -> None:
         path = Path(self._path)
@@ -213,14 +204,10 @@ class Session:
         """What the store holds; refuses a closed store, and a writer that was forked."""
         if self._closed:
             raise self._error(ClosedError, "the store is closed; open it again")
-        if self._process != os.getpid():
-            if self.mode != "r":
-                text = "opened for writing by the parent process; open it with mode='r' in this one"
-                raise self._error(BusyError, text)
-            if self._catalog is None:
-                self._locked(self._attach_copy)
-            self._process = os.getpid()
-        elif not self._is_settled and not self._mutex.locked():
+        if self.mode != "r" and self._process != os.getpid():
+            text = "opened for writing by the parent process; open it with mode='r' in this one"
+            raise self._error(BusyError, text)
+        if not self._is_settled and not self._mutex.locked():
             self._locked(self._settled)
         if (catalog := self._catalog) is None:
             raise self._error(ClosedError, "the store was closed meanwhile; open it again")
@@ -296,26 +283,23 @@ class Session:
             if session._lock is not None:
                 session._lock.release()
 
-    def __getstate__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         if self.mode != "r":
             raise TypeError(f"{self._name}: only a store opened with mode='r' can be pickled")
         self._ready()
-        return self._path, self.durable, self._check, self._length, self._identity
+        state = self._path, self.durable, self._check, self._length, self._identity
+        return opened_again, (type(self), *state)
 
-    def __setstate__(self, state: tuple[str, bool, bool, int, tuple[int, int]]) -> None:
-        path, durable, verify, length, identity = state
-        self._begin(path, "r", durable, verify)
-        self._length, self._identity = length, identity
-        self._process = -1  # no process: the first use attaches
-        self._closed = False
 
-    def _attach_copy(self) -> None:
-        """Open in this process what the original has open in another."""
-        if self._catalog is None:  # else another thread was faster
-            with os_errors(self._name):
-                if self._find() != self._identity:
-                    raise self._replaced()
-                self._attach(self._length)
+def opened_again(
+    kind: type[Session], path: str, durable: bool, verify: bool, length: int, identity: object
+) -> Session:
+    """A reader of the same store, and as many images, as one that was pickled."""
+    session = kind(path, durable=durable, verify=verify)
+    if session._identity != identity:
+        raise session._replaced()
+    session._length = length
+    return session
 
 
 os.register_at_fork(after_in_child=Session._after_fork)

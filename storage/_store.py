@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import Batch, make_batch
+from ._batch import Batch, GivenError, make_batch
 from ._catalog import Catalog
 from ._checksum import Image, Images, Labels, Shape
 from ._errors import CorruptStoreError, ShapeError, os_errors
@@ -50,11 +50,14 @@ class Store(Session):
     def __init_subclass__(
         cls, name: str = "", container: Container | None = None, payload: Payload | None = None
     ) -> None:
-        if container and payload:  # else one of a format that there is
-            if name in STORES:
-                raise ValueError(f"{name!r}: there is a store of that name; choose another")
-            cls.format, cls.container, cls.payload = name, container, payload
-            STORES[name] = cls
+        if not (name or container or payload):
+            return  # one of a format that there is
+        if not (name and container and payload):
+            raise TypeError(f"{cls.__name__}: give a name, a container and a payload")
+        if name in STORES:
+            raise ValueError(f"{name!r}: there is a store of that name; choose another")
+        cls.format, cls.container, cls.payload = name, container, payload
+        STORES[name] = cls
 
     # ---- storing ---------------------------------------------------------------------------
 
@@ -74,17 +77,22 @@ class Store(Session):
     ) -> range:
         """Store images in order and return their ids; one commit.
 
-        images: an array (N, H, W) or (N, H, W, C) of uint8, a list of images whose shapes may
-            differ, or any iterable of images, which is read once and never held whole
+        images: an array (N, H, W) or (N, H, W, C) of uint8, which no other thread may change
+            meanwhile, a list of images whose shapes may differ, or any iterable of images, which
+            is read once and never held whole
         labels: N integers within int64
 
         Raises `LengthError` where the numbers differ or are zero, and what `store_single` raises;
-        nothing is stored then.
+        nothing is stored then. What the iterable itself raises is passed on.
         """
         self._refuse_reader()
-        with os_errors(self._name):
-            batch = make_batch(images, labels, self._check_shape)
-        return self._change(lambda catalog: self._commit(catalog, batch))
+        try:
+            with os_errors(self._name):
+                batch = make_batch(images, labels, self._check_shape)
+            return self._change(lambda catalog: self._commit(catalog, batch))
+        except GivenError as error:
+            given: OSError = error.args[0]
+        raise given
 
     def _commit(self, catalog: Catalog, batch: Batch) -> range:
         if not os.fstat(catalog.folder.number).st_nlink:

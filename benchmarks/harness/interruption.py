@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -101,10 +101,15 @@ def kept_from_children() -> Iterator[None]:
 
 
 def exit_interrupted() -> NoReturn:
-    """Exit as what a signal has ended, whichever come now.
+    """Exit at once as what a signal has ended; what `atexit` would still do is not done.
 
-    As Python ends, it gives the signals that it handles their defaults back, which would kill it.
+    Python would end otherwise: it gives the signals that it handles their defaults back, which would
+    kill it if one came now, and under -m it kills itself where a KeyboardInterrupt has left a text
+    being evaluated, as named tuples are made of, although it was caught (CPython's `Py_RunMain`).
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    sys.exit(EXIT_CODE)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(EXIT_CODE)

@@ -37,8 +37,7 @@ class FlatContainer(Container):
 
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)
-        start = int(index.blocks[0, 1]) if len(index.blocks) == 1 else -1
-        if start < 0 or file.size != start + index.cell_bytes:
+        if index.blocks.tolist() != [[0, file.size - index.cell_bytes]]:
             raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
         return BlockReader(file, index)
 
@@ -53,6 +52,8 @@ class BlockReader(Reader):
     _map: mmap.mmap | None = None
 
     def __init__(self, file: File, index: Index) -> None:
+        if index.cell_bytes > file.size:
+            raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
         self.file = file
         self._index = index
         self._rows: Rows = index.blocks[:, 0]

@@ -172,7 +172,7 @@ def lose_files(_name: str, path: Path, random: Random) -> str:
     return f"{lost[0].start} to {lost[-1].stop - 1} are gone"
 
 
-FIELDS = raw.Trailer._fields[:-3]
+FIELDS = raw.Trailer._fields[:-2]
 COLUMNS = ("checksum", "height", "width", "channels", "offset", "size")
 EXTREMES = [0, 1, -1, 7, 2**16, 2**31, 2**32 - 1, MANY, -MANY, 2**62, 2**63 - 1, -(2**63)]
 

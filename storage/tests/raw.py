@@ -20,7 +20,7 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from .samples import Image
 
@@ -213,8 +213,9 @@ STORES = {
 
 # ---- the index ---------------------------------------------------------------------------------
 
-TRAILER = struct.Struct("<8s10q3Q")
+TRAILER = struct.Struct("<8s9q2Q")
 MAGIC = b"IMAGES 2"
+DIGEST_BYTES = 8
 
 
 class Trailer(NamedTuple):
@@ -225,19 +226,12 @@ class Trailer(NamedTuple):
     height: int
     width: int
     channels: int
-    size: int
     cell_bytes: int
     table_at: int = 0
     blocks: int = 0
     trusted: int = 0
     table_digest: int = 0
-    structure_digest: int = 0
-    digest: int = 0
-
-    def packed(self) -> bytes:
-        """As bytes, with a digest of its own that fits."""
-        text = TRAILER.pack(MAGIC, *self)[:-8]
-        return text + struct.pack("<Q", xxh3_64_intdigest(text))
+    trusted_digest: int = 0
 
 
 class Index(NamedTuple):
@@ -251,15 +245,16 @@ class Index(NamedTuple):
 def read_index(part: Path) -> Index:
     """Read an index by its documentation alone, and check all of its digests."""
     data = (part / INDEX).read_bytes()
-    magic, *fields = TRAILER.unpack(data[-TRAILER.size :])
+    digested, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+    magic, *fields = TRAILER.unpack(digested[-TRAILER.size :])
     assert magic == MAGIC
     trailer = Trailer(*fields)
-    assert trailer.packed() == data[-TRAILER.size :]
     table = np.load(part / INDEX)
     end = trailer.table_at + table.nbytes
     assert data[trailer.table_at : end] == table.tobytes()
     assert xxh3_64_intdigest(data[:end]) == trailer.table_digest
-    pairs = np.frombuffer(data[end : -TRAILER.size], "<i8").reshape(-1, 2).copy()
+    assert xxh3_64_digest(digested[end:]) == digest
+    pairs = np.frombuffer(digested[end : -TRAILER.size], "<i8").reshape(-1, 2).copy()
     assert len(pairs) == trailer.blocks + trailer.trusted
     return Index(table, pairs, trailer)
 
@@ -272,8 +267,9 @@ def shapes_and_places(index: Index) -> list[tuple[Shape, slice]]:
         (table[name] if name in held else np.full(n, getattr(trailer, name))).tolist()
         for name in ("height", "width", "channels")
     ]
-    sizes = (table["size"] if "size" in held else np.full(n, trailer.size)).tolist()
-    starts = (table["offset"] if "size" in held else np.arange(n) * trailer.size).tolist()
+    size = trailer.cell_bytes // n
+    sizes = (table["size"] if "size" in held else np.full(n, size)).tolist()
+    starts = (table["offset"] if "size" in held else np.arange(n) * size).tolist()
     assert trailer.cell_bytes == sum(sizes)
     shapes = [shape if shape[2] else shape[:2] for shape in zip(*sides, strict=True)]
     places = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
@@ -284,28 +280,18 @@ def index_of(part: Records, cells: Cells) -> Index:
     """The index of a part; digests and what belongs to its structure are filled in later."""
     shapes = [(*record.image.shape, 0)[:3] for record in part]
     sizes = [len(cell) for cell in cells.data]
-    has_shapes = len(set(shapes)) > 1
     columns = {"label": ("<i8", [record.label for record in part])}
     columns["checksum"] = ("<u8", [record.checksum for record in part])
-    if has_shapes:
+    if not cells.shape:
         sides = zip(("height", "width", "channels"), zip(*shapes, strict=True), strict=True)
         columns |= {name: ("<i8", [*column]) for name, column in sides}
-    if not cells.shape:
         columns["offset"] = ("<i8", [*accumulate(sizes, initial=0)][:-1])
         columns["size"] = ("<i8", sizes)
     table = np.empty(len(part), [(name, kind) for name, (kind, _) in columns.items()])
     for name, (_, column) in columns.items():
         table[name] = column
-    height, width, channels = (0, 0, 0) if has_shapes else shapes[0]
-    trailer = Trailer(
-        cells.ids.start,
-        len(part),
-        height,
-        width,
-        channels,
-        size=sizes[0] if cells.shape else 0,
-        cell_bytes=sum(sizes),
-    )
+    height, width, channels = shapes[0] if cells.shape else (0, 0, 0)
+    trailer = Trailer(cells.ids.start, len(part), height, width, channels, sum(sizes))
     return Index(table, np.empty((0, 2), np.int64), trailer)
 
 
@@ -328,7 +314,8 @@ def table_bytes(index: Index) -> bytes:
 
 def write_index(part: Path, index: Index) -> None:
     """Write an index as it is, whatever it says, with a digest of its end that fits."""
-    (part / INDEX).write_bytes(table_bytes(index) + index.pairs.tobytes() + index.trailer.packed())
+    end = index.pairs.tobytes() + TRAILER.pack(MAGIC, *index.trailer)
+    (part / INDEX).write_bytes(table_bytes(index) + end + xxh3_64_digest(end))
 
 
 def forge(part: Path, **fields: int) -> None:
@@ -339,7 +326,7 @@ def forge(part: Path, **fields: int) -> None:
 
 def refit(part: Path, index: Index) -> Index:
     """The index with digests that fit what it says, and what is in the part's file."""
-    digested = index.pairs.tobytes()
+    digested = b""
     for file in (part / name for name in CELL_FILES):
         if file.exists():
             data = file.read_bytes()
@@ -347,7 +334,7 @@ def refit(part: Path, index: Index) -> Index:
             digested += b"".join(data[at : at + length] for at, length in trusted)
     trailer = index.trailer._replace(
         table_digest=xxh3_64_intdigest(table_bytes(index)),
-        structure_digest=xxh3_64_intdigest(digested),
+        trusted_digest=xxh3_64_intdigest(digested),
     )
     return index._replace(trailer=trailer)
 
@@ -410,7 +397,7 @@ def put(
     if summed is not None:
         put(name, store, ids, summed)
         trailer = read_index(folder).trailer
-        digests = {field: getattr(trailer, field) for field in ("table_digest", "structure_digest")}
+        digests = {field: getattr(trailer, field) for field in ("table_digest", "trusted_digest")}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     container, payload = STORES[name]

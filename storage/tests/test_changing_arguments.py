@@ -195,3 +195,23 @@ def test_ids_that_change_are_those_of_one_access(store_class: type[Store], path:
             for i, image in enumerate(found_images):
                 chosen = [each for each in ids.given[i] if labels[each % 6] == found_labels[i]]
                 assert np.array_equal(image, images[chosen[0]])
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(2, "No such file", "photo.png"), ValueError("x")]
+)
+def test_what_an_iterable_of_images_raises_is_the_callers(
+    store_class: type[Store], path: Path, error: Exception
+) -> None:
+    """As a photo that is missing: no error of the store, which holds nothing of the call."""
+
+    def images() -> Iterator[Image]:
+        yield from pictures(2)
+        raise error
+
+    with store_class(path, "x") as store:
+        with pytest.raises(type(error)) as caught:
+            store.store_many(images(), range(3))
+        assert caught.value is error
+        assert len(store) == 0
+        assert store.store_many(pictures(2), range(2)) == range(2)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import pytest
 import storage
 
 from .. import (
+    STORES,
     BusyError,
     ClosedError,
     CorruptRecordError,
@@ -38,6 +40,8 @@ from .. import (
     StoreIOError,
     StoreNotFoundError,
 )
+from ..containers.npy import NpyContainer
+from ..payloads.raw import RawPayload
 from .children import in_child
 from .samples import Image, assert_records, contents, each_store, make, pictures, tree
 from .trials import Trials
@@ -560,3 +564,15 @@ def test_a_store_that_may_not_be_read_says_so(store_class: type[Store], open_fol
         in_child(use_unreadable)
     finally:
         path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"container": NpyContainer()}, {"payload": RawPayload()}, {"name": "half"}],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_class_of_stores_that_is_half_described_is_refused(given: dict[str, Any]) -> None:
+    before = [*STORES]
+    with pytest.raises(TypeError, match="give a name, a container and a payload"):
+        type("HalfStore", (Store,), {}, **given)
+    assert [*STORES] == before

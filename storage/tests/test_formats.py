@@ -234,7 +234,7 @@ def test_an_index_has_columns_for_what_differs_alone(store_class: type[Store], p
         store.store_many(pictures(3, (4, 5)), range(3))
         store.store_many([*pictures(1, (4, 5)), *pictures(1, (5, 4))], range(2))
     is_raw = raw.STORES[store_class.format][1] is raw.RAW
-    expected = [always if is_raw else always | places, always | shapes | places]
+    expected = [always if is_raw else always | shapes | places, always | shapes | places]
     for ids, types in zip(raw.places(path), expected, strict=True):
         table = np.load(raw.folder_of(path, ids) / "index.npy")
         assert {field: table.dtype[field].str for field in table.dtype.names} == types

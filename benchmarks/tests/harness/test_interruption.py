@@ -65,6 +65,17 @@ except KeyboardInterrupt:
 print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 """
 
+EVALUATED = """
+import signal
+from benchmarks.gate.interruption import exit_interrupted, heed_termination
+
+heed_termination()
+try:
+    eval("signal.raise_signal(signal.SIGTERM)")
+except KeyboardInterrupt:
+    exit_interrupted()
+"""
+
 
 @pytest.mark.parametrize(
     ("program", "said"),
@@ -84,6 +95,19 @@ def test_a_signal_interrupts_once_and_only_the_process_that_heeds_it(
         command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, timeout=SECONDS
     )
     assert done.stdout == said, done.stderr
+
+
+def test_an_interruption_while_a_text_is_evaluated_ends_as_any(tmp_path: Path) -> None:
+    (tmp_path / "evaluated.py").write_text(EVALUATED)
+    done = subprocess.run(
+        [sys.executable, "-m", "evaluated"],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert (done.returncode, done.stderr) == (EXIT_CODE, "")
 
 
 @pytest.mark.parametrize("how", SIGNALS, ids=lambda how: how.name)

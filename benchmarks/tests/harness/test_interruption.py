@@ -67,7 +67,7 @@ print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 EVALUATED = """
 import signal
-from benchmarks.gate.interruption import exit_interrupted, heed_termination
+from benchmarks.harness.interruption import exit_interrupted, heed_termination
 
 heed_termination()
 try:

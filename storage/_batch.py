@@ -1,7 +1,7 @@
 """What a call stores: images and labels, checked and then read once, slab by slab."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -33,9 +33,7 @@ class Batch(NamedTuple):
     def slabs(self, first: int) -> Iterator[tuple[Image, Checksums]]:
         """All images in order, about `SLAB_BYTES` of one shape at a time, and their checksums.
 
-        first: the id of the first
-
-        Raises what `make_batch` does while an iterable is read.
+        first: the id of the first; raises what `make_batch` does while an iterable is read
         """
         done, expected = 0, len(self.labels)
         for images in self.stacks:
@@ -58,22 +56,20 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
 
     images: an array (N, H, W[, C]), a list or tuple of images, or any other iterable of images;
         only the last is checked as it is read
-    labels: an integer array or a sequence of integers
     check_store: raises `ShapeError` where the store cannot hold an image of some shape
 
     Raises `DTypeError`, `ShapeError`, `LabelError`, `LengthError`.
     """
     checked = check_labels(labels)
     n = len(checked)
-    if not isinstance(images, Iterable) or isinstance(images, str | bytes):
-        raise DTypeError(f"images are a {type(images).__name__}; give an array or a sequence")
-    if isinstance(images, np.ndarray) and not images.ndim:
-        raise ShapeError(f"images have shape {images.shape}; give (N, H, W) or (N, H, W, C)")
-    if isinstance(images, np.ndarray | Sequence):
-        _same_length(len(images), n)
     if isinstance(images, np.ndarray):
         check_pixels(images, "images are", check_store, images.shape[1:])
+        _same_length(len(images), n)
         return Batch(checked, _slices(images))
+    if not isinstance(images, Iterable) or isinstance(images, str | bytes):
+        raise DTypeError(f"images are a {type(images).__name__}; give an array or a sequence")
+    if isinstance(images, Sequence):
+        _same_length(len(images), n)
     given = enumerate(_given(images))
     every = (check_pixels(image, f"image {i} is", check_store) for i, image in given)
     if not isinstance(images, list | tuple):
@@ -103,14 +99,11 @@ def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
     """Runs of equal shape, each as an array of at most a slab and at most `most` images."""
     for shape, run in groupby(images, key=lambda image: image.shape):
         length = min(slab_length(shape), most)
-        done = length
-        while done == length:
-            slab = np.empty((length, *shape), np.uint8)
-            done = 0
-            for done, image in enumerate(islice(run, length), 1):
-                slab[done - 1] = image  # at once, so that no other copy is kept
-            if done:
-                yield slab[:done]
+        for first in run:
+            slab, n = np.empty((length, *shape), np.uint8), 0
+            for n, image in enumerate(chain([first], islice(run, length - 1)), 1):
+                slab[n - 1] = image  # at once, so that no other copy is kept
+            yield slab[:n]
             del slab
 
 
@@ -120,10 +113,7 @@ def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
 def check_pixels(
     array: object, what: str, check_store: CheckShape, shape: Shape | None = None
 ) -> Image:
-    """Return `array` if it is a storable image, or such images of `shape`.
-
-    what: what messages begin with
-    """
+    """Return `array` if it is a storable image, or such images of `shape`; messages begin `what`."""
     if not isinstance(array, np.ndarray) or type(array) not in PLAIN:
         raise DTypeError(f"{what} a {type(array).__name__}; give a plain NumPy array of uint8")
     if array.dtype != np.uint8:

@@ -62,8 +62,7 @@ def first_wrong(ids: Rows, labels: Labels, stored: Checksums, images: Images) ->
     """
     if isinstance(images, list):
         every = zip(ids.tolist(), labels.tolist(), images, strict=True)
-        found = [checksum(i, label, image.shape, image) for i, label, image in every]
-        sums = np.array(found, np.uint64)
+        sums = np.array([checksum(i, n, image.shape, image) for i, n, image in every], np.uint64)
     else:
         sums = checksums(ids, labels, images.shape[1:], images.reshape(len(images), -1))
     return next(iter(ids[sums != stored].tolist()), None)

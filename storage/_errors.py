@@ -1,7 +1,6 @@
 """Every error a store raises on purpose, the same in every store.
 
-Each derives from `StorageError` and from the built-in that a caller of files, lists or NumPy arrays
-would already catch, and says in one line which store it is about and the way out.
+Each says in one line which store it is about and the way out.
 """
 
 import errno
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 
 
 class StorageError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package; each derives from the built-in that fits, too."""
 
 
 class ImageIdError(StorageError, IndexError):
@@ -78,9 +77,6 @@ class CorruptStoreError(StorageError, OSError):
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems or (message,)
-
-    def __reduce__(self) -> tuple[type["CorruptStoreError"], tuple[str, tuple[str, ...]]]:
-        return type(self), (str(self), self.problems)
 
 
 class CorruptRecordError(CorruptStoreError):

@@ -34,36 +34,33 @@ def check_id(image_id: object, length: int, path: str) -> int:
 def check_ids(ids: Ids, length: int, path: str) -> NDArray[np.int64]:
     """Return ids as an own (n,) array; raises as `check_id`."""
     if isinstance(ids, range):  # which may be too long to be listed
-        for end in ids[:1], ids[-1:]:
-            if end and not 0 <= end[0] < length:
-                check_id(next(i for i in ids if not 0 <= i < length), length, path)
+        if ids and not (0 <= ids[0] < length and 0 <= ids[-1] < length):
+            check_id(next(i for i in ids if not 0 <= i < length), length, path)
         return np.arange(ids.start, ids.stop, ids.step, dtype=np.int64)
     if hasattr(ids, "__array__") and not isinstance(ids, np.ndarray):
         ids = np.asarray(ids)
     checked = _integers(ids, "ids", lambda text: ImageIdTypeError(f"{path}: {text}"))
-    if isinstance(checked, np.ndarray) and checked.ndim != 1:
+    if checked.ndim != 1:
         raise ImageIdTypeError(f"{path}: ids have shape {checked.shape}; give one dimension")
     if (wrong := _outside(checked, 0, length - 1)) is not None:
         check_id(wrong, length, path)
-    return np.array(checked, np.int64)
+    return checked.astype(np.int64)
 
 
 def check_labels(labels: object) -> NDArray[np.int64]:
-    """Return `labels`, an array or a sequence, which is read once, as an own (N,) array.
-
-    Raises `DTypeError`, `LabelError`, `LengthError`.
-    """
+    """Return labels as an own (N,) array; raises `DTypeError`, `LabelError`, `LengthError`."""
     checked = _integers(labels, "labels", DTypeError)
-    if isinstance(checked, np.ndarray) and checked.ndim != 1:
+    if checked.ndim != 1:
         raise LengthError(f"labels have shape {checked.shape}; give one label per image: (N,)")
     if (wrong := _outside(checked, INT64.min, INT64.max)) is not None:
         raise LabelError(f"label {wrong} does not fit in int64")
     if not len(checked):
         raise LengthError("nothing to store; give at least one image and its label")
-    return np.array(checked, np.int64)
+    return checked.astype(np.int64)
 
 
-def _integers(values: object, what: str, error: Callable[[str], Exception]) -> Ids:
+def _integers(values: object, what: str, error: Callable[[str], Exception]) -> NDArray[np.integer]:
+    """Values as an array: of objects where they are a sequence with some beyond int64."""
     kind = type(values)
     if isinstance(values, np.ndarray):
         if kind not in PLAIN:
@@ -73,19 +70,18 @@ def _integers(values: object, what: str, error: Callable[[str], Exception]) -> I
         return values
     if not isinstance(values, Sequence) or isinstance(values, str | bytes):
         raise error(f"{what} are a {kind.__name__}; give a list or an array of integers")
-    # Checked before NumPy sees them: it would make integers of Booleans, and floats of integers
-    # beyond int64.
-    every = [*values]
+    every = [*values]  # checked before NumPy makes integers of Booleans and floats too
     for kind in set(map(type, every)):
         if not is_integer_type(kind):
             raise error(f"{what} have a {kind.__name__} among them; give integers")
-    return every
+    try:
+        return np.array(every, np.int64)
+    except OverflowError:
+        return np.array(every, object)
 
 
-def _outside(values: Ids, low: int, high: int) -> int | None:
+def _outside(values: NDArray[np.integer], low: int, high: int) -> int | None:
     """The first of some values that is not from `low` to `high`."""
-    if isinstance(values, np.ndarray):
-        fit = not values.size or (low <= values.min() and values.max() <= high)
-    else:
-        fit = not values or low <= min(values) <= max(values) <= high
-    return None if fit else next(int(value) for value in values if not low <= value <= high)
+    if not values.size or (low <= values.min() and values.max() <= high):
+        return None
+    return int(values[(values < low) | (values > high)][0])

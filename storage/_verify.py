@@ -6,14 +6,14 @@ import numpy as np
 
 from ._catalog import COUNT, PART, Catalog
 from ._checksum import Rows
-from ._errors import CorruptStoreError, printable
+from ._errors import BusyError, CorruptStoreError, StorageError, printable
 from ._files import Folder
 from ._index import INDEX
 from ._part import PartName
 from ._reading import read
 from ._session import strangers
 
-WRONG = (CorruptStoreError, FileNotFoundError)
+WRONG = (CorruptStoreError, BusyError, FileNotFoundError)
 AT_ONCE = 1024
 """Records that are read together; of those that cannot be, the wrong ones are found by halving."""
 
@@ -26,12 +26,11 @@ def problems(catalog: Catalog, length: int) -> list[str]:
     listed = catalog.folder.names()
     strays = strangers(listed, lambda name: PART.fullmatch(name) or COUNT.fullmatch(name))
     found = [f"{printable(name)} does not belong to the store" for name in strays]
-    counts = len([*filter(COUNT.fullmatch, listed)])
-    if counts != 1:  # a long listing may meet a count that is just being renamed
-        counts = len([*filter(COUNT.fullmatch, catalog.folder.names())])
-    if counts != 1:
+    # Two listings, since a long one may meet a count that is just being renamed.
+    counts = [len([*filter(COUNT.fullmatch, names)]) for names in (listed, catalog.folder.names())]
+    if 1 not in counts:
         mend = "open it once with mode='a', which mends that"
-        found.append(f"has {counts} files named count-… where one belongs; {mend}")
+        found.append(f"has {counts[1]} files named count-… where one belongs; {mend}")
     for name in catalog.listing.names:
         if name.first < length:
             found += _of_part(catalog, name, min(name.stop, length))
@@ -75,7 +74,7 @@ def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
 
 def _reason(catalog: Catalog, name: PartName, error: OSError) -> str:
     """What `error` says; raises it where the whole part is no longer there."""
-    if isinstance(error, CorruptStoreError):
+    if isinstance(error, StorageError):
         return str(error)
     if name.folder not in catalog.folder.names():
         raise error

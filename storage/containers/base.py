@@ -1,8 +1,7 @@
 """What a container defines: how the cells of a part are written, and read again.
 
-To add one, derive from both classes, and give it to a store in `_registry.py`. A part is written
-once, in a folder of its own: there is nothing to lock, to recover or to guard against another writer.
-Syncing, renaming and checksums are not the container's.
+A part is written once, in a folder of its own: there is nothing to lock, to recover or to guard
+against another writer.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +10,6 @@ from collections.abc import Collection
 import numpy as np
 
 from .._checksum import Image, Rows
-from .._errors import CorruptStoreError
 from .._files import Folder
 from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
@@ -24,11 +22,15 @@ class Reader(ABC):
     another thread was inside a library. It closes what it holds when nothing refers to it any more.
     """
 
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
     @abstractmethod
     def cell(self, row: int, offset: int, size: int) -> Cell:
         """One cell; offset: where it is among all cells laid end to end; size: its bytes.
 
-        Raises `CorruptStoreError` where the files cannot be as they were written.
+        Raises `CorruptStoreError` where the files cannot be as they were written, as `broken` or
+        `damaged` of the index makes it: in one line that names the part and its ids.
         """
 
     def run(self, start: int, stop: int, out: Image) -> None:
@@ -37,7 +39,7 @@ class Reader(ABC):
         for row, image in zip(range(start, stop), out, strict=True):
             cell = self.cell(row, row * size, size)
             if len(cell) != size:
-                raise CorruptStoreError(f"row {row} has {len(cell)} bytes where {size} belong")
+                raise self._index.damaged(row, f"it has {len(cell)} bytes where {size} belong")
             image[:] = np.frombuffer(cell, np.uint8)
 
     def addresses(self) -> Rows | None:
@@ -66,8 +68,7 @@ class Container(ABC):
     def open(self, folder: Folder, index: Index) -> Reader:
         """Open a part, whose files may be removed meanwhile: FileNotFoundError, and none is created.
 
-        Raises `CorruptStoreError` where they cannot be as they were written, as `index.broken` makes
-        it: in one line that names the part and its ids.
+        Raises `CorruptStoreError` as `cell`.
         """
 
     def files(self, first: int, stop: int) -> Collection[str]:

@@ -3,11 +3,10 @@
     table = list(csv.DictReader(open("metadata.csv", newline="")))  # file_name, label, id
     image, label = Image.open(table[i]["file_name"]), int(table[i]["label"])
 
-The first columns are those that Hugging Face's ImageFolder looks for; it yields rows in no order,
-and the third is to sort them by.
+The first columns are for Hugging Face's ImageFolder, the third is to sort what it yields by.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from itertools import count
 
 from .._checksum import Labels
@@ -18,9 +17,6 @@ from ..payloads.base import Cell, in_threads
 from .base import Container, Reader
 
 TABLE = "metadata.csv"
-HEADING = "file_name,label,id\n"
-AT_ONCE = 32
-"""Files that a thread writes before it takes others."""
 MORE_BYTES = 2**20
 """A file that a tool has written anew may be this much longer than twice what it was."""
 
@@ -41,29 +37,25 @@ class FilesContainer(Container):
         return [TABLE, *map(self._name, range(first, stop))]
 
     def write(self, folder: Folder, cells: PartCells) -> Structure:
-        ids = count(cells.first)
-
-        def write(named: Sequence[tuple[Cell, int]]) -> None:
-            for cell, image_id in named:
-                folder.write(self._name(image_id), memoryview(cell))
-
+        names = map(self._name, count(cells.first))
         for some in cells:
-            named = [*zip(some, ids, strict=False)]
-            in_threads(write, [named[i : i + AT_ONCE] for i in range(0, len(named), AT_ONCE)])
+            named = [*zip(some, names, strict=False)]
+            size = sum(map(len, some))
+            in_threads(lambda one: folder.write(one[1], memoryview(one[0])), named, size)
         folder.write(TABLE, self._table(cells.first, cells.labels))
         return Structure()
 
     def _table(self, first: int, labels: Labels) -> bytes:
         lines = (f"{self._name(i)},{label},{i}\n" for i, label in enumerate(labels.tolist(), first))
-        return (HEADING + "".join(lines)).encode()
+        return ("file_name,label,id\n" + "".join(lines)).encode()
 
     def open(self, folder: Folder, index: Index) -> Reader:
         return FilesReader(folder, index, self._name)
 
     def check(self, folder: Folder, index: Index) -> None:
         """Nothing here needs the table of labels, but others do."""
-        file = folder.open(TABLE)
-        if file.read(file.size) != self._table(index.first, index.table["label"]):
+        file, table = folder.open(TABLE), self._table(index.first, index.table["label"])
+        if file.size != len(table) or file.read(file.size) != table:
             raise index.broken(f"{TABLE} has not the labels of {INDEX}")
 
 
@@ -71,9 +63,8 @@ class FilesReader(Reader):
     """A folder of files, held open."""
 
     def __init__(self, folder: Folder, index: Index, name: Callable[[int], str]) -> None:
-        self._folder = folder
-        self._index = index
-        self._name = name
+        super().__init__(index)
+        self._folder, self._name = folder, name
 
     def cell(self, row: int, offset: int, size: int) -> Cell:
         name = self._name(self._index.first + row)

@@ -54,8 +54,8 @@ class BlockReader(Reader):
     def __init__(self, file: File, index: Index) -> None:
         if index.cell_bytes > file.size:
             raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
+        super().__init__(index)
         self.file = file
-        self._index = index
         self._rows: Rows = index.blocks[:, 0]
         self._offsets: Rows = index.blocks[:, 1]
 
@@ -74,15 +74,12 @@ class BlockReader(Reader):
         return self.file.read(size, int(self._offsets[block]) + offset - self.start(block))
 
     def run(self, start: int, stop: int, out: Image) -> None:
-        flat, size = memoryview(out).cast("B"), out.shape[1]
-        first = self.block_of(start)
-        last = first if stop == start + 1 else self.block_of(stop - 1)
-        rows = [*self._rows[first : last + 1].tolist(), stop]
-        offsets = self._offsets[first : last + 1].tolist()
-        for row, end, offset in zip(rows, rows[1:], offsets, strict=False):
-            begin = max(row, start)
-            piece = flat[(begin - start) * size : (end - start) * size]
-            self.file.read_into(piece, offset + (begin - row) * size)
+        rest, size = memoryview(out).cast("B"), out.shape[1]
+        block, at = self.block_of(start), start * size
+        while rest:
+            begin, end = self.start(block), self.start(block + 1)
+            self.file.read_into(rest[: end - at], int(self._offsets[block]) + at - begin)
+            rest, block, at = rest[end - at :], block + 1, end
 
     def addresses(self) -> Rows:
         return self._offsets + self.address()

@@ -3,15 +3,14 @@
     with h5py.File("images.h5") as file:
         image = file["images"][i]  # of (N, H, W) or (N, H, W, C) uint8
 
-Where shapes differ, or cells are PNGs, the data set is one row of all cells, and `index.npy` tells
-where each is:
+Where shapes differ, or cells are PNGs, it is one row of all cells, of which `index.npy` tells where
+each is:
 
     with h5py.File("images.h5") as file:
         cell = file["images"][start : start + size]
 
-libhdf5 makes the structure of the file, which is written before the data and kept apart from them:
-where the data begin does not depend on their shape. So the data are written as they come, and read
-here without libhdf5, whose parsing a file takes a third of a millisecond.
+libhdf5 makes the structure of the file. Where the data begin does not depend on their shape: they are
+written as they come, and read without libhdf5, whose parsing a file takes a third of a millisecond.
 """
 
 import io
@@ -20,7 +19,7 @@ from functools import lru_cache
 import h5py
 
 from .._checksum import Shape
-from .._errors import BusyError, CorruptStoreError
+from .._errors import BusyError
 from .._files import Folder
 from .._index import Index
 from .flat import FlatContainer
@@ -30,10 +29,7 @@ FLAGS_AT, OPEN_FOR_WRITING = 11, b"\1"
 
 
 class Memory(io.BytesIO):
-    """What libhdf5 writes to instead of a file, which is never as long as the data make it.
-
-    libhdf5 has been seen to crash at exit after a full disk, and so it never meets one.
-    """
+    """What libhdf5 writes to, never as long as the data make it; a full disk has made it crash."""
 
     # Not of Python, so that no exception of a signal is raised where libhdf5 would swallow it.
     truncate = int  # type: ignore[assignment]  # it is called with the length alone
@@ -61,12 +57,9 @@ class Hdf5Container(FlatContainer):
         return memory.getvalue().ljust(start, b"\0")
 
     def check(self, folder: Folder, index: Index) -> None:
-        try:
-            super().check(folder, index)
-        except CorruptStoreError as error:
-            file = folder.open(self.file)
-            if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
-                text = "is open for writing in a program, or was when that was killed"
-                advice = "close it there, or clear the mark by h5clear -s"
-                raise BusyError(f"{file.path}: {text}: {advice}") from error
-            raise
+        file = folder.open(self.file)
+        if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
+            text = "is open for writing in a program, or was when that was killed"
+            advice = "close it there, or clear the mark by h5clear -s"
+            raise BusyError(f"{file.path}: {text}: {advice}")
+        super().check(folder, index)

@@ -1,11 +1,10 @@
 """NPY: one file of NumPy's own format, `images.npy`.
 
-    image = np.load("images.npy", mmap_mode="r")[i]  # of (N, H, W) or (N, H, W, C) uint8
+    images = np.load("images.npy", mmap_mode="r")
+    image = images[i]  # of (N, H, W) or (N, H, W, C) uint8
+    cell = images[start : start + size]
 
-Where shapes differ, or cells are PNGs, it holds one row of all cells, and `index.npy` tells where each
-is:
-
-    cell = np.load("images.npy", mmap_mode="r")[start : start + size]
+The latter where shapes differ, or cells are PNGs: `index.npy` tells where each is in one row of all.
 """
 
 import numpy as np

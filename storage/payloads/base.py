@@ -1,7 +1,4 @@
-"""What a payload defines: how an image becomes the bytes of a cell, and an image again.
-
-To add one, derive from `Payload` and give an instance to a store in `_registry.py`.
-"""
+"""What a payload defines: how an image becomes the bytes of a cell, and an image again."""
 
 import os
 from abc import ABC, abstractmethod
@@ -24,10 +21,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREAD_BYTES = 2**16
-"""Pixels from which coding is worth handing to another thread.
-
-When storing, smaller images are taken together; when reading, they are left to one thread: who wants
-them faster has several processes reading, as training does.
+"""Bytes that are worth threads: of all images of a slab when storing, but when reading of one: who
+wants smaller images faster has several processes reading, as training does.
 """
 
 
@@ -60,25 +55,30 @@ class Payload(ABC):
 
     def encode_many(self, images: NDArray[np.uint8]) -> Cells:
         """The cells of images of one shape, (n, H, W[, C]), C order."""
-        n = max(1, THREAD_BYTES // images[0].nbytes)
-        pieces = [images[i : i + n] for i in range(0, len(images), n)]
-        encoded = in_threads(lambda piece: [self.encode(image) for image in piece], pieces)
-        return [cell for cells in encoded for cell in cells]
+        return in_threads(self.encode, [*images], images.nbytes)
 
 
 def in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], item_bytes: int = THREAD_BYTES
+    function: Callable[[Item], Result], items: Sequence[Item], size: int = THREAD_BYTES
 ) -> list[Result]:
     """`map`, in as many threads as there are cores where there are several items, and not small.
 
-    Where no thread is to be had, at a limit of the system or while the interpreter ends, the rest
-    is done here.
+    Where no thread is to be had, at a limit of the system or while the interpreter ends, all is
+    done here.
     """
-    if len(items) < 2 or item_bytes < THREAD_BYTES:
+    if len(items) < 2 or size < THREAD_BYTES:
         return [function(item) for item in items]
-    futures: list[Future[Result]] = []
-    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as threads:
+    every, done, n = enumerate(items), dict[int, Result](), min(len(items), os.cpu_count() or 1)
+
+    def work() -> None:
+        for i, item in every:  # which gives each to one thread
+            done[i] = function(item)
+
+    with ThreadPoolExecutor(n) as threads:
+        futures: list[Future[None]] = []
         with suppress(RuntimeError):  # no thread can be started
-            futures += (threads.submit(function, item) for item in items)
-        rest = [function(item) for item in items[len(futures) :]]
-        return [future.result() for future in futures] + rest
+            futures += (threads.submit(work) for _ in range(n))
+        for future in futures:
+            future.result()
+        work()
+    return [done[i] for i in range(len(items))]

@@ -32,9 +32,7 @@ LARGEST_OVERHEAD = 2**16
 """A PNG, not compressed at all, takes its pixels and less than this and them again."""
 
 # Pillow's PNG plugin takes longer over the file's frame than its codec over 32 x 32 pixels. So only
-# the codec, which also filters and compresses the rows, is Pillow's; the frame, which is a
-# signature and chunks (https://www.w3.org/TR/png-3/#5DataRep), is written and read here.
-
+# the codec is Pillow's; the frame (https://www.w3.org/TR/png-3/#5DataRep) is written and read here.
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">IIBBBBB")
 CHUNK = struct.Struct(">I4s")
@@ -47,7 +45,7 @@ class PngPayload(Payload):
 
     def check_shape(self, shape: Shape) -> None:
         if prod(shape[1:]) > MAX_ROW_BYTES or prod(shape) > MAX_BYTES:
-            most = f"a row has at most {MAX_ROW_BYTES} bytes, all {MAX_BYTES}"
+            most = f"at most {MAX_ROW_BYTES} bytes a row and {MAX_BYTES} in all"
             raise ShapeError(f"an image of shape {shape} is too large for a PNG here: {most}")
 
     def check_size(self, shape: Shape, size: int) -> None:
@@ -59,12 +57,10 @@ class PngPayload(Payload):
         mode, size, heading = described(image.shape)
         picture = Pillow.frombuffer(mode, size, image, "raw", mode, 0, 1)
         pixels = picture.tobytes("zip", mode, False, LEVEL, STRATEGY, b"")
-        chunks = chunk(b"IHDR", heading), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
-        return b"".join((SIGNATURE, *chunks))
+        return SIGNATURE + chunk(b"IHDR", heading) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
     def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
-        data = bytes(cell)
-        mode, size, heading = described(image.shape)
+        data, (mode, size, heading) = bytes(cell), described(image.shape)
         # What the header claims is compared before Pillow allocates it.
         if not data.startswith(SIGNATURE) or data[12:29] != b"IHDR" + heading:
             raise ValueError(f"not an 8-bit PNG of shape {shape_text(image.shape)}")
@@ -92,13 +88,11 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def compressed(data: bytes) -> bytes:
     """The pixels as PNG keeps them: what all IDAT chunks hold. Others but IEND are passed over."""
-    at, pieces = len(SIGNATURE), []
-    while at < len(data):
+    at, kind, pieces = len(SIGNATURE), b"", []
+    while kind != b"IEND" and at < len(data):
         length, kind = CHUNK.unpack_from(data, at)
         at += CHUNK.size
         if kind == b"IDAT":
             pieces.append(data[at : at + length])
-        elif kind == b"IEND":
-            break
         at += length + 4
     return b"".join(pieces)

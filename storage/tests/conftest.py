@@ -47,6 +47,12 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test may create a store."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
 def trials(request: pytest.FixtureRequest) -> Trials:
     """How many faults a test tries, and where it counts what came of them."""
     return request.config.stash[TRIALS]

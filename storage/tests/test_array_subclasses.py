@@ -58,11 +58,6 @@ GIVEN: dict[str, Callable[[Callable[[AnyArray], AnyArray]], tuple[object, object
 """Images and labels, some of them what a subclass is made of."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 def assert_refused(
     store_class: type[Store], path: Path, calls: Mapping[str, Callable[[Store], object]]
 ) -> None:

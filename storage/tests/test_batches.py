@@ -28,11 +28,6 @@ pytestmark = each_store
 N = 7
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 def batches(store: Store, n: object) -> Iterator[tuple[Image | list[Image], Labels]]:
     return cast(
         Iterator[tuple[Image | list[Image], Labels]], methodcaller("iter_batches", n)(store)

@@ -13,7 +13,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from .. import STORES, BusyError, Store, open_store
+from .. import STORES, BusyError, CorruptStoreError, Store, open_store
 from .children import fork, in_child
 from .samples import assert_records, labels_for, make, pictures
 
@@ -78,12 +78,22 @@ def read_or_busy(path: Path, opened: Store | None = None) -> bool:
             assert_records(store.read_many(), pictures(6), labels_for(6))
             assert_records(store.read_many([4]), pictures(6)[[4]], labels_for(6)[[4]])
             np.testing.assert_array_equal(store.labels, labels_for(6))
-            store.verify()
+            return not problems_of(store)
     except BusyError as error:
         if not tells_who(error, path):
             raise
         return False
-    return True
+
+
+def problems_of(store: Store) -> tuple[str, ...]:
+    """What `verify` says: of nothing but files that are open."""
+    found: tuple[str, ...] = ()
+    try:
+        store.verify()
+    except CorruptStoreError as error:
+        found = error.problems
+    assert all("images.h5: is open for writing in a program" in problem for problem in found)
+    return found
 
 
 def assert_written_or_busy(path: Path, held: AbstractContextManager[object]) -> None:
@@ -155,6 +165,24 @@ def test_a_file_was_open_in_a_process_that_was_killed(
 @pytest.mark.parametrize("mode", ["r", "r+"])
 def test_a_writer_beside_h5py(store_class: type[Store], path: Path, mode: str) -> None:
     assert_written_or_busy(path, h5py.File(files_of(path, "*.h5")[-1], mode))
+
+
+@stores_of("hdf5")
+def test_verify_goes_on_beyond_a_file_that_is_open_for_writing(
+    store_class: type[Store], path: Path
+) -> None:
+    busy, damaged = files_of(path, "*.h5")
+    damaged.write_bytes(damaged.read_bytes()[:-50] + bytes(50))
+    with (
+        h5py.File(busy, "r+"),
+        open_store(path) as store,
+        pytest.raises(CorruptStoreError) as caught,
+    ):
+        store.verify()
+    told, *others = caught.value.problems
+    assert told.startswith(f"{busy}: is open for writing")
+    assert others
+    assert all(damaged.parent.name in each and "damaged" in each for each in others)
 
 
 # ---- LMDB ----------------------------------------------------------------------------------------

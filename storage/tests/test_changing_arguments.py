@@ -50,11 +50,6 @@ def label(i: int, times: int) -> int:
     return 100 * i + times
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 def assert_stored_as_given(
     store_class: type[Store], path: Path, images: Changing[Image], labels: Sequence[int]
 ) -> None:

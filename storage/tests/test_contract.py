@@ -26,11 +26,6 @@ from .samples import (
 pytestmark = each_store
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 # ---- ids -------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,8 @@ from .. import (
     StorageError,
     Store,
 )
+from .._registry import NpyStore
+from ..containers.files import FilesContainer
 from . import raw
 from .children import in_child
 from .samples import (
@@ -34,11 +36,6 @@ from .samples import (
 from .trials import Trials
 
 SCATTERED = [5, 0, 3, 2, 1, 4, 2, 0, 3, 5, 1, 4]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
 
 
 def assert_found(store: Store, image_id: int, intact: list[Image]) -> None:
@@ -389,6 +386,29 @@ def test_verify_names_the_png_file_that_is_wrong(
     damage(first_part(path) / "000000000001.png")
     with PngStore(path) as store:
         assert_named(store, named)
+
+
+def test_a_table_that_claims_more_than_there_can_be_is_not_read(path: Path) -> None:
+    make(PngStore, path)
+    os.truncate(first_part(path) / "metadata.csv", 2**42)
+    with PngStore(path) as store:
+        assert_named(store, "metadata.csv")
+
+
+class FilesOfPixels(NpyStore):
+    """A container that has no more than it must, beside pixels."""
+
+    container = FilesContainer(".raw")
+
+
+@pytest.mark.parametrize("length", [0, 59, 61])
+def test_a_cell_of_a_wrong_length_is_found(path: Path, length: int) -> None:
+    images, _ = make(FilesOfPixels, path)
+    os.truncate(first_part(path) / "000000000001.raw", length)
+    with FilesOfPixels(path) as store:
+        assert_found(store, 1, [*images])
+        with pytest.raises(CorruptRecordError, match=f"image 1 is damaged.*{length} bytes"):
+            store.read_many()
 
 
 def test_a_png_that_another_tool_has_compressed_anew_is_read(path: Path) -> None:

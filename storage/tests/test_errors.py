@@ -98,11 +98,6 @@ def check_message(error: BaseException, path: Path, *mentions: object) -> None:
         assert str(mention) in text
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 # ---- what cannot be stored ---------------------------------------------------------------------
 
 NO_INTEGERS = ["f2", "f4", "f8", "?", "O", "c8", "S1", "U1", "M8[s]", "m8[s]"]

@@ -38,11 +38,6 @@ from .samples import (
 )
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 def content() -> tuple[list[Image], list[int], list[int]]:
     """Images, labels and the sizes of the commits: one shape, then many, then one."""
     images = [*pictures(7), *mixed_pictures(), *pictures(1, (6, 5), seed=9)]

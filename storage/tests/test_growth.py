@@ -4,7 +4,6 @@ import resource
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from .. import Store
 from .children import in_child
@@ -21,11 +20,6 @@ ROUND_BYTES = 2**22
 STORE_BYTES = 48 * 2**20
 SPARE_BYTES = 96 * 2**20
 """Address space that a process may take beyond what it has: twice the store, and no more."""
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
 
 
 def test_a_store_takes_whatever_is_appended_to_it(

@@ -129,30 +129,21 @@ def test_a_reader_keeps_its_store_when_another_takes_its_place(
         assert_records(other.read_many(), pictures(n, seed=1), range(1_000, 1_000 + n))
 
 
-def test_a_reader_keeps_its_store_when_it_is_opened_as_the_other_is(
-    store_class: type[Store], path: Path, way: str
+@pytest.mark.parametrize("compacted", [False, True], ids=["as stored", "compacted"])
+def test_a_reader_keeps_its_store_beside_the_other(
+    store_class: type[Store], path: Path, way: str, compacted: bool
 ) -> None:
-    """One process has both open, and each reads its own."""
-    make(store_class, path)
-    with store_class(path) as reader:
-        WAYS[way](path)
-        make_other(store_class, path, OWN)
-        with store_class(path) as other:
-            for read in readings(reader):
-                assert_done_or_replaced(read)
-                assert_records(other.read_many(), pictures(OWN, seed=1), range(1_000, 1_000 + OWN))
-
-
-def test_a_reader_keeps_its_store_when_the_other_is_compacted(
-    store_class: type[Store], path: Path, way: str
-) -> None:
-    """It looks again when a part is gone, but not into another store."""
+    """One process has both open, and each reads its own, also where it looks again for a part."""
     make(store_class, path)
     with store_class(path) as reader:
         WAYS[way](path)
         make_other(store_class, path, OWN)
         with store_class(path, "a") as other:
-            other.compact()
+            if compacted:
+                other.compact()
+            for read in readings(reader):
+                assert_done_or_replaced(read)
+                assert_records(other.read_many(), pictures(OWN, seed=1), range(1_000, 1_000 + OWN))
         assert_kept(reader)
 
 

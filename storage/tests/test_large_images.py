@@ -36,11 +36,6 @@ MARKS = 1_000
 """So many pixels of each image are not black, at places that differ."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 def test_a_large_image_is_stored_and_read_back_or_refused(
     store_class: type[Store], path: Path, trials: Trials
 ) -> None:

@@ -1,7 +1,9 @@
 """A store may lie below a folder whose name is not UTF-8; what is said of it can be printed."""
 
+import errno
 import os
 import pickle
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from .. import (
     StorageError,
     Store,
     StoreExistsError,
+    StoreIOError,
     StoreNotFoundError,
     open_store,
 )
@@ -94,6 +97,21 @@ def test_errors_can_be_printed(store_class: type[Store], path: Path) -> None:
         assert_printable(str(caught.value))
     writer.close()
     reader.close()
+
+
+def test_a_write_that_is_refused_is_told_as_such(store_class: type[Store], path: Path) -> None:
+    """By a limit on the size of files, in a process of its own."""
+    make(store_class, path)
+
+    def exceed() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
+        with store_class(path, "a") as store, pytest.raises(StoreIOError) as caught:
+            store.store_many(pictures(40, (128, 128, 3)), range(40))
+        assert_printable(str(caught.value))
+        assert isinstance(caught.value.__cause__, OSError)
+        assert caught.value.__cause__.errno in (errno.EFBIG, errno.EIO)
+
+    in_child(exceed)
 
 
 def test_what_is_said_of_damage_can_be_printed(store_class: type[Store], path: Path) -> None:

@@ -26,11 +26,6 @@ pytestmark = each_store
 IMAGE = pictures(1)[0]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 # ---- modes -----------------------------------------------------------------------------------
 
 

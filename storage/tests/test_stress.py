@@ -40,11 +40,6 @@ KILLED, AT_A_TIME = 300, 10
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
 def made(store_class: type[Store], path: Path) -> Path:
     """A store of several calls and shapes."""
     steps = [some(HELD - 8), *[some(1)] * 8]

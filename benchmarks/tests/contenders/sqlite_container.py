@@ -125,8 +125,8 @@ class SqliteReader(Reader):
     """An open file; SQLite opens it when the first cell is asked for."""
 
     def __init__(self, file: File, index: Index) -> None:
+        super().__init__(index)
         self._file = file
-        self._index = index
         self._process = -1
 
     def cell(self, row: int, offset: int, size: int) -> Cell:

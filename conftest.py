@@ -1,34 +1,41 @@
 """What pytest and pytest-benchmark call: options, fixtures, saved-run metadata, the summary.
 
-Each hook only hands on to the module of `benchmarks` that its name says; the option of the tests
-of faults is here because pytest learns options nowhere else. The command line's
+Each hook only hands on to the module of `benchmarks` that its name says. The command line's
 `pytest-benchmark compare` imports this file too, without pytest's configuration.
 """
 
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any  # of what JSON may hold
 
 import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
+from pytest_benchmark import plugin
 
-from benchmarks import machine, options, saving, summary
-from benchmarks.contenders import Contender, StoreContender
-from benchmarks.gate.interruption import heed_termination
-from benchmarks.named import Project, named_paths
-from benchmarks.output import encodable
-from benchmarks.protocol import Benchmark
-from benchmarks.rows import ROWS, STORE_ROWS
-from benchmarks.suite import Measure, Suite
-from benchmarks.workers import Workers
-from storage.tests import trials
+from benchmarks.contenders.base import Contender
+from benchmarks.contenders.rows import ROWS, STORE_ROWS
+from benchmarks.contenders.stores import StoreContender
+from benchmarks.harness import options
+from benchmarks.harness.interruption import heed_termination
+from benchmarks.harness.links import Project, named_paths
+from benchmarks.harness.output import encodable
+from benchmarks.harness.protocol import Benchmark
+from benchmarks.harness.suite import Measure, Suite
+from benchmarks.harness.workers import Workers
+from benchmarks.results import addresses, machine, saving, summary
+from benchmarks.results.recorded import Recorded, is_recorded
 
 PROJECT = Project(Path(__file__).parent)
-BENCHMARKS = PROJECT.folder / "benchmarks"
-TOOL_TESTS = BENCHMARKS / "tests"
+OPERATIONS = PROJECT.folder / "benchmarks" / "operations"
+TOOL_TESTS = PROJECT.folder / "benchmarks" / "tests"
 STORING = ("test_store.py", "test_commits.py")
+
+pytest_plugins = ("storage.tests.trials",)
+"""`pytest --faults 1000` knows the option only if it is read with this file, before the tests are."""
 
 SUITE = pytest.StashKey[Suite]()
 OPTIONS = pytest.StashKey[options.Options]()
@@ -51,7 +58,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         raise pytest.UsageError(
             f"{PROJECT.folder}: named both with and without a symbolic link; name it in one way"
         ) from error
-    trials.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,11 +80,8 @@ def _has_benchmarks(config: pytest.Config) -> bool:
     """Whether what the user named on the command line includes benchmarks, not just tools."""
     if config.option.collectonly:
         return False
-    suite, tool_tests = BENCHMARKS.resolve(), TOOL_TESTS.resolve()
-    return any(
-        suite.is_relative_to(p) or (p.is_relative_to(suite) and not p.is_relative_to(tool_tests))
-        for p in _named(config)
-    )
+    suite = OPERATIONS.resolve()
+    return any(suite.is_relative_to(p) or p.is_relative_to(suite) for p in _named(config))
 
 
 def _named(config: pytest.Config) -> list[Path]:
@@ -114,11 +117,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Benchmarks of storing come before those of reading, which read what they have stored."""
-    items.sort(key=lambda item: item.path.parent == BENCHMARKS and item.path.name not in STORING)
+    items.sort(key=lambda item: item.path.parent == OPERATIONS and item.path.name not in STORING)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if not metafunc.module.__name__.startswith("benchmarks.test_"):
+    if not metafunc.module.__name__.startswith("benchmarks.operations."):
         return
     chosen = metafunc.config.stash[OPTIONS].rows
     if "contender" in metafunc.fixturenames:
@@ -163,7 +166,7 @@ def store(request: pytest.FixtureRequest) -> StoreContender:
 
 @pytest.fixture
 def measure(suite: Suite, benchmark: Benchmark) -> Measure:
-    """Times, checks and records one operation, by the protocol of `benchmarks/protocol.py`."""
+    """Times, checks and records one operation, by the protocol of `benchmarks/harness/protocol.py`."""
     return partial(suite.measure, benchmark)
 
 
@@ -181,14 +184,27 @@ def pytest_benchmark_update_machine_info(
 
 
 def pytest_benchmark_compare_machine_info(
-    machine_info: dict[str, object], compared_benchmark: dict[str, dict[str, object]]
+    machine_info: dict[str, object], compared_benchmark: dict[str, Any]
 ) -> None:
+    """What pytest-benchmark calls with each saved run, before it looks for benchmarks in it."""
     differing = machine.differences(machine_info, compared_benchmark["machine_info"])
     if differing:
         raise pytest.UsageError(
             f"--benchmark-compare: the saved run differs in {', '.join(differing)}; compare it"
             " with `pytest-benchmark compare` if that is what you want"
         )
+    for bench in compared_benchmark["benchmarks"]:
+        addresses.update(bench)
+
+
+def pytest_benchmark_group_stats(
+    config: pytest.Config | None, benchmarks: Iterable[dict[str, Any]], group_by: str
+) -> list[tuple[str | None, list[dict[str, Any]]]]:
+    """Groups of benchmarks; only here does `pytest-benchmark compare` let saved ones be changed."""
+    benches = [*benchmarks]
+    for bench in benches:
+        addresses.update(bench)
+    return plugin.pytest_benchmark_group_stats(config, benches, group_by)  # type: ignore[no-any-return, no-untyped-call]  # it has no types
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -200,9 +216,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)  # after pytest-benchmark's own tables
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     figures = [
-        summary.Figure.of(bench.extra_info, bench.stats.as_dict())
+        summary.Figure.of(Recorded.of(bench.extra_info), bench.stats.as_dict())
         for bench in config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way
-        if bench and not bench.has_error and "operation" in bench.extra_info
+        if bench and not bench.has_error and is_recorded(bench.extra_info)
     ]
     if figures:
         encoding = sys.stdout.encoding

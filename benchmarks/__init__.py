@@ -1,1 +1,1 @@
-"""The benchmarks, one module per kind of operation, and what they share."""
+"""The benchmarks, and what measures, shows and judges them."""

@@ -15,10 +15,10 @@ BATCH_NAMES = tuple(f"data_batch_{i}" for i in range(1, 6))  # the training set,
 FOLDER = "cifar-10-batches-py"
 MAX_BATCH_BYTES = 64 << 20  # twice an official batch; bounds the memory a file can ask for
 
-Batches = Mapping[str, bytes]  # the content of each file by its name in BATCH_NAMES
+BatchFiles = Mapping[str, bytes]  # the content of each file by its name in BATCH_NAMES
 
 
-def join(batches: Batches, place: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def join(batches: BatchFiles, place: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """All images and labels of the batches, in numeric order of the batches.
 
     Args:
@@ -46,7 +46,7 @@ def join(batches: Batches, place: str) -> tuple[NDArray[np.uint8], NDArray[np.in
     return images, labels
 
 
-def digest(batches: Batches) -> str:
+def digest(batches: BatchFiles) -> str:
     """Hexadecimal sha256 over the names and contents of the batches, however they were packed."""
     total = hashlib.sha256()
     for name in BATCH_NAMES:

@@ -16,7 +16,7 @@ import requests
 import urllib3
 
 from .archive import read_archive
-from .batches import BATCH_NAMES, FOLDER, MAX_BATCH_BYTES, Batches, digest, join
+from .batches import BATCH_NAMES, FOLDER, MAX_BATCH_BYTES, BatchFiles, digest, join
 from .dataset import Dataset
 from .errors import ArchiveError, BatchError, ChecksumError, DatasetError, DatasetNotFoundError
 
@@ -240,7 +240,7 @@ def load_path(path: Path) -> Dataset:
     return Dataset(path.resolve().name, f"sha256:{digest(batches)}", images, labels)
 
 
-def _read_path(path: Path) -> Batches:
+def _read_path(path: Path) -> BatchFiles:
     if not path.is_dir():
         with path.open("rb") as stream:
             return read_archive(stream, str(path))
@@ -261,12 +261,12 @@ def _read_path(path: Path) -> Batches:
     return batches
 
 
-def _require_some(batches: Batches, place: Path) -> None:
+def _require_some(batches: BatchFiles, place: Path) -> None:
     if not batches:
         raise DatasetNotFoundError(f"{place}: no CIFAR batch in it (data_batch_1 to data_batch_5)")
 
 
-def _is_official(batches: Batches) -> bool:
+def _is_official(batches: BatchFiles) -> bool:
     found = {
         name: hashlib.md5(data, usedforsecurity=False).hexdigest() for name, data in batches.items()
     }

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .standin_chance import Draws, RandomBytes, quantile
-from .standin_scenes import CANVAS, SCENES, Colour, Part, Scene
+from .standin_scenes import CANVAS, SCENES, Colour, Scene, ScenePart
 
 Shorts = NDArray[np.int16]
 Ints = NDArray[np.int32]
@@ -159,7 +159,7 @@ def _outline(frame: Frame, along: Ints, below: Ints) -> tuple[Shorts, Shorts, Sh
     return body, detail, dome
 
 
-def _inside(part: Part, along: Ints, below: Ints) -> Ints:
+def _inside(part: ScenePart, along: Ints, below: Ints) -> Ints:
     """How far inside a part each point lies: RIM in its middle, 0 on its outline, else negative."""
     reach = 1500  # far outside is far enough; its square and everything after it fits int32
     below = np.clip(((below - part.y) * (65536 // part.half_height)) >> 8, -reach, reach)

@@ -13,7 +13,7 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Part:
+class ScenePart:
     """One convex piece of an object: an ellipse or a box, possibly narrowing towards its top."""
 
     form: Literal["ellipse", "box"]
@@ -35,7 +35,7 @@ class Scene:
     below: tuple[Colour, ...]
     body: tuple[Colour, ...]
     detail: tuple[Colour, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[ScenePart, ...]
 
 
 SCENES: tuple[Scene, ...] = (
@@ -47,10 +47,10 @@ SCENES: tuple[Scene, ...] = (
         body=((235, 235, 235), (190, 195, 205), (60, 70, 85), (150, 60, 60)),
         detail=((40, 60, 110), (120, 125, 135), (200, 60, 50), (30, 30, 35)),
         parts=(
-            Part("ellipse", 0, 0, 400, 62),
-            Part("box", -20, 60, 120, 130, taper=150, detail=True),
-            Part("box", -335, -90, 60, 90, taper=120),
-            Part("ellipse", 330, -10, 40, 26, detail=True),
+            ScenePart("ellipse", 0, 0, 400, 62),
+            ScenePart("box", -20, 60, 120, 130, taper=150, detail=True),
+            ScenePart("box", -335, -90, 60, 90, taper=120),
+            ScenePart("ellipse", 330, -10, 40, 26, detail=True),
         ),
     ),
     Scene(
@@ -61,11 +61,11 @@ SCENES: tuple[Scene, ...] = (
         body=((175, 35, 35), (40, 70, 150), (215, 215, 218), (45, 48, 54), (200, 165, 45)),
         detail=((25, 25, 28), (35, 40, 48), (55, 58, 64), (20, 22, 30)),
         parts=(
-            Part("box", 0, 70, 380, 110, taper=40),
-            Part("box", 0, -90, 220, 100, taper=110),
-            Part("box", 0, -80, 160, 62, taper=110, detail=True),
-            Part("ellipse", -230, 180, 82, 82, detail=True),
-            Part("ellipse", 230, 180, 82, 82, detail=True),
+            ScenePart("box", 0, 70, 380, 110, taper=40),
+            ScenePart("box", 0, -90, 220, 100, taper=110),
+            ScenePart("box", 0, -80, 160, 62, taper=110, detail=True),
+            ScenePart("ellipse", -230, 180, 82, 82, detail=True),
+            ScenePart("ellipse", 230, 180, 82, 82, detail=True),
         ),
     ),
     Scene(
@@ -76,12 +76,12 @@ SCENES: tuple[Scene, ...] = (
         body=((125, 95, 65), (70, 75, 85), (190, 130, 60), (210, 205, 195)),
         detail=((45, 40, 38), (200, 150, 60), (235, 230, 220), (120, 40, 35)),
         parts=(
-            Part("ellipse", 20, 20, 215, 150),
-            Part("ellipse", 190, -150, 95, 90),
-            Part("box", -260, 90, 120, 46),
-            Part("ellipse", -40, 20, 140, 75, detail=True),
-            Part("box", 315, -145, 50, 20, detail=True),
-            Part("box", 30, 240, 20, 90, detail=True),
+            ScenePart("ellipse", 20, 20, 215, 150),
+            ScenePart("ellipse", 190, -150, 95, 90),
+            ScenePart("box", -260, 90, 120, 46),
+            ScenePart("ellipse", -40, 20, 140, 75, detail=True),
+            ScenePart("box", 315, -145, 50, 20, detail=True),
+            ScenePart("box", 30, 240, 20, 90, detail=True),
         ),
     ),
     Scene(
@@ -92,13 +92,13 @@ SCENES: tuple[Scene, ...] = (
         body=((120, 110, 100), (195, 140, 85), (60, 56, 55), (220, 212, 200), (140, 130, 125)),
         detail=((40, 38, 36), (235, 230, 225), (95, 75, 60), (170, 160, 70)),
         parts=(
-            Part("ellipse", 0, 330, 290, 300),
-            Part("ellipse", 0, -60, 240, 215),
-            Part("box", -165, -250, 85, 115, taper=230),
-            Part("box", 165, -250, 85, 115, taper=230),
-            Part("ellipse", -90, -80, 44, 38, detail=True),
-            Part("ellipse", 90, -80, 44, 38, detail=True),
-            Part("ellipse", 0, 40, 70, 44, detail=True),
+            ScenePart("ellipse", 0, 330, 290, 300),
+            ScenePart("ellipse", 0, -60, 240, 215),
+            ScenePart("box", -165, -250, 85, 115, taper=230),
+            ScenePart("box", 165, -250, 85, 115, taper=230),
+            ScenePart("ellipse", -90, -80, 44, 38, detail=True),
+            ScenePart("ellipse", 90, -80, 44, 38, detail=True),
+            ScenePart("ellipse", 0, 40, 70, 44, detail=True),
         ),
     ),
     Scene(
@@ -109,13 +109,13 @@ SCENES: tuple[Scene, ...] = (
         body=((150, 110, 75), (120, 85, 55), (175, 140, 100), (95, 75, 58)),
         detail=((90, 68, 48), (60, 45, 35), (205, 190, 165), (110, 90, 70)),
         parts=(
-            Part("ellipse", -40, 40, 250, 135),
-            Part("box", 190, -100, 62, 150, taper=60),
-            Part("ellipse", 235, -240, 105, 62),
-            Part("box", -220, 250, 30, 190, detail=True),
-            Part("box", 120, 250, 30, 190, detail=True),
-            Part("box", 170, -370, 18, 110, detail=True),
-            Part("box", 250, -370, 18, 110, detail=True),
+            ScenePart("ellipse", -40, 40, 250, 135),
+            ScenePart("box", 190, -100, 62, 150, taper=60),
+            ScenePart("ellipse", 235, -240, 105, 62),
+            ScenePart("box", -220, 250, 30, 190, detail=True),
+            ScenePart("box", 120, 250, 30, 190, detail=True),
+            ScenePart("box", 170, -370, 18, 110, detail=True),
+            ScenePart("box", 250, -370, 18, 110, detail=True),
         ),
     ),
     Scene(
@@ -126,11 +126,11 @@ SCENES: tuple[Scene, ...] = (
         body=((185, 150, 105), (90, 65, 48), (225, 218, 205), (55, 50, 48), (160, 105, 60)),
         detail=((50, 40, 35), (110, 75, 50), (230, 225, 218), (70, 52, 42)),
         parts=(
-            Part("box", 0, 330, 215, 230, taper=60),
-            Part("ellipse", 0, -80, 205, 230),
-            Part("ellipse", -205, -60, 72, 175, detail=True),
-            Part("ellipse", 205, -60, 72, 175, detail=True),
-            Part("ellipse", 0, 60, 105, 85, detail=True),
+            ScenePart("box", 0, 330, 215, 230, taper=60),
+            ScenePart("ellipse", 0, -80, 205, 230),
+            ScenePart("ellipse", -205, -60, 72, 175, detail=True),
+            ScenePart("ellipse", 205, -60, 72, 175, detail=True),
+            ScenePart("ellipse", 0, 60, 105, 85, detail=True),
         ),
     ),
     Scene(
@@ -141,13 +141,13 @@ SCENES: tuple[Scene, ...] = (
         body=((105, 140, 55), (130, 120, 60), (85, 95, 60), (150, 105, 65)),
         detail=((50, 60, 30), (30, 28, 22), (190, 185, 120), (70, 60, 40)),
         parts=(
-            Part("ellipse", 0, 90, 330, 200),
-            Part("ellipse", -270, 230, 150, 95),
-            Part("ellipse", 270, 230, 150, 95),
-            Part("ellipse", -130, -100, 82, 80),
-            Part("ellipse", 130, -100, 82, 80),
-            Part("ellipse", -130, -105, 44, 42, detail=True),
-            Part("ellipse", 130, -105, 44, 42, detail=True),
+            ScenePart("ellipse", 0, 90, 330, 200),
+            ScenePart("ellipse", -270, 230, 150, 95),
+            ScenePart("ellipse", 270, 230, 150, 95),
+            ScenePart("ellipse", -130, -100, 82, 80),
+            ScenePart("ellipse", 130, -100, 82, 80),
+            ScenePart("ellipse", -130, -105, 44, 42, detail=True),
+            ScenePart("ellipse", 130, -105, 44, 42, detail=True),
         ),
     ),
     Scene(
@@ -158,13 +158,13 @@ SCENES: tuple[Scene, ...] = (
         body=((110, 65, 40), (60, 42, 35), (150, 100, 60), (205, 198, 190)),
         detail=((35, 28, 26), (75, 48, 34), (55, 45, 42), (120, 85, 60)),
         parts=(
-            Part("ellipse", -30, 10, 270, 140),
-            Part("box", 235, -140, 85, 170, taper=90),
-            Part("ellipse", 310, -260, 120, 66),
-            Part("box", -230, 240, 38, 200),
-            Part("box", 160, 240, 38, 200),
-            Part("box", -310, 60, 34, 150, detail=True),
-            Part("box", 175, -220, 40, 120, detail=True),
+            ScenePart("ellipse", -30, 10, 270, 140),
+            ScenePart("box", 235, -140, 85, 170, taper=90),
+            ScenePart("ellipse", 310, -260, 120, 66),
+            ScenePart("box", -230, 240, 38, 200),
+            ScenePart("box", 160, 240, 38, 200),
+            ScenePart("box", -310, 60, 34, 150, detail=True),
+            ScenePart("box", 175, -220, 40, 120, detail=True),
         ),
     ),
     Scene(
@@ -175,11 +175,11 @@ SCENES: tuple[Scene, ...] = (
         body=((235, 235, 232), (60, 70, 90), (150, 55, 45), (120, 125, 130)),
         detail=((215, 215, 218), (160, 60, 50), (45, 55, 75), (245, 245, 245)),
         parts=(
-            Part("box", 0, 130, 410, 85, taper=-70),
-            Part("box", -40, -20, 230, 75, detail=True),
-            Part("box", -80, -150, 110, 70, taper=40),
-            Part("box", 130, -150, 18, 180, detail=True),
-            Part("box", -90, -270, 34, 80, detail=True),
+            ScenePart("box", 0, 130, 410, 85, taper=-70),
+            ScenePart("box", -40, -20, 230, 75, detail=True),
+            ScenePart("box", -80, -150, 110, 70, taper=40),
+            ScenePart("box", 130, -150, 18, 180, detail=True),
+            ScenePart("box", -90, -270, 34, 80, detail=True),
         ),
     ),
     Scene(
@@ -190,13 +190,13 @@ SCENES: tuple[Scene, ...] = (
         body=((225, 222, 215), (185, 50, 40), (60, 95, 150), (215, 160, 40), (80, 110, 80)),
         detail=((30, 30, 33), (50, 55, 62), (22, 24, 28), (70, 70, 74)),
         parts=(
-            Part("box", -120, -70, 300, 230),
-            Part("box", 285, 20, 125, 150, taper=60),
-            Part("box", 295, -30, 80, 62, taper=70, detail=True),
-            Part("box", 0, 185, 420, 26, detail=True),
-            Part("ellipse", -270, 225, 88, 88, detail=True),
-            Part("ellipse", -60, 225, 88, 88, detail=True),
-            Part("ellipse", 280, 225, 88, 88, detail=True),
+            ScenePart("box", -120, -70, 300, 230),
+            ScenePart("box", 285, 20, 125, 150, taper=60),
+            ScenePart("box", 295, -30, 80, 62, taper=70, detail=True),
+            ScenePart("box", 0, 185, 420, 26, detail=True),
+            ScenePart("ellipse", -270, 225, 88, 88, detail=True),
+            ScenePart("ellipse", -60, 225, 88, 88, detail=True),
+            ScenePart("ellipse", 280, 225, 88, 88, detail=True),
         ),
     ),
 )

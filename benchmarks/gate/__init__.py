@@ -9,8 +9,8 @@ process.py    one of them; turns.py is its other end, inside pytest, channel.py 
 inject.py     a slow-down on purpose, for one side
 judge.py      screen all benchmarks, measure the suspects again
 decide.py     the statistics
-report.py     what is printed; saved.py, what is kept
+verdict.py    what is printed; saved.py, what is kept
 evaluate.py   how often the gate is right, by running it many times; evaluation.jsonl has its runs,
               mutants/ real slow-downs
-errors.py     what makes a run invalid; interruption.py, ending early
+errors.py     what makes a run invalid
 """

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.output import say
+from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
+from benchmarks.harness.output import say
 
-from . import report
+from . import verdict
 from .decide import Finding, Verdict
 from .errors import InvalidError
-from .interruption import exit_interrupted, heed_termination, temporary_directory
-from .judge import Measured
+from .judge import MeasuredPair
 from .options import Request, parse
-from .run import Run
+from .run import GateRun
 
 CODES = {Verdict.PASS: 0, Verdict.REGRESSED: 1, Verdict.INVALID: 2, Verdict.INCONCLUSIVE: 3}
 COLUMNS = 100
@@ -48,23 +48,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(request: Request, folder: Path) -> int:
-    run = Run(request, folder)
+    run = GateRun(request, folder)
     judgement = run.judge(_progress)
-    line = report.verdict_line(judgement.verdict, judgement.findings, run.base_name)
+    line = verdict.verdict_line(judgement.verdict, judgement.findings, run.base_name)
     _tell(line, judgement.findings, run.notes)
     return CODES[judgement.verdict]
 
 
 def _tell(line: str, findings: Sequence[Finding], notes: Sequence[str]) -> None:
     wrapped = [part for note in notes for part in _wrapped(note)]
-    lines = [*_wrapped(line), *report.text_table(findings), *wrapped]
+    lines = [*_wrapped(line), *verdict.text_table(findings), *wrapped]
     say(lines)  # the verdict stands, and its exit code, whether or not this is read
     if os.environ.get(STEP_SUMMARY):
         try:
             with Path(os.environ[STEP_SUMMARY]).open(
                 "a", encoding="utf-8", errors="backslashreplace"
             ) as summary:
-                summary.write(report.markdown(line, findings, notes))
+                summary.write(verdict.markdown(line, findings, notes))
         except OSError as error:  # the verdict stands without it
             sys.stderr.write(f"{STEP_SUMMARY}: {error}\n")
 
@@ -73,7 +73,7 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, COLUMNS, break_on_hyphens=False)
 
 
-def _progress(what: str, total: int, measured: Iterable[Measured]) -> Iterator[Measured]:
+def _progress(what: str, total: int, measured: Iterable[MeasuredPair]) -> Iterator[MeasuredPair]:
     if total and not sys.stderr.isatty():  # a log, in which a bar would be a thousand lines
         sys.stderr.write(f"{what}: {total} pairs of measurements\n")
     bar = tqdm(measured, what, total, unit="pair", leave=False, disable=None if total else True)

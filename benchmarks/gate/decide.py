@@ -178,17 +178,17 @@ def interval(ratios: LogRatios) -> tuple[float, float]:
     return math.exp(found.low), math.exp(found.high)
 
 
-Pairs: TypeAlias = Sequence[tuple[float, float]]
+MedianPairs: TypeAlias = Sequence[tuple[float, float]]
 """Medians in seconds, base and head, of each pair of processes."""
 
 
-def log_ratios(pairs: Pairs) -> LogRatios:
+def log_ratios(pairs: MedianPairs) -> LogRatios:
     base, head = np.array(pairs, np.float64).T
     ratios: LogRatios = np.log(head / base)
     return ratios
 
 
-def cleared(name: str, pairs: Pairs) -> Finding:
+def cleared(name: str, pairs: MedianPairs) -> Finding:
     """What is said of a benchmark that the screen has cleared: whether it has become faster."""
     verdict = Verdict.IMPROVED if _is_faster(log_ratios(pairs)) else Verdict.PASS
     return _finding(name, pairs, verdict, FAMILY_ERROR, confirmed=False)
@@ -203,7 +203,7 @@ def _is_faster(ratios: LogRatios) -> bool:
     return shown and bool(np.median(ratios) <= -math.log1p(EFFECT))
 
 
-def confirmed(measured: Mapping[str, Pairs]) -> list[Finding]:
+def confirmed(measured: Mapping[str, MedianPairs]) -> list[Finding]:
     """What is said of each suspect, by its fresh pairs alone."""
     ratios = {name: log_ratios(pairs) for name, pairs in measured.items()}
     p_values = [p_value(found, MARGIN, "greater") for found in ratios.values()]
@@ -222,7 +222,7 @@ def confirmed(measured: Mapping[str, Pairs]) -> list[Finding]:
 
 
 def _finding(
-    name: str, pairs: Pairs, verdict: Verdict, error: float, *, confirmed: bool
+    name: str, pairs: MedianPairs, verdict: Verdict, error: float, *, confirmed: bool
 ) -> Finding:
     ratios = log_ratios(pairs)
     base, head = np.median(pairs, axis=0).tolist()

@@ -25,12 +25,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.arguments import some_path
-from benchmarks.output import say
+from benchmarks.harness.arguments import some_path
+from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
+from benchmarks.harness.output import say
+from benchmarks.results.errors import ResultsError
+from benchmarks.results.recorded import Judged
+from benchmarks.results.runs import read_file
 
 from .decide import Verdict
 from .errors import InvalidError
-from .interruption import exit_interrupted, heed_termination, temporary_directory
 from .process import UTF8, Side
 from .run import REPOSITORY
 from .trees import git
@@ -74,7 +77,7 @@ TARGETS = (
 
 
 @dataclass(frozen=True)
-class Record:
+class TrialRecord:
     """What one run said.
 
     commit: of this code
@@ -94,14 +97,14 @@ class Record:
     seconds: float
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path) -> list[TrialRecord]:
     lines = path.read_text().splitlines() if path.exists() else []
-    return [Record(**json.loads(line)) for line in lines]
+    return [TrialRecord(**json.loads(line)) for line in lines]
 
 
 def run_gate(
     trial: str, right: Verdict, *arguments: str, loaded: bool, repository: Path = REPOSITORY
-) -> Record:
+) -> TrialRecord:
     """Run the gate once; raises InvalidError where that was interrupted or nothing could be kept."""
     commit = git(REPOSITORY, "rev-parse", "--short", "HEAD").decode().strip()
     with temporary_directory("gate-evaluation-") as folder, _load(loaded):
@@ -124,17 +127,17 @@ def run_gate(
         verdict = VERDICTS.get(process.returncode)
         if verdict is Verdict.INVALID:
             sys.stderr.write(said)
-            return Record(commit, trial, loaded, right, str(verdict), [], [], seconds)
+            return TrialRecord(commit, trial, loaded, right, str(verdict), [], [], seconds)
         if verdict is None or not any(folder.iterdir()):
             raise InvalidError(f"{trial}: {said.strip() or 'the gate was interrupted'}")
-        saved = {side: json.loads(next(folder.glob(f"*-{side}.json")).read_text()) for side in Side}
+        saved = {side: read_file(next(folder.glob(f"*-{side}.json"))) for side in Side}
     found = [
         bench["name"]
         for bench in saved[Side.HEAD]["benchmarks"]
-        if bench["extra_info"]["gate"]["verdict"] == Verdict.REGRESSED
+        if Judged.read(bench["extra_info"]).gate["verdict"] == Verdict.REGRESSED
     ]
     stock = stock_failures(saved)
-    return Record(commit, trial, loaded, right, str(verdict), found, stock, seconds)
+    return TrialRecord(commit, trial, loaded, right, str(verdict), found, stock, seconds)
 
 
 def stock_failures(saved: dict[Side, Any]) -> list[str]:
@@ -163,13 +166,13 @@ def _load(wanted: bool) -> Iterator[None]:
 # ---- the trials ----------------------------------------------------------------------------
 
 
-def self_checks(runs: int, loaded: bool) -> Iterator[Record]:
+def self_checks(runs: int, loaded: bool) -> Iterator[TrialRecord]:
     """The whole profile, the same code on both sides."""
     for _ in range(runs):
         yield run_gate("self-check", Verdict.PASS, "--self-check", loaded=loaded)
 
 
-def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[Record]:
+def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[TrialRecord]:
     """A profile narrowed to one operation, which is slower on one side by `size` per cent."""
     for i in range(done, done + runs):
         target = TARGETS[i % len(TARGETS)]
@@ -186,7 +189,7 @@ def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[Record]
         )
 
 
-def mutant(patch: Path, loaded: bool, undone: bool) -> Record:
+def mutant(patch: Path, loaded: bool, undone: bool) -> TrialRecord:
     """The whole profile in a clone: the mutant against its parent, or the other way round."""
     with temporary_directory("gate-mutant-") as folder:
         clone = folder / "clone"
@@ -203,7 +206,7 @@ def mutant(patch: Path, loaded: bool, undone: bool) -> Record:
 # ---- what came of them -----------------------------------------------------------------------
 
 
-def counts(records: list[Record]) -> list[str]:
+def counts(records: list[TrialRecord]) -> list[str]:
     """A line for each trial."""
     said = (Verdict.PASS, Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.INVALID)
     heads = ("trial", "runs", "right", *map(str, said), "stock", "s")
@@ -231,7 +234,7 @@ def counts(records: list[Record]) -> list[str]:
     ]
 
 
-def trials(asked: argparse.Namespace, records: list[Record]) -> Iterator[Record]:
+def trials(asked: argparse.Namespace, records: list[TrialRecord]) -> Iterator[TrialRecord]:
     """The runs that are still to be made."""
     done = Counter(r.trial for r in records if r.loaded == asked.load)
     match asked.what:
@@ -268,7 +271,7 @@ def main() -> None:
             sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
             with asked.record.open("a") as file:
                 file.write(json.dumps(asdict(record)) + "\n")
-    except (InvalidError, OSError) as error:
+    except (InvalidError, OSError, ResultsError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         exit_interrupted()

@@ -4,21 +4,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from benchmarks.protocol import Work
-from benchmarks.suite import Case, Measure
-
-Result = TypeVar("Result")
+from benchmarks.harness.protocol import Result, Work
+from benchmarks.harness.suite import Case, Measure
 
 PIECE = bytes(4096)
 """Hashed again and again: a fifth of a microsecond each time, short beside any operation."""
 
 
-class Injection:
+class Slowdown:
     """Makes some benchmarks slower by a fraction of their own time.
 
     A pytest plugin. Work is added, in each round, in proportion to what that round took: so every

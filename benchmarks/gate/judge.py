@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 from .channel import Message
 from .decide import (
     Finding,
-    Pairs,
+    MedianPairs,
     Verdict,
     cleared,
     confirmed,
@@ -19,7 +19,7 @@ from .decide import (
 from .errors import InvalidError
 
 
-class Measured(NamedTuple):
+class MeasuredPair(NamedTuple):
     """One benchmark in a pair of processes, by what pytest-benchmark says of each."""
 
     name: str
@@ -32,12 +32,12 @@ class Measured(NamedTuple):
         return self.base["stats"]["median"], self.head["stats"]["median"]
 
 
-MeasurePair: TypeAlias = Callable[[Sequence[str]], Iterable[Measured]]
+MeasurePair: TypeAlias = Callable[[Sequence[str]], Iterable[MeasuredPair]]
 """Measures benchmarks in one fresh process of each side, and gives them as they are done.
 
 One may be left out, from the first pair on, if the user expects that the base cannot be measured.
 """
-Progress: TypeAlias = Callable[[str, int, Iterable[Measured]], Iterable[Measured]]
+Progress: TypeAlias = Callable[[str, int, Iterable[MeasuredPair]], Iterable[MeasuredPair]]
 """Passes on measurements of what is described, of which there will be so many, showing them."""
 
 
@@ -45,8 +45,8 @@ Progress: TypeAlias = Callable[[str, int, Iterable[Measured]], Iterable[Measured
 class Judgement:
     """What was measured and what is said of it."""
 
-    screened: list[Measured] = field(default_factory=list)
-    confirmed: list[Measured] = field(default_factory=list)
+    screened: list[MeasuredPair] = field(default_factory=list)
+    confirmed: list[MeasuredPair] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -78,7 +78,7 @@ def judge(
     return made
 
 
-def _measure(planned: Mapping[str, int], measure_pair: MeasurePair) -> Iterator[Measured]:
+def _measure(planned: Mapping[str, int], measure_pair: MeasurePair) -> Iterator[MeasuredPair]:
     """Measure pair after pair, each benchmark in so many of them."""
     left_out: set[str] = set()
     for done in range(max(planned.values(), default=0)):
@@ -92,7 +92,7 @@ def _measure(planned: Mapping[str, int], measure_pair: MeasurePair) -> Iterator[
         left_out.update(set(due) - measured)
 
 
-def _by_name(measured: Iterable[Measured]) -> dict[str, Pairs]:
+def _by_name(measured: Iterable[MeasuredPair]) -> dict[str, MedianPairs]:
     pairs: dict[str, list[tuple[float, float]]] = {}
     for one in measured:
         pairs.setdefault(one.name, []).append(one.medians)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.arguments import some_path, some_text
-from benchmarks.options import parse_cutoffs, parse_dataset, parse_rows, parse_store_dir
-from benchmarks.rows import DEFAULT_STORES
+from benchmarks.contenders.rows import DEFAULT_STORES
+from benchmarks.harness.arguments import some_path, some_text
+from benchmarks.harness.options import parse_cutoffs, parse_dataset, parse_rows, parse_store_dir
 
 from .decide import FEWEST_SCREENED
 from .process import Injection

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from .channel import Message
 from .errors import InvalidError
-from .judge import Measured
+from .judge import MeasuredPair
 from .process import Injection, Process, Side
 from .profile import Profile
 
 
 @dataclass
-class Pairs:
+class ProcessPairs:
     """Starts pairs of processes.
 
     trees: where each side's code is
@@ -85,7 +85,7 @@ class Pairs:
                 process.choose([])
             return names
 
-    def measure(self, names: Sequence[str]) -> Iterator[Measured]:
+    def measure(self, names: Sequence[str]) -> Iterator[MeasuredPair]:
         """Measure the benchmarks `names`, in that order, the rounds of both sides in turns."""
         with self._started() as processes:
             for process in processes.values():
@@ -97,7 +97,7 @@ class Pairs:
                 if name not in self.left_out:
                     base, head = (outcomes[side]["benchmark"] for side in Side)
                     self._measured.add(name)
-                    yield Measured(name, base, head)
+                    yield MeasuredPair(name, base, head)
 
     def _take_turns(self, processes: Mapping[Side, Process]) -> dict[Side, Message]:
         """What both sides say of the next benchmark."""

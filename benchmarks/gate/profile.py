@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.datasets import Dataset
 from benchmarks.datasets.batches import BATCH_NAMES
-from benchmarks.options import check_space
+from benchmarks.harness.options import check_space
 
 OPERATIONS = ("store_single", "store_many", "read_single", "read_many", "read_batch")
 CUTOFFS = (1, 100, 1_000)

@@ -5,16 +5,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks.contenders.rows import DEFAULT_STORES
 from benchmarks.datasets import DatasetError, load_dataset
-from benchmarks.rows import DEFAULT_STORES
+from benchmarks.harness.interruption import temporary_directory
+from benchmarks.results import machine
 
 from . import saved, trees
 from .errors import InvalidError
-from .interruption import temporary_directory
 from .judge import Judgement, Progress, judge
 from .options import Request
-from .pairs import Pairs
+from .pairs import ProcessPairs
 from .process import Injection, Side, compare_names, list_benchmarks, list_stores
 from .profile import Profile, choose_directory, write_sample
 
@@ -23,7 +23,7 @@ NAMED = 3
 """Of a list in a sentence; of the others it says how many there are."""
 
 
-class Run:
+class GateRun:
     """What is compared, and what the user should know of it.
 
     folder: a directory for the two trees and the images, removed by the caller
@@ -80,16 +80,17 @@ class Run:
         directory = request.store_dir or choose_directory(
             rows[Side.HEAD], request.cutoffs, data.images[0].nbytes
         )
-        circumstances = {
-            "dataset": data.identity,
-            "dataset_name": data.name,
-            "dataset_note": data.note,
-            "file_system": machine.file_system(directory),
-            "cache": "warm",
-            "durability": "buffered",
-            "gate_cores": "all" if request.all_cores else "one at a time",
-            "gate_injection": _in_words(request.injection),
-        }
+        circumstances = machine.Circumstances(
+            dataset=data.identity,
+            dataset_name=data.name,
+            dataset_note=data.note,
+            file_system=machine.file_system(directory),
+            cache="warm",
+            durability="buffered",
+        )
+        cores = "all" if request.all_cores else "one at a time"
+        injected = _in_words(request.injection)
+        info = saved.describe_machine(circumstances, gate_cores=cores, gate_injection=injected)
         with temporary_directory("image-stores-gate-", directory) as stores:
             profiles = {
                 side: Profile(rows[side], request.cutoffs, request.keyword, sample, stores)
@@ -97,11 +98,11 @@ class Run:
             }
             judgement = self._judge(profiles, progress)
         if request.injection:
-            self.notes.append(f"Injected into the head: {circumstances['gate_injection']}.")
+            self.notes.append(f"Injected into the head: {injected}.")
         self.notes.append(
-            f"Measured with {data.name} on {directory} ({circumstances['file_system']}), buffered,"
-            f" warm, n={','.join(map(str, request.cutoffs))}, cores: {circumstances['gate_cores']};"
-            f" {self._save(judgement, circumstances)}."
+            f"Measured with {data.name} on {directory} ({circumstances.file_system}), buffered,"
+            f" warm, n={','.join(map(str, request.cutoffs))}, cores: {cores};"
+            f" {self._save(judgement, info)}."
         )
         if data.note:
             self.notes.append(f"NOTE: {data.note}")
@@ -121,9 +122,8 @@ class Run:
                 raise InvalidError(f"the {side} has no store {' or '.join(asked)}")
         return rows
 
-    def _save(self, judgement: Judgement, circumstances: Mapping[str, object]) -> str:
+    def _save(self, judgement: Judgement, info: Mapping[str, object]) -> str:
         """Keep what was measured; returns a phrase that says where, or why not."""
-        info = saved.describe_machine(circumstances)
         try:
             paths = saved.save(self._request.save, judgement, info, self._commits)
         except OSError as error:  # the verdict stands without it
@@ -134,7 +134,7 @@ class Run:
         request = self._request
         own = list_benchmarks(self._trees[Side.BASE], profiles[Side.BASE]) if request.base else []
         trees.share_harness(self._trees[Side.HEAD], self._trees[Side.BASE])
-        pairs = Pairs(
+        pairs = ProcessPairs(
             self._trees,
             profiles,
             self._folder / "log",

@@ -16,18 +16,16 @@ from pytest_benchmark import __version__
 from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 from pytest_benchmark.stats import Stats
 
-from benchmarks import machine, rounds
-from benchmarks.protocol import throughput
+from benchmarks.results import machine
+from benchmarks.results.recorded import Judged
 
 from .channel import Message
 from .decide import Finding
-from .judge import Judgement, Measured
+from .judge import Judgement, MeasuredPair
 from .process import Side
 
 FOLDER = Path(".benchmarks", "gate")
 """Beside the saved runs, whose numbers begin with digits: pytest-benchmark takes it for none."""
-OF_ONE_PROCESS = {rounds.KEY, *throughput(1, 1, 1.0)}
-"""What a benchmark's `extra_info` says of the rounds of one process."""
 
 
 def save(
@@ -68,10 +66,10 @@ def _described(
     return json.dumps(saved, indent=1) + "\n"
 
 
-def describe_machine(circumstances: Mapping[str, object]) -> dict[str, object]:
+def describe_machine(run: machine.Circumstances, **more: object) -> dict[str, object]:
     """The machine, in the words of any saved run."""
     info = pytest_benchmark_generate_machine_info()  # type: ignore[no-untyped-call]  # it has no types
-    return machine.describe(info, circumstances)
+    return machine.describe(info, run, **more)
 
 
 def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, Any]:
@@ -81,11 +79,8 @@ def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, 
     stats = Stats()  # type: ignore[no-untyped-call]  # it has no types
     for process in processes:
         stats.update(process["stats"]["median"])  # type: ignore[no-untyped-call]  # it has no types
-    kept = {k: v for k, v in described["extra_info"].items() if k not in OF_ONE_PROCESS}
-    kept["screening_processes"] = len(screened)
-    kept["processes"] = [process["extra_info"][rounds.KEY] for process in processes]
-    kept["gate"] = asdict(finding)
-    described["extra_info"] = kept
+    infos = [process["extra_info"] for process in processes]
+    described["extra_info"] = Judged.of(infos, len(screened), asdict(finding)).written(infos[0])
     described["stats"] = {
         **stats.as_dict(),  # type: ignore[no-untyped-call]  # it has no types
         "data": stats.data,
@@ -94,7 +89,7 @@ def _benchmark(side: Side, finding: Finding, judgement: Judgement) -> dict[str, 
     return described
 
 
-def _of(side: Side, finding: Finding, measured: Iterable[Measured]) -> Iterable[Message]:
+def _of(side: Side, finding: Finding, measured: Iterable[MeasuredPair]) -> Iterable[Message]:
     return (
         one.base if side is Side.BASE else one.head for one in measured if one.name == finding.name
     )

@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 import storage
-from benchmarks.protocol import Work
-from benchmarks.suite import Case, Measure
+from benchmarks.harness.protocol import Result, Work
+from benchmarks.harness.suite import Case, Measure
 
 from .channel import Channel, Message
-from .inject import Injection, Result
+from .inject import Slowdown
 
 TURN = 0.005
 """Seconds after which a turn ends, when a round does: short beside what the machine's moods last."""
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     connection = socket.socket(fileno=config.getoption("gate_channel"))
     config.pluginmanager.register(Turns(Channel(connection)))
     if config.getoption("gate_inject"):
-        injection = Injection(config.getoption("gate_inject"), config.getoption("gate_into"))
+        injection = Slowdown(config.getoption("gate_inject"), config.getoption("gate_into"))
         config.pluginmanager.register(injection)
 
 

@@ -5,15 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.arguments import some_path
-from benchmarks.output import say
-from benchmarks.text import one_line
+from benchmarks.harness.arguments import some_path
+from benchmarks.harness.output import say
+from benchmarks.harness.text import one_line
+from benchmarks.results.errors import ResultsError
+from benchmarks.results.runs import load
 
 from . import page
 from .changes import Changes
-from .errors import ReportError
-from .results import write_results
-from .run import load
+from .csv_table import write_results
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             written = page.write(options.out, run, changes)
             write_results(options.out / "results.csv", run, changes)
         except OSError as error:
-            raise ReportError(f"--out {options.out}: {error.strerror or error}") from error
-    except ReportError as error:
+            raise ResultsError(f"--out {options.out}: {error.strerror or error}") from error
+    except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2
     say([one_line(written)])  # the page is there, whether or not this is read

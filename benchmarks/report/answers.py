@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.protocol import FEW_ROUNDS
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import format_number
-
-from .interval import Interval, ratio_interval
-from .run import Row, Run
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.interval import Interval, ratio_interval
+from benchmarks.results.runs import Row, SavedRun
+from benchmarks.results.summary import format_number
 
 NO_WINNER = "no clear winner"
 NOT_DECIDED = "not decided"
@@ -77,12 +76,12 @@ class Answer:
     values: tuple[str, ...] = ()
 
 
-def answers(run: Run) -> list[Answer]:
+def answers(run: SavedRun) -> list[Answer]:
     """One for each job, whether or not it was measured."""
     return [_answer(job, run) for job in JOBS]
 
 
-def _answer(job: Job, run: Run) -> Answer:
+def _answer(job: Job, run: SavedRun) -> Answer:
     by_n = _places_by_n(job, run)
     if not by_n:
         return Answer(job, "not measured")
@@ -100,7 +99,7 @@ def _answer(job: Job, run: Run) -> Answer:
     )
 
 
-def _places_by_n(job: Job, run: Run) -> dict[int, list[Place]]:
+def _places_by_n(job: Job, run: SavedRun) -> dict[int, list[Place]]:
     """The stores at one job for each n, best first."""
     by_n: dict[int, list[Place]] = {}
     for row in run.of(job.operation, job.variant):
@@ -115,7 +114,7 @@ def _names(places: Iterable[Place]) -> set[str]:
 
 def _place(job: Job, row: Row) -> Place:
     if job.disk:
-        size = row.allocated_bytes / row.images
+        size = row.recorded.allocated_bytes / row.recorded.images_per_round
         return Place(row, size, Interval(size, size))  # counted, so it is what it is
     return Place(row, row.figure.microseconds, row.interval)
 

@@ -7,12 +7,11 @@ from typing import Self
 
 import numpy as np
 
-from benchmarks import machine
-from benchmarks.rows import STORE_ROWS
-
-from .errors import ReportError
-from .interval import Interval, ratio_interval
-from .run import Key, Row, Run
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.results import machine
+from benchmarks.results.errors import ResultsError
+from benchmarks.results.interval import Interval, ratio_interval
+from benchmarks.results.runs import Key, Row, SavedRun
 
 MIN_REFERENCES = 10
 """Fewer reference rows than this say nothing of the noise between two runs."""
@@ -43,18 +42,18 @@ class Changes:
     appeared, gone: rows that only the later, only the earlier run has
     """
 
-    before: Run
+    before: SavedRun
     rows: Mapping[Key, Change]
     noise: float | None
     appeared: tuple[Key, ...]
     gone: tuple[Key, ...]
 
     @classmethod
-    def between(cls, before: Run, now: Run) -> Self:
-        """Raises ReportError if the two are not of the same machine, disk and data."""
+    def between(cls, before: SavedRun, now: SavedRun) -> Self:
+        """Raises ResultsError if the two are not of the same machine, disk and data."""
         differing = machine.differences(now.machine, before.machine)
         if differing:
-            raise ReportError(
+            raise ResultsError(
                 f"run {before.name} does not compare with {now.name}: it differs in"
                 f" {', '.join(differing)}"
             )

@@ -6,12 +6,12 @@ from itertools import chain
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import format_multiple
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.results.interval import ratio_interval
+from benchmarks.results.runs import Row, SavedRun
+from benchmarks.results.summary import format_multiple
 
 from . import style
-from .interval import ratio_interval
-from .run import Row, Run
 from .series import Value, by_backend, draw_line, legend, log_axis, n_axis
 
 ARTICLE = "article-{}"
@@ -24,7 +24,7 @@ GROUP = 0.8
 
 def over_n(
     axes: Axes,
-    run: Run,
+    run: SavedRun,
     kinds: Mapping[str, tuple[str, str]],
     value: Value,
     log: bool,
@@ -46,9 +46,9 @@ def over_n(
     return legend(axes, columns=4 if len(kinds) == 1 else 2)
 
 
-def over_processes(axes: Axes, run: Run) -> bool:
+def over_processes(axes: Axes, run: SavedRun) -> bool:
     """Images per second of parallel readers of the largest store."""
-    sizes = {key: row.processes for key, row in run.rows.items() if row.processes}
+    sizes = {key: row.recorded.processes for key, row in run.rows.items() if row.recorded.processes}
     n = max((key[3] for key in sizes), default=0)
     for name, points in by_backend(run.rows[key] for key in sizes if key[3] == n).items():
         points.sort(key=lambda row: sizes[row.key])
@@ -62,15 +62,15 @@ def over_processes(axes: Axes, run: Run) -> bool:
     return legend(axes, columns=4)
 
 
-def disk(axes: Axes, run: Run) -> bool:
+def disk(axes: Axes, run: SavedRun) -> bool:
     """Bytes per image, a group of bars for each n: allocated, and within it apparent."""
     stored = by_backend(run.of("store_many"))
     ns = sorted({row.figure.n for row in chain(*stored.values())})
     width = GROUP / max(len(stored), 1)
     for place, (name, rows) in enumerate(stored.items()):
         x = [ns.index(row.figure.n) - GROUP / 2 + (place + 0.5) * width for row in rows]
-        allocated = [row.allocated_bytes / row.images for row in rows]
-        apparent = [row.apparent_bytes / row.images for row in rows]
+        allocated = [row.recorded.allocated_bytes / row.recorded.images_per_round for row in rows]
+        apparent = [row.recorded.apparent_bytes / row.recorded.images_per_round for row in rows]
         colour = style.colour(name)
         axes.bar(x, allocated, 0.9 * width, color=colour, alpha=0.35)
         axes.bar(x, apparent, 0.5 * width, color=colour, label=name)
@@ -82,7 +82,7 @@ def disk(axes: Axes, run: Run) -> bool:
     return legend(axes, columns=4)
 
 
-def speed_up(axes: Axes, run: Run) -> bool:
+def speed_up(axes: Axes, run: SavedRun) -> bool:
     """The tutorial's time over this project's, at the largest n, a group of bars per operation."""
     groups = {operation: pairs for operation in COMMON if (pairs := _pairs(run, operation))}
     names = [name for name in STORE_ROWS if any(name in pairs for pairs in groups.values())]
@@ -104,7 +104,7 @@ def speed_up(axes: Axes, run: Run) -> bool:
     return legend(axes, columns=4)
 
 
-def _pairs(run: Run, operation: str) -> dict[str, tuple[Row, Row]]:
+def _pairs(run: SavedRun, operation: str) -> dict[str, tuple[Row, Row]]:
     """Each store's row at the largest n, and that of the tutorial's way."""
     rows = {row.key: row for row in run.of(operation)}
     largest = max((row.figure.n for row in rows.values()), default=0)

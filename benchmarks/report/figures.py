@@ -6,16 +6,17 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
+from benchmarks.results.runs import SavedRun
+
 from . import style
 from .drawings import disk, over_n, over_processes, speed_up
-from .run import Run
 from .series import log_axis, per_image, seconds, seconds_axis
 
 QUARTILES = "Marks are medians, the bars at them interquartile ranges."
 
 
 @dataclass(frozen=True)
-class Plan:
+class FigurePlan:
     """A figure that a run may have.
 
     name: of its files
@@ -26,56 +27,56 @@ class Plan:
     name: str
     title: str
     caption: str
-    draw: Callable[[Axes, Run], bool]
+    draw: Callable[[Axes, SavedRun], bool]
 
 
 @dataclass(frozen=True)
 class Picture:
     """A figure that has been drawn. `svg` is for a page; see `style.standalone`."""
 
-    plan: Plan
+    plan: FigurePlan
     svg: str
     png: bytes
 
 
-def _time(operation: str, log: bool) -> Callable[[Axes, Run], bool]:
+def _time(operation: str, log: bool) -> Callable[[Axes, SavedRun], bool]:
     y = partial(seconds_axis, log=log)
     return partial(over_n, kinds={"": (operation, "")}, value=seconds, log=log, finish_y=y)
 
 
 def _per_image(
     kinds: dict[str, tuple[str, str]], unit: str = "µs per image"
-) -> Callable[[Axes, Run], bool]:
+) -> Callable[[Axes, SavedRun], bool]:
     y = partial(log_axis, label=unit)
     return partial(over_n, kinds=kinds, value=per_image, log=True, finish_y=y)
 
 
 PLANS = (
-    Plan(
+    FigurePlan(
         "store-time",
         "Storing n images",
         f"The time of one call that creates a store and stores n images in it. {QUARTILES}",
         _time("store_many", log=False),
     ),
-    Plan(
+    FigurePlan(
         "store-time-log",
         "Storing n images, logarithmic",
         f"The same on logarithmic axes, where small stores can be seen. {QUARTILES}",
         _time("store_many", log=True),
     ),
-    Plan(
+    FigurePlan(
         "read-time",
         "Reading n images",
         f"The time to open a store, read all of it into one array and close it. {QUARTILES}",
         _time("read_many", log=False),
     ),
-    Plan(
+    FigurePlan(
         "read-time-log",
         "Reading n images, logarithmic",
         f"The same on logarithmic axes. {QUARTILES}",
         _time("read_many", log=True),
     ),
-    Plan(
+    FigurePlan(
         "store-and-read-time-log",
         "Storing and reading together",
         f"Solid lines store n images, broken lines read them. {QUARTILES}",
@@ -87,53 +88,53 @@ PLANS = (
             finish_y=partial(seconds_axis, log=True),
         ),
     ),
-    Plan(
+    FigurePlan(
         "disk",
         "Space on disk",
         "The wide, faint bars are what the file system allocates, the narrow ones within them the"
         " sizes of the files.",
         disk,
     ),
-    Plan(
+    FigurePlan(
         "store-per-image",
         "Storing, per image",
         f"The dotted limit writes the raw pixels to one plain file. {QUARTILES}",
         _per_image({"": ("store_many", "")}),
     ),
-    Plan(
+    FigurePlan(
         "read-per-image",
         "Reading everything, per image",
         f"The dotted limit reads the raw pixels from one plain file. {QUARTILES}",
         _per_image({"": ("read_many", "")}),
     ),
-    Plan(
+    FigurePlan(
         "read-single",
         "Opening a store for one image",
         f"Open, read one image by its id, close. {QUARTILES}",
         _per_image({"": ("read_single", "")}, "µs per call"),
     ),
-    Plan(
+    FigurePlan(
         "iterate",
         "One by one, or as a slice",
         "Up to 2,000 images of an open store in order: one at a time (solid), or all at once"
         f" (broken). {QUARTILES}",
         _per_image({" one by one": ("iterate", "single"), " slice": ("iterate", "slice")}),
     ),
-    Plan(
+    FigurePlan(
         "random-batches",
         "Random batches",
         "256 random images of an open store (solid), and a shuffled pass over all of it in such"
         f" batches (broken). {QUARTILES}",
         _per_image({" batch": ("read_batch", ""), " whole pass": ("epoch", "")}),
     ),
-    Plan(
+    FigurePlan(
         "parallel-read",
         "Parallel readers",
         "Processes that read random batches of one store at the same time: what they reach"
         f" together. {QUARTILES}",
         over_processes,
     ),
-    Plan(
+    FigurePlan(
         "speed-up",
         "Beside the tutorial's way",
         "How many times as fast as the tutorial's code each store is; left of ×1 it is slower. The"
@@ -144,7 +145,7 @@ PLANS = (
 )
 
 
-def draw(run: Run) -> tuple[list[Picture], list[Plan]]:
+def draw(run: SavedRun) -> tuple[list[Picture], list[FigurePlan]]:
     """The figures that a run has something to show on, and those it has not."""
     pictures, missing = [], []
     for plan in PLANS:

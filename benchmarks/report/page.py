@@ -6,23 +6,23 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from benchmarks.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
-from benchmarks.rows import STORE_ROWS
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
+from benchmarks.results.interval import CONFIDENCE
+from benchmarks.results.runs import SavedRun, in_words
 
 from . import style, tables
 from .answers import answers
 from .changes import CALM_SHARE, Changes
 from .figures import Picture, draw
-from .interval import CONFIDENCE
 from .remarks import remarks
-from .run import Run, in_words
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10
 """Characters of a commit's name."""
 
 
-def write(folder: Path, run: Run, changes: Changes | None) -> Path:
+def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
     """Write the page and its figures to `folder`; return the page's path. Raises OSError."""
     pictures, missing = draw(run)
     for picture in pictures:
@@ -39,7 +39,7 @@ def write(folder: Path, run: Run, changes: Changes | None) -> Path:
 
 
 def render(
-    run: Run, changes: Changes | None, pictures: Sequence[Picture], remarked: Sequence[str]
+    run: SavedRun, changes: Changes | None, pictures: Sequence[Picture], remarked: Sequence[str]
 ) -> str:
     """The page's HTML, which needs no other file."""
     environment = jinja2.Environment(
@@ -63,7 +63,7 @@ def render(
     )
 
 
-def circumstances(run: Run) -> dict[str, str]:
+def circumstances(run: SavedRun) -> dict[str, str]:
     """What the figures depend on, under the words to call it by."""
     info = run.machine
 
@@ -89,7 +89,7 @@ def circumstances(run: Run) -> dict[str, str]:
     }
 
 
-def identity(run: Run) -> str:
+def identity(run: SavedRun) -> str:
     """Which run it is, of when and of which code."""
     commit = str(run.commit.get("id", ""))[:COMMIT_SHOWN]
     changed = " with changes" if run.commit.get("dirty") else ""
@@ -97,7 +97,7 @@ def identity(run: Run) -> str:
     return ", ".join(filter(None, [run.name, when, commit and f"commit {commit}{changed}"]))
 
 
-def _changes(run: Run, changes: Changes) -> dict[str, object]:
+def _changes(run: SavedRun, changes: Changes) -> dict[str, object]:
     before = changes.before
     beyond = {key: change.ratio for key, change in changes.rows.items() if change.beyond}
     stores = [change for key, change in changes.rows.items() if key[2] in STORE_ROWS]
@@ -118,6 +118,6 @@ def _changes(run: Run, changes: Changes) -> dict[str, object]:
     }
 
 
-def _other_versions(before: Run, run: Run) -> list[str]:
+def _other_versions(before: SavedRun, run: SavedRun) -> list[str]:
     then, now = circumstances(before)["Versions"], circumstances(run)["Versions"]
     return [] if then == now else [then]

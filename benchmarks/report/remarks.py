@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from benchmarks.protocol import FEW_ROUNDS
-from benchmarks.rows import DEFAULT_STORES, STORE_ROWS
-from benchmarks.summary import TITLES
+from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.runs import Key, SavedRun, in_words
+from benchmarks.results.summary import TITLES
 
-from .figures import Plan
-from .run import Key, Run, in_words
+from .figures import FigurePlan
 
 SHOWN = 5
 """Names of benchmarks before their list is cut short: there may be hundreds."""
 
 
-def remarks(run: Run, missing: Sequence[Plan]) -> list[str]:
+def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
     """Sentences; none if nothing is to be said.
 
     missing: the figures that the run has nothing to show on
@@ -42,7 +42,7 @@ def _cut(names: Sequence[str]) -> list[str]:
     return [*names[: SHOWN - 1], f"{names[SHOWN - 1]} and {len(names) - SHOWN} more"]
 
 
-def _without_rounds(run: Run) -> str:
+def _without_rounds(run: SavedRun) -> str:
     lacking = [in_words(key) for key, row in run.rows.items() if row.rounds is None]
     if len(lacking) < len(run.rows):
         return _if(
@@ -57,17 +57,17 @@ def _without_rounds(run: Run) -> str:
     )
 
 
-def _operations(run: Run) -> list[str]:
+def _operations(run: SavedRun) -> list[str]:
     measured = {row.figure.operation for row in run.rows.values()}
     return [operation for operation in TITLES if operation not in measured]
 
 
-def _stores(run: Run) -> list[str]:
+def _stores(run: SavedRun) -> list[str]:
     measured = {row.figure.backend for row in run.rows.values()}
     return [name for name in DEFAULT_STORES if name not in measured]
 
 
-def _holes(run: Run) -> list[str]:
+def _holes(run: SavedRun) -> list[str]:
     """Rows of an operation that another back end has at some n."""
     by_operation: dict[tuple[str, str], list[Key]] = {}
     for key in run.rows:
@@ -83,7 +83,7 @@ def _holes(run: Run) -> list[str]:
     return holes
 
 
-def _few_rounds(run: Run) -> str:
+def _few_rounds(run: SavedRun) -> str:
     few = sum(row.figure.rounds < FEW_ROUNDS for row in run.rows.values())
     if not few:
         return ""

@@ -14,11 +14,11 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import LIMIT
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.results.runs import Row
+from benchmarks.results.summary import LIMIT
 
 from . import style
-from .run import Row
 
 LOG = " (log scale)"
 FEW_DECADES = 1e4
@@ -35,7 +35,7 @@ Value = Callable[[float, Row], float]
 
 def seconds(microseconds: float, row: Row) -> float:
     """Of a whole round."""
-    return microseconds * row.images / 1e6
+    return microseconds * row.recorded.images_per_round / 1e6
 
 
 def per_image(microseconds: float, row: Row) -> float:

@@ -10,8 +10,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import LIMIT
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.results.summary import LIMIT
 
 INCHES = (5.2, 3.6)
 """So small that the letters are legible on a telephone, where a figure is as wide as the page."""

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.protocol import FEW_ROUNDS
-from benchmarks.rows import STORE_ROWS
-from benchmarks.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.runs import Key, Row, SavedRun
+from benchmarks.results.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
 
 from .changes import Change, Changes
-from .run import Key, Row, Run
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """What stands in one place of a table.
 
     note: smaller, below the text
@@ -26,11 +26,11 @@ class Cell:
     few: bool = False
 
 
-NOT_MEASURED = Cell("-")
+NOT_MEASURED = TableCell("-")
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One back end, or one variant of it; one cell for each column.
 
     begins: whether another variant begins here
@@ -38,7 +38,7 @@ class Line:
     """
 
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     begins: bool
     reference: bool
 
@@ -54,10 +54,10 @@ class Table:
     title: str
     unit: str
     columns: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
 
 
-def of_times(run: Run) -> list[Table]:
+def of_times(run: SavedRun) -> list[Table]:
     """One per operation: medians, with their multiple of the limit below."""
     return [
         _table(operation, TITLES[operation].removeprefix(f"{operation}: "), rows, _time_cells(rows))
@@ -65,15 +65,17 @@ def of_times(run: Run) -> list[Table]:
     ]
 
 
-def of_disk(run: Run) -> list[Table]:
+def of_disk(run: SavedRun) -> list[Table]:
     """Bytes per image that storing took, allocated, with the apparent ones below; one or none."""
     rows = run.of("store_many")
-    allocated = {row.key: row.allocated_bytes / row.images for row in rows}
+    allocated = {
+        row.key: row.recorded.allocated_bytes / row.recorded.images_per_round for row in rows
+    }
     best = _best(rows, allocated)
     cells = {
-        row.key: Cell(
+        row.key: TableCell(
             f"{allocated[row.key]:,.0f}",
-            f"{row.apparent_bytes / row.images:,.0f}",
+            f"{row.recorded.apparent_bytes / row.recorded.images_per_round:,.0f}",
             "best" if row.key in best else "",
         )
         for row in rows
@@ -82,7 +84,7 @@ def of_disk(run: Run) -> list[Table]:
     return [_table("disk", unit, rows, cells)] if rows else []
 
 
-def of_changes(run: Run, changes: Changes) -> list[Table]:
+def of_changes(run: SavedRun, changes: Changes) -> list[Table]:
     """How much longer or shorter each row takes than before, with the interval below."""
     both = [row for row in run.rows.values() if row.key in changes.rows]
     cells = {row.key: _change_cell(changes.rows[row.key]) for row in both}
@@ -105,7 +107,7 @@ def _by_operation(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
     return [(operation, of) for operation, of in found.items() if of]
 
 
-def _time_cells(rows: Sequence[Row]) -> dict[Key, Cell]:
+def _time_cells(rows: Sequence[Row]) -> dict[Key, TableCell]:
     medians = {row.key: row.figure.microseconds for row in rows}
     limits = {row.figure.n: row.figure.microseconds for row in rows if row.figure.backend == LIMIT}
     best = _best(rows, medians)
@@ -113,7 +115,7 @@ def _time_cells(rows: Sequence[Row]) -> dict[Key, Cell]:
     for row in rows:
         limit = limits.get(row.figure.n)
         multiple = limit is not None and row.figure.backend != LIMIT
-        cells[row.key] = Cell(
+        cells[row.key] = TableCell(
             format_number(medians[row.key]),
             format_multiple(medians[row.key] / limit) if limit and multiple else "",
             "best" if row.key in best else "",
@@ -135,18 +137,18 @@ def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
     return best
 
 
-def _change_cell(change: Change) -> Cell:
+def _change_cell(change: Change) -> TableCell:
     between = change.interval
     note = f"{percent(between.low)[:-2]} … {percent(between.high)}" if between else ""
     if not change.beyond:
-        return Cell(percent(change.ratio), note)
+        return TableCell(percent(change.ratio), note)
     faster = change.ratio < 1
-    return Cell(
+    return TableCell(
         ("▼ " if faster else "▲ ") + percent(change.ratio), note, "faster" if faster else "slower"
     )
 
 
-def _table(title: str, unit: str, rows: Sequence[Row], cells: Mapping[Key, Cell]) -> Table:
+def _table(title: str, unit: str, rows: Sequence[Row], cells: Mapping[Key, TableCell]) -> Table:
     ns = sorted({row.figure.n for row in rows})
     variants = list(dict.fromkeys(row.figure.variant for row in rows))
     labels = sorted(
@@ -154,7 +156,7 @@ def _table(title: str, unit: str, rows: Sequence[Row], cells: Mapping[Key, Cell]
         key=lambda label: (variants.index(label[1]), ORDER.get(label[2], len(ORDER))),
     )
     lines = [
-        Line(
+        TableLine(
             label=f"{backend} {variant}".strip(),
             cells=tuple(cells.get((op, variant, backend, n), NOT_MEASURED) for n in ns),
             begins=place > 0 and labels[place - 1][1] != variant,

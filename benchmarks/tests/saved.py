@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rounds import KEY, pack
-from benchmarks.rows import ROWS, STORE_ROWS
+from benchmarks.contenders.rows import ROWS, STORE_ROWS
+from benchmarks.results.rounds import pack
 
 Saved = dict[str, Any]
 """JSON: of a run, or of one benchmark."""
@@ -68,7 +68,7 @@ def bench(
             "apparent_bytes": 3100 * n,
             "allocated_bytes": (3200 if backend == "hdf5" else 4096) * n,
             "pixel_megabytes_per_second": images * 0.003072 / median,
-            KEY: pack(seconds),
+            "rounds_microseconds": pack(seconds),
         },
         "stats": {
             "mean": float(np.mean(seconds)),
@@ -115,7 +115,7 @@ def whole_run() -> Saved:
 def without_rounds(saved: Saved) -> Saved:
     """As an earlier version saved it."""
     for one in saved["benchmarks"]:
-        del one["extra_info"][KEY]
+        del one["extra_info"]["rounds_microseconds"]
     return saved
 
 

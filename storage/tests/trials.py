@@ -2,6 +2,8 @@
 
 Each trial draws what it does from a generator seeded with its number, so that the number alone
 repeats it: `--faults 417:418` with the test's name.
+
+The conftest.py of the project names this as a plugin, since pytest learns options nowhere else.
 """
 
 from collections import Counter
@@ -26,7 +28,7 @@ BAD = ("wrong", "lost", "missed", "untyped", "died")
 FAILURES_SHOWN = 5
 
 
-def add_option(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("faults").addoption(
         "--faults",
         metavar="N|FIRST:STOP",

@@ -1,0 +1,5 @@
+"""For a link that leads straight to this folder: see `operations/conftest.py`."""
+
+from .operations.conftest import pytest_addoption
+
+__all__ = ["pytest_addoption"]

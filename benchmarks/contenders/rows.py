@@ -1,0 +1,22 @@
+"""The rows of the tables, in their order: the stores, the limit, the tutorial's three ways."""
+
+from storage import STORES
+
+from .article import ARTICLE
+from .base import Contender
+from .limit import Limit
+from .stores import StoreContender
+
+STORE_ROWS: dict[str, StoreContender] = {
+    name: StoreContender(store_class) for name, store_class in STORES.items()
+}
+ROWS: dict[str, Contender] = {
+    contender.name: contender for contender in (*STORE_ROWS.values(), Limit(), *ARTICLE)
+}
+
+DEFAULT_STORES = ("png", "lmdb", "hdf5")
+"""The stores that are measured where `--backend` does not say which."""
+DEFAULT_ROWS = tuple(name for name in ROWS if name in DEFAULT_STORES or name not in STORE_ROWS)
+
+FILE_PER_IMAGE = {"png", "article-png"}
+"""The rows whose stores have a file for each image."""

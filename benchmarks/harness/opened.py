@@ -1,0 +1,53 @@
+"""A store that stays open from round to round."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from benchmarks.contenders.stores import StoreContender
+from storage import Store
+
+
+class OpenStore:
+    """Opens a store before the first round; where rounds must be cold, before each anew.
+
+    A warm round finds what earlier ones have looked up, as the steps of a training run do. A store
+    must be closed to be evicted from the page cache, so a cold one finds nothing.
+    """
+
+    def __init__(self, contender: StoreContender, path: Path, cold: bool) -> None:
+        self._contender = contender
+        self._path = path
+        self._cold = cold
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        assert self._store is not None, "before() opens the store"
+        return self._store
+
+    def before(self) -> None:
+        """Open the store for a round, if it is not."""
+        if self._store is None:
+            self._store = self._contender.store_class(self._path)
+
+    def after(self) -> None:
+        """Close it after a round, if the next must be cold."""
+        if self._cold:
+            self._close()
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()

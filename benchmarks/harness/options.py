@@ -1,0 +1,276 @@
+"""The command-line options of the suite, and what is wrong with them."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS
+
+from .protocol import MIN_ROUNDS, STRETCH
+from .text import one_line
+
+CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
+SMALL_CUTOFFS = (10, 100)
+"""With `--benchmark-disable`, where every benchmark is only tried."""
+CIFAR_SIDE, LARGEST_SIDE = 32, 4096
+USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
+"""Of larger images, only so many of the usual cutoffs as have no more pixels than CIFAR-10's."""
+
+LONGEST_BUDGET = 86_400
+"""Seconds, a day."""
+MOST_DIGITS = 18
+"""Of a number of images or pixels; Python refuses to read some thousands."""
+
+FILES_PER_SECOND = 20_000
+"""No file system here stores PNG files faster."""
+CLUSTER = 4096
+"""What a file system gives to a file at least, in bytes."""
+MOST_COMMITS = 10_000
+"""Commits of one image that are made, where there are so many images."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for, checked as far as that needs no data set."""
+
+    dataset: str
+    offline: bool
+    rows: tuple[str, ...]
+    image_size: int  # height and width in pixels
+    cutoffs: tuple[int, ...] | None  # None: as many of the usual ones as the data set allows
+    store_dir: Path | None  # None: the system's directory for temporary files
+    round_budget: float
+    cold: bool
+    durable: bool
+    timed: bool
+
+    @property
+    def usual_cutoffs(self) -> tuple[int, ...]:
+        """The cutoffs where none are given."""
+        if not self.timed:
+            return SMALL_CUTOFFS
+        image_bytes = self.image_size**2 * 3
+        return tuple(n for n in CUTOFFS if n * image_bytes <= USUAL_BYTES) or CUTOFFS[:1]
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("image storage benchmark")
+    group.addoption(
+        "--dataset",
+        default="cifar10",
+        metavar="NAME|PATH",
+        help="cifar10 (default), standin, or the path of a directory or archive of CIFAR batches",
+    )
+    group.addoption(
+        "--image-size",
+        default=str(CIFAR_SIDE),
+        metavar="PIXELS",
+        help=f"height and width of the stand-in's images, with --dataset standin ({CIFAR_SIDE})",
+    )
+    group.addoption(
+        "--offline",
+        action="store_true",
+        help="never download CIFAR-10; implied by --benchmark-disable",
+    )
+    group.addoption(
+        "--backend",
+        metavar="NAMES",
+        help=f"the rows to measure, separated by commas, among {', '.join(ROWS)}; by default"
+        f" {', '.join(DEFAULT_ROWS)}",
+    )
+    group.addoption(
+        "--cutoff",
+        metavar="NUMBERS",
+        help="only these numbers of images, separated by commas; by default"
+        f" {', '.join(map(str, CUTOFFS))}, and with --benchmark-disable"
+        f" {', '.join(map(str, SMALL_CUTOFFS))}",
+    )
+    group.addoption(
+        "--store-dir",
+        metavar="DIR",
+        help="an existing directory on the disk to be measured; by default the one for temporary"
+        " files",
+    )
+    group.addoption(
+        "--round-budget",
+        default="0.2",
+        metavar="SECONDS",
+        help="time for the rounds of one benchmark, of which there are at least three (0.2)",
+    )
+    group.addoption(
+        "--cache",
+        choices=("warm", "cold"),
+        default="warm",
+        help="whether what is read is in the page cache (warm, the default) or was evicted from it",
+    )
+    group.addoption(
+        "--durability",
+        choices=("durable", "buffered"),
+        default="durable",
+        help="whether a storing call returns when the disk has its data (durable, the default) or"
+        " when the operating system has",
+    )
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Collect and check the options; raises pytest.UsageError."""
+    disabled = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
+    timed = not disabled and not config.getoption("collectonly", False)
+    check_benchmark_options(config)
+    return Options(
+        dataset=parse_dataset(config.getoption("dataset")),
+        offline=config.getoption("offline") or not timed,
+        image_size=_image_size(config.getoption("image_size")),
+        rows=parse_rows(config.getoption("backend")),
+        cutoffs=parse_cutoffs(config.getoption("cutoff")),
+        store_dir=parse_store_dir(config.getoption("store_dir")),
+        round_budget=_seconds(config.getoption("round_budget")),
+        cold=config.getoption("cache") == "cold",
+        durable=config.getoption("durability") == "durable",
+        timed=timed,
+    )
+
+
+def check_benchmark_options(config: pytest.Config) -> None:
+    """Raise pytest.UsageError where pytest-benchmark would take an empty value for another one.
+
+    It would save to the current directory, and compare with nothing.
+    """
+    for option in ("--benchmark-storage", "--benchmark-compare"):
+        value = config.getoption(option.strip("-").replace("-", "_"), None)
+        if value in ("", "file://"):
+            raise pytest.UsageError(f"{option}: {value!r} names nothing")
+    scheme, separator, _ = str(config.getoption("benchmark_storage", "")).partition("://")
+    if separator and scheme != "file" and not scheme.startswith("elasticsearch+"):
+        raise pytest.UsageError(f"--benchmark-storage: there is no kind {scheme!r}; give a path")
+
+
+def parse_dataset(text: str) -> str:
+    """What `--dataset` names; raises pytest.UsageError for nothing, which to a path is the current."""
+    if not text:
+        raise pytest.UsageError("--dataset: '' names no data set; give cifar10, standin or a path")
+    return text
+
+
+def _image_size(text: str) -> int:
+    if not _is_count(text) or int(text) > LARGEST_SIDE:
+        raise pytest.UsageError(
+            f"--image-size: {text!r}; give a whole number of pixels up to {LARGEST_SIDE}"
+        )
+    return int(text)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) > 0
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) <= LONGEST_BUDGET:
+            return seconds
+    raise pytest.UsageError(
+        f"--round-budget: {text!r}; give a positive number of seconds, up to {LONGEST_BUDGET}"
+    )
+
+
+def parse_rows(text: str | None) -> tuple[str, ...]:
+    """What `--backend` chooses, in the order of the tables; raises pytest.UsageError."""
+    if text is None:
+        return DEFAULT_ROWS
+    names = text.split(",")
+    for name in names:
+        if name not in ROWS:
+            raise pytest.UsageError(
+                f"--backend: there is no {name!r}; choose among {', '.join(ROWS)}"
+            )
+    return tuple(row for row in ROWS if row in names)
+
+
+def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:
+    """What `--cutoff` chooses, in ascending order; raises pytest.UsageError."""
+    if text is None:
+        return None
+    cutoffs = set()
+    for number in text.split(","):
+        if not _is_count(number):
+            raise pytest.UsageError(
+                f"--cutoff: {number!r} is not a number of images; give whole numbers from 1 on,"
+                " separated by commas"
+            )
+        cutoffs.add(int(number))
+    return tuple(sorted(cutoffs))
+
+
+def parse_store_dir(text: str | None) -> Path | None:
+    """The directory that `--store-dir` names; raises pytest.UsageError where none can be used."""
+    if text is None:
+        return None
+    if not text:  # as a variable of the shell that is not set; to a path, it is the current one
+        raise pytest.UsageError("--store-dir: '' names no directory; for the current one, give .")
+    try:
+        path = Path(text).expanduser().resolve()
+        is_directory = path.is_dir()
+    except (OSError, RuntimeError) as error:  # too long, no such user, a link to itself
+        why = error.strerror if isinstance(error, OSError) else error
+        raise pytest.UsageError(f"--store-dir: {one_line(text)}: {one_line(why)}") from error
+    shown = one_line(path)
+    if not is_directory:
+        raise pytest.UsageError(f"--store-dir: {shown} is not a directory; create it first")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise pytest.UsageError(f"--store-dir: {shown} is not writable; choose another directory")
+    return path
+
+
+def choose_cutoffs(options: Options, name: str, capacity: int) -> tuple[int, ...]:
+    """The cutoffs for a data set; raises pytest.UsageError where it has not so many images."""
+    if options.cutoffs is None:
+        return tuple(n for n in options.usual_cutoffs if n <= capacity) or (capacity,)
+    if options.cutoffs[-1] > capacity:
+        raise pytest.UsageError(
+            f"--cutoff: {name} gives {capacity} images at most, each of its own twice, not"
+            f" {options.cutoffs[-1]}; choose smaller cutoffs or another --dataset"
+        )
+    return options.cutoffs
+
+
+def check_space(
+    directory: Path,
+    rows: tuple[str, ...],
+    cutoffs: tuple[int, ...],
+    image_bytes: int,
+    round_budget: float,
+) -> None:
+    """Raise pytest.UsageError where the stores of a run will not fit in `directory`.
+
+    Each row keeps two stores per cutoff, and two of small commits. Those of a file per image also
+    keep, until the end, what their rounds of storing have made: the fewest allowed and a warm-up,
+    and as many as the budget has time for, twice, since `append` needs new stores; a small commit
+    is three clusters there.
+    """
+    png_rows = len(FILE_PER_IMAGE.intersection(rows))
+    at_least = MIN_ROUNDS + 1
+    in_time = 2 * int(FILES_PER_SECOND * round_budget * STRETCH)
+    stored = sum(at_least * n + in_time for n in cutoffs)
+    commits = min(cutoffs[-1], MOST_COMMITS)
+    images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
+    images += (sum(cutoffs) + 2 * commits) * len(STORE_ROWS.keys() & rows)
+    images += 3 * commits * at_least * len(FILE_PER_IMAGE & STORE_ROWS.keys() & set(rows))
+    per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
+    needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if free < needed:
+        raise pytest.UsageError(
+            f"--store-dir: {directory} has {free / 1e6:,.0f} MB free, and the stores of this run"
+            f" take up to {needed / 1e6:,.0f} MB; choose another directory or smaller --cutoff"
+        )
+    files = png_rows * (sum(cutoffs) + stored) + 3 * commits * at_least * bool(png_rows)
+    if status.f_files and status.f_favail < files:
+        raise pytest.UsageError(
+            f"--store-dir: {directory} has room for {status.f_favail:,} more files, and the PNG"
+            f" stores of this run take up to {files:,}; choose another directory or smaller"
+            " --cutoff"
+        )

@@ -1,0 +1,215 @@
+"""One run of the suite: its options, its data, its stores, and how each benchmark is measured."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Protocol
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.contenders.base import Contender
+from benchmarks.datasets import Dataset, DatasetError, load_dataset
+from benchmarks.results.machine import Circumstances, file_system
+from benchmarks.results.recorded import Recorded
+from storage import disk_usage
+
+from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
+from .checks import WrongResultError, require
+from .options import Options, check_space, choose_cutoffs
+from .protocol import Benchmark, Result, Work, measure
+from .text import one_line
+from .workspace import Workspace
+
+CHECKED_AT_ONCE = 4096
+"""Images compared with the data set at a time."""
+STAYS_SECONDS = 30
+"""So long a store that was read is taken to be in memory.
+
+The system may reclaim what was read or stored minutes ago, however much memory is free.
+"""
+
+
+@dataclass
+class Case:
+    """What one benchmark measures.
+
+    n: images in the store, or None where the operation does not depend on it
+    images: images stored or read in one round
+    path: the store; a round of storing may make its own
+    reads: whether it reads an existing store, so that its cache state matters
+    variant: which of several ways of the operation, if there are
+    buffered: whether it does not wait for the disk, whatever --durability says
+    """
+
+    operation: str
+    contender: Contender
+    n: int | None
+    images: int
+    path: Path
+    reads: bool
+    variant: str = ""
+    buffered: bool = False
+
+
+class Measure(Protocol):
+    """The fixture of that name: `Suite.measure` with the test's benchmark."""
+
+    def __call__(self, case: Case, work: Work[Result]) -> None: ...
+
+
+class Suite:
+    """What the benchmarks of one run share.
+
+    images: (N, H, W, C) uint8, as many as the largest cutoff
+    labels: (N,) int64
+    """
+
+    def __init__(self, options: Options, progress: bool) -> None:
+        """Load the data set and make the directory for the stores; raises pytest.UsageError."""
+        self.options = options
+        self._progress = progress
+        self._read_at: dict[Path, float] = {}
+        dataset = self._load()
+        self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
+        image_bytes = self.images[0].nbytes
+        budget = options.round_budget
+        try:
+            self.store_dir = options.store_dir or Path(gettempdir())
+            self.file_system = file_system(self.store_dir)
+            check_space(self.store_dir, options.rows, self.cutoffs, image_bytes, budget)
+            self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--store-dir: {one_line(error)}; choose another directory"
+            ) from error
+
+    def _load(self) -> Dataset:
+        options = self.options
+        side = options.image_size
+        try:
+            dataset = load_dataset(
+                options.dataset,
+                limit=max(options.cutoffs or options.usual_cutoffs),
+                offline=options.offline,
+                progress=self._progress,
+                image_size=(side, side),
+            )
+            self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
+            self.images, self.labels = dataset.take(self.cutoffs[-1])
+        except DatasetError as error:
+            raise pytest.UsageError(f"--dataset: {one_line(error)}") from error
+        return dataset
+
+    def close(self) -> None:
+        """Remove the stores."""
+        self.workspace.close()
+
+    def header(self) -> list[str]:
+        """What the run measures, for the top of the terminal."""
+        lines = [
+            f"data: {self.name} ({self.identity}), cutoffs {', '.join(map(str, self.cutoffs))}",
+            f"stores: in {self.store_dir} ({self.file_system})",
+        ]
+        return [f"NOTE: {self.note}", *lines] if self.note else lines
+
+    def circumstances(self) -> Circumstances:
+        """What a saved run says of this one."""
+        return Circumstances(
+            dataset=self.identity,
+            dataset_name=self.name,
+            dataset_note=self.note,
+            file_system=self.file_system,
+            cache="cold" if self.options.cold else "warm",
+            durability="durable" if self.options.durable else "buffered",
+        )
+
+    # ---- measuring -------------------------------------------------------------------------
+
+    def measure(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
+        """Measure one operation and record with it what its figure depends on."""
+        benchmark.group = case.operation + ("" if case.n is None else f" n={case.n}")
+        recorded = Recorded(
+            operation=case.operation,
+            variant=case.variant,
+            backend=case.contender.name,
+            n=case.n or 1,
+            images_per_round=case.images,
+            image_shape=list(self.images.shape[1:]),
+            dataset=self.identity,
+            round_budget_seconds=self.options.round_budget,
+            cache="cold" if self.options.cold else "warm",
+            durability=case.contender.durability(self.options.durable and not case.buffered),
+        )
+        measured = replace(
+            work,
+            check=partial(self._check, recorded, case, work),
+            before=partial(self._before, recorded, case, work),
+        )
+        warms = case.reads and self.options.timed and not self.options.cold
+        if warms and time.monotonic() - self._read_at.get(case.path, -inf) > STAYS_SECONDS:
+            warm(case.path)
+            self._read_at[case.path] = time.monotonic()
+        measure(benchmark, measured, self.options.round_budget)
+        if benchmark.enabled:
+            stats = benchmark.stats.stats
+            recorded.add_rounds(stats.data, stats.median)
+        benchmark.extra_info |= recorded.written()
+
+    def _before(self, recorded: Recorded, case: Case, work: Work[Result]) -> None:
+        if not (case.reads and self.options.cold):
+            work.before()
+            return
+        if not CAN_EVICT:
+            pytest.skip("--cache cold: this system cannot evict a file from its cache")
+        evict(case.path)
+        work.before()
+        # An operation on an open store cannot have its handle closed: what opening has read, and no
+        # eviction removes because it is mapped, counts as resident.
+        fraction = self._evicted(case)  # once more: opening a store reads some of it
+        recorded.resident_fraction = max(recorded.resident_fraction or 0.0, fraction)
+
+    def _evicted(self, case: Case) -> float:
+        """Evict a store from the page cache; return the fraction that stayed, or skip."""
+        evict(case.path)
+        fraction = resident_fraction(case.path)
+        if fraction > COLD:
+            pytest.skip(
+                f"--cache cold: {fraction:.0%} of {case.contender.name}-{case.n} stays in memory,"
+                f" because it is in use while it is open, or because {self.file_system} keeps it"
+            )
+        return fraction
+
+    def _check(self, recorded: Recorded, case: Case, work: Work[Result], result: Result) -> None:
+        work.check(result)
+        if not recorded.files:
+            usage = self.workspace.usage.get(case.path) or disk_usage(case.path)
+            recorded.files = usage.files
+            recorded.apparent_bytes = usage.apparent_bytes
+            recorded.allocated_bytes = usage.allocated_bytes
+
+    def assert_equal(
+        self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
+    ) -> None:
+        """Check that what was read is the data set's images and labels `ids`, as one array.
+
+        Raises WrongResultError where it is not.
+        """
+        if not isinstance(images, np.ndarray):
+            raise WrongResultError(f"images came as a {type(images).__name__}, not as one array")
+        require(images.dtype == np.uint8, f"images came as {images.dtype}, not as uint8")
+        require(np.array_equal(labels, self.labels[ids]), "labels differ from the data's")
+        require(len(images) == len(labels), f"{len(images)} images came with {len(labels)} labels")
+        for start in range(0, len(labels), CHECKED_AT_ONCE):  # comparing takes memory too
+            stop = min(start + CHECKED_AT_ONCE, len(labels))
+            wanted = (
+                slice(ids.start + start, ids.start + stop)
+                if isinstance(ids, slice)
+                else ids[start:stop]
+            )
+            same = np.array_equal(images[start:stop], self.images[wanted])
+            require(same, f"pixels differ from the data's, in results {start} to {stop - 1}")

@@ -1,0 +1,222 @@
+"""The stores of a run, in one temporary directory that is removed with it."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmarks.contenders.base import Contender
+from benchmarks.contenders.stores import StoreContender
+from storage import DiskUsage, disk_usage
+
+from .cache import files_below
+from .interruption import held
+
+MANY_FILES = 50
+"""Files from which a store is removed only at the end."""
+TICK_SECONDS = 0.5
+SHOWN_FROM = 10_000
+"""Images from which making a store takes long enough to be shown."""
+
+
+class Workspace:
+    """Makes each store of the run once, when it is first asked for."""
+
+    def __init__(
+        self,
+        directory: Path | None,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        progress: bool,
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="image-stores-", dir=directory)
+        self.path = Path(self._folder.name)
+        _spread(self.path)
+        self.images = images
+        self.labels = labels
+        self._progress = progress
+        self._made: dict[tuple[str, int], Path] = {}
+        self._spare: dict[tuple[str, int], Path] = {}
+        self.usage: dict[Path, DiskUsage] = {}
+        self._set_aside = 0
+
+    def store(self, contender: Contender, n: int) -> Path:
+        """The contender's store of the first `n` images."""
+        if (contender.name, n) not in self._made:
+            path = self.scratch()
+            show = self._progress and n >= SHOWN_FROM
+            with _progress(path, self.images[:n].nbytes, f"{contender.name}, n={n}", show):
+                contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
+                self.keep(contender, n, path)
+        return self._made[contender.name, n]
+
+    def spare(self, contender: StoreContender, n: int) -> Path:
+        """Another one, that the caller may change."""
+        path = self._spare.pop((contender.name, n), None)
+        if path is None:
+            path = self.scratch()
+            contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
+            os.sync()
+        return path
+
+    def keep(self, contender: Contender, n: int, path: Path) -> None:
+        """Keep a store of the first `n` images for `store` to give."""
+        # Else the disk would still be writing this while the next benchmark is timed.
+        os.sync()
+        self.usage[path] = disk_usage(path)
+        images, labels = self.images[:n], self.labels[:n]
+        contender.prepare_read_single(path, images, labels, ids_read_singly(n))
+        os.sync()
+        self._made[contender.name, n] = path
+
+    def put_aside(self, contender: Contender, n: int, path: Path) -> None:
+        """Remove a store of the first `n` images, or keep it for `spare` if that is as good."""
+        is_spare = isinstance(contender, StoreContender) and (contender.name, n) not in self._spare
+        if is_spare and _has_many_files(path):
+            self._spare[contender.name, n] = path
+        else:
+            self.remove(path)
+
+    def scratch(self) -> Path:
+        """A path at which nothing is yet."""
+        return self.path / f"scratch-{secrets.token_hex(8)}"  # ext4 chooses the place by the name
+
+    def remove(self, path: Path) -> None:
+        """Clear a scratch path of the store made at it, if it was.
+
+        A store of many files is set aside and removed with the rest at the end; see `_spread`.
+        """
+        if not path.exists():
+            return
+        if _has_many_files(path):
+            self._set_aside += 1
+            path.rename(self.path / f"removed-{self._set_aside}")
+        else:
+            shutil.rmtree(path)
+
+    def close(self) -> None:
+        """Remove everything; a signal that comes meanwhile counts after that."""
+        with held():
+            if self.path.exists():
+                # A file system deletes in several folders at the same time.
+                with ThreadPoolExecutor() as threads:
+                    deque(threads.map(_remove_files, self.path.iterdir()), maxlen=0)
+                self._folder.cleanup()
+
+
+class NewStores:
+    """The stores of the first `n` images that rounds of storing make.
+
+    Each is put aside before the next is made, so that its memory, that of the page cache, can be
+    used again: a virtual machine that has never used its memory may take several times as long to
+    write into it. The last is kept for the benchmarks that read.
+
+    path: that of the round
+    accepted: how many were good
+    """
+
+    def __init__(self, workspace: Workspace, contender: Contender, n: int) -> None:
+        self._workspace = workspace
+        self._contender = contender
+        self._n = n
+        self._is_good = False
+        self.path = workspace.scratch()
+        self.accepted = 0
+
+    def begin(self) -> Path:
+        """Where the next round is to make its store."""
+        if self._is_good:
+            self._workspace.put_aside(self._contender, self._n, self.path)
+        self.path, self._is_good = self._workspace.scratch(), False
+        return self.path
+
+    def accept(self) -> None:
+        """Say that the round's store is good."""
+        self._is_good = True
+        self.accepted += 1
+
+    def end(self) -> None:
+        """Remove the round's store, unless it is good."""
+        if not self._is_good:
+            self._workspace.remove(self.path)
+
+    def keep(self) -> None:
+        """Keep the last round's store for the benchmarks that read."""
+        self._workspace.keep(self._contender, self._n, self.path)
+
+
+def _has_many_files(path: Path) -> bool:
+    return sum(1 for _ in islice(files_below(path), MANY_FILES + 1)) > MANY_FILES
+
+
+def _spread(folder: Path) -> None:
+    """Let the file system keep the folders that will be in `folder` far apart, if it is ext4.
+
+    For minutes after files were deleted, ext4 searches past each of their inodes whenever a file is
+    created nearby (`recently_deleted` in fs/ext4/ialloc.c). Measured, that makes creating a file ten
+    to twenty times slower. Where ext4 takes folders for unrelated, which is what this attribute
+    says of them, each begins at a place of its own, and neither the next round nor the next run
+    meets what was deleted, but by chance.
+    """
+    if chattr := shutil.which("chattr"):
+        # Other file systems do not know the attribute, and have no need of it.
+        subprocess.run([chattr, "+T", folder], stderr=subprocess.DEVNULL, check=False)  # noqa: S603  # our own command
+
+
+def _remove_files(folder: Path) -> None:
+    """Remove the files below a folder in the order in which they lie on the disk.
+
+    In the order of a listing, ext4 takes three times as long.
+    """
+    with os.scandir(folder) as listing:
+        entries = sorted(listing, key=os.DirEntry.inode)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            _remove_files(Path(entry.path))
+        else:
+            os.unlink(entry.path)  # noqa: PTH108  # of a million of them no Path is made
+
+
+@contextmanager
+def _progress(path: Path, total: int, what: str, show: bool) -> Iterator[None]:
+    """Show on the terminal how much of about `total` bytes the store at `path` takes by now."""
+    if not show:
+        yield
+        return
+    done = threading.Event()
+    with tqdm(desc=what, total=total, unit="B", unit_scale=True, leave=False) as bar:
+
+        def tick() -> None:
+            while not done.wait(TICK_SECONDS):
+                bar.n = min(total, disk_usage(path).allocated_bytes) if path.exists() else 0
+                bar.refresh()
+
+        ticker = threading.Thread(target=tick)
+        ticker.start()
+        try:
+            yield
+        finally:
+            done.set()
+            ticker.join()
+
+
+def ids_read_singly(n: int) -> Sequence[int]:
+    """The images that `read_single` reads in turn: up to five, spread over the store."""
+    return sorted({n * k // 5 for k in range(5)})
+
+
+def ids_checked(n: int) -> NDArray[np.int64]:
+    """Where what a round has stored is read back: up to twenty images, the last included."""
+    return np.unique(np.linspace(0, n - 1, 20).astype(np.int64))

@@ -1,0 +1,81 @@
+"""Random access to an open store: one batch, and a shuffled pass over all of it."""
+
+import numpy as np
+
+from benchmarks.contenders.base import ImageIds
+from benchmarks.contenders.stores import StoreContender
+from benchmarks.harness.checks import require
+from benchmarks.harness.opened import OpenStore
+from benchmarks.harness.protocol import RoundPart, Work, images_of_part
+from benchmarks.harness.suite import Case, Measure, Suite
+
+BATCH = 256
+SEED = 0
+
+BatchRead = tuple[object, ImageIds]
+
+
+def test_read_batch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
+    """256 random images, repeats allowed: one step of training. Each round draws its own."""
+    path = suite.workspace.store(store, n)
+    chance = np.random.default_rng(SEED)
+    ids: ImageIds = np.empty(BATCH, np.int64)
+
+    with OpenStore(store, path, suite.options.cold) as opened:
+
+        def before() -> None:
+            opened.before()
+            ids[:] = chance.integers(0, n, BATCH)
+
+        measure(
+            Case("read_batch", store, n, images=BATCH, path=path, reads=True),
+            Work(
+                before=before,
+                run=lambda: opened.store.read_many(ids),
+                check=lambda result: suite.assert_equal(*result, ids),
+                after=opened.after,
+            ),
+        )
+
+
+MOST_KEPT = 10_000
+"""Up to so many images, all of an epoch are kept and checked once, in the warm-up."""
+
+
+def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
+    """Every image once, shuffled, in batches of 256: a pass of training, without the training."""
+    path = suite.workspace.store(store, n)
+    chance = np.random.default_rng(SEED)
+    order: ImageIds = np.arange(n)
+    seen_all = n > MOST_KEPT  # then of each round the last batch; `read_many` checks all
+    part = None
+    if few := images_of_part(n):
+        part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
+
+    with OpenStore(store, path, suite.options.cold) as opened:
+
+        def before() -> None:
+            opened.before()
+            chance.shuffle(order)
+
+        def run() -> list[BatchRead]:
+            kept: list[BatchRead] = []
+            for start in range(0, n, BATCH):  # a batch is freed when the next has been read
+                batch = opened.store.read_many(order[start : start + BATCH])
+                if not seen_all:  # in the warm-up, or the only round: all are checked
+                    kept.append(batch)
+            return kept or [batch]
+
+        def check(kept: list[BatchRead]) -> None:
+            nonlocal seen_all
+            at = 0 if not seen_all else n - len(kept[-1][1])
+            for images, labels in kept:
+                suite.assert_equal(images, labels, order[at : at + len(labels)])
+                at += len(labels)
+            require(at == n, f"{at} of {n} images came")
+            seen_all = True
+
+        measure(
+            Case("epoch", store, n, images=n, path=path, reads=True),
+            Work(before=before, run=run, check=check, after=opened.after, part=part),
+        )

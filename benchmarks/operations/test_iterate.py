@@ -1,0 +1,56 @@
+"""In order: one image at a time, and the same images as one slice (the tutorial's last tip)."""
+
+import numpy as np
+import pytest
+
+from benchmarks.contenders.base import Labels
+from benchmarks.contenders.stores import StoreContender
+from benchmarks.harness.checks import require
+from benchmarks.harness.opened import OpenStore
+from benchmarks.harness.protocol import Work
+from benchmarks.harness.suite import Case, Measure, Suite
+
+Read = tuple[object, Labels]
+
+MOST = 2_000
+"""Images of a larger store that are iterated over: by then an image costs the same as the last."""
+
+
+@pytest.mark.parametrize("how", ["single", "slice"])
+def test_iterate(suite: Suite, measure: Measure, store: StoreContender, n: int, how: str) -> None:
+    """What asking for images one by one costs beside asking once."""
+    path = suite.workspace.store(store, n)
+    stop = min(n, MOST)
+    seen_all = False
+
+    with OpenStore(store, path, suite.options.cold) as opened:
+
+        def one_by_one() -> list[Read]:
+            kept: list[Read] = []
+            for image_id in range(stop):
+                image, label = opened.store[image_id]
+                if not seen_all:  # in the warm-up, or the only round: all are checked
+                    kept.append((image[np.newaxis], np.array([label])))
+            return kept or [(image[np.newaxis], np.array([label]))]
+
+        def slice_of_all() -> list[Read]:
+            return [opened.store[0:stop]]
+
+        def check(kept: list[Read]) -> None:
+            nonlocal seen_all
+            at = stop - 1 if how == "single" and seen_all else 0
+            for images, labels in kept:
+                suite.assert_equal(images, labels, slice(at, at + len(labels)))
+                at += len(labels)
+            require(at == stop, f"{at} of {stop} images came")
+            seen_all = True
+
+        measure(
+            Case("iterate", store, n, images=stop, path=path, reads=True, variant=how),
+            Work(
+                before=opened.before,
+                run=one_by_one if how == "single" else slice_of_all,
+                check=check,
+                after=opened.after,
+            ),
+        )

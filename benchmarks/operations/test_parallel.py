@@ -1,0 +1,62 @@
+"""Several processes that read random batches of one store at the same time."""
+
+import numpy as np
+import pytest
+
+from benchmarks.contenders.stores import StoreContender
+from benchmarks.harness.protocol import Work
+from benchmarks.harness.suite import Case, Measure, Suite
+from benchmarks.harness.workers import BatchIds, Team, Workers
+from benchmarks.results.recorded import variant_of
+
+from .test_batch import BATCH, SEED
+
+BATCHES = 8
+"""Batches that each process reads in a round, and keeps in the first to have them checked."""
+MOST_BYTES = 2**26
+"""Of larger images, only so many batches as have no more pixels than this, or one."""
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4], ids=lambda count: f"processes={count}")
+def test_parallel_read(
+    suite: Suite,
+    measure: Measure,
+    workers: Workers,
+    store: StoreContender,
+    n: int,
+    processes: int,
+) -> None:
+    """The workers of a data loader, started beforehand: the throughput of all together."""
+    path = suite.workspace.store(store, n)
+    chance = np.random.default_rng(SEED)
+    batches = max(1, min(BATCHES, MOST_BYTES // (BATCH * suite.images[0].nbytes)))
+    work: list[BatchIds] = []
+    seen_all = False
+
+    with Team(workers, processes, store, path, suite.options.cold) as team:
+
+        def before() -> None:
+            work[:] = (
+                [chance.integers(0, n, BATCH) for _ in range(batches)] for _ in range(processes)
+            )
+            team.before(work, keep=not seen_all)  # all of the first round are checked
+
+        def check(_: None) -> None:
+            nonlocal seen_all
+            for own, kept in zip(work, team.kept_batches(), strict=True):
+                for ids, batch in zip(own[-1:] if seen_all else own, kept, strict=True):
+                    suite.assert_equal(*batch, ids)
+            seen_all = True
+
+        measure(
+            Case(
+                "parallel_read",
+                store,
+                n,
+                images=processes * batches * BATCH,
+                path=path,
+                reads=True,
+                variant=variant_of(processes),
+            ),
+            Work(before=before, run=team.read, check=check, after=team.after),
+        )

@@ -1,0 +1,45 @@
+"""Reading: one image, or all of a store, with opening and closing."""
+
+from itertools import cycle
+
+import numpy as np
+
+from benchmarks.contenders.base import Contender, Image
+from benchmarks.harness.protocol import RoundPart, Work, images_of_part
+from benchmarks.harness.suite import Case, Measure, Suite
+from benchmarks.harness.workspace import ids_read_singly
+
+
+def test_read_single(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
+    """Open, read one image by id, close: a look at one picture, a service's first request."""
+    path = suite.workspace.store(contender, n)
+    shape = suite.images.shape[1:]
+    ids = cycle(ids_read_singly(n))
+
+    def run() -> tuple[int, tuple[Image, int]]:
+        image_id = next(ids)
+        return image_id, contender.read_single(path, image_id, shape)
+
+    def check(result: tuple[int, tuple[Image, int]]) -> None:
+        image_id, (image, label) = result
+        suite.assert_equal(image[np.newaxis], np.array([label]), np.array([image_id]))
+
+    measure(Case("read_single", contender, n, images=1, path=path, reads=True), Work(run, check))
+
+
+def test_read_many(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
+    """Open, read all n images into one array, close: a data set that fits in memory."""
+    path = suite.workspace.store(contender, n)
+    shape = (n, *suite.images.shape[1:])
+    part = None
+    if few := images_of_part(n):
+        small = suite.workspace.store(contender, few)
+        part = RoundPart(lambda: contender.read_many(small, (few, *shape[1:])), few / n)
+    measure(
+        Case("read_many", contender, n, images=n, path=path, reads=True),
+        Work(
+            run=lambda: contender.read_many(path, shape),
+            check=lambda result: suite.assert_equal(*result, slice(0, n)),
+            part=part,
+        ),
+    )

@@ -1,0 +1,109 @@
+"""Storing: one image in an empty store, and n images in a new one."""
+
+import numpy as np
+
+from benchmarks.contenders.base import Contender
+from benchmarks.contenders.stores import StoreContender
+from benchmarks.harness.checks import require
+from benchmarks.harness.protocol import RoundPart, Work, images_of_part
+from benchmarks.harness.suite import Case, Measure, Suite
+from benchmarks.harness.workspace import NewStores, ids_checked
+
+BATCH = 256
+ALL_CHECKED = 10_000
+"""Up to so many images, all that the first round stored are read back; of later rounds, some.
+
+Of more, that would take as long as to store them; `read_many` reads and checks all of the last.
+"""
+
+
+def test_store_single(suite: Suite, measure: Measure, contender: Contender) -> None:
+    """Open, store one image, close: what it costs to keep pictures as they come."""
+    path, durable = suite.workspace.scratch(), suite.options.durable
+    image, label = suite.images[0], int(suite.labels[0])
+
+    def check(_: None) -> None:
+        found, found_label = contender.read_single(path, 0, image.shape)
+        suite.assert_equal(found[np.newaxis], np.array([found_label]), slice(0, 1))
+
+    measure(
+        Case("store_single", contender, None, images=1, path=path, reads=False),
+        Work(
+            before=lambda: contender.create(path, durable),
+            run=lambda: contender.store_single(path, image, label, durable),
+            check=check,
+            after=lambda: suite.workspace.remove(path),
+        ),
+    )
+
+
+def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
+    """Create a store and store n images in one call: what it costs to convert a data set."""
+    durable = suite.options.durable
+    images, labels = suite.images[:n], suite.labels[:n]
+    stores = NewStores(suite.workspace, contender, n)
+    case = Case("store_many", contender, n, images=n, path=stores.path, reads=False)
+
+    part = None
+    if few := images_of_part(n):
+        part = RoundPart(
+            lambda: contender.store_many(case.path, images[:few], labels[:few], durable), few / n
+        )
+
+    def before() -> None:
+        case.path = stores.begin()
+
+    def check(_: None) -> None:
+        if n <= ALL_CHECKED and not stores.accepted:
+            suite.assert_equal(*contender.read_many(case.path, images.shape), slice(0, n))
+        ids = ids_checked(n)
+        suite.assert_equal(*contender.read_some(case.path, ids, images.shape), ids)
+        stores.accept()
+
+    measure(
+        case,
+        Work(
+            before=before,
+            run=lambda: contender.store_many(case.path, images, labels, durable),
+            check=check,
+            after=stores.end,
+            part=part,
+        ),
+    )
+    stores.keep()
+
+
+def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
+    """Open a store of n images, store a batch in it, close: what it costs to add to a data set.
+
+    Rounds add to one store until it would have twice as many images, then to a new one.
+    """
+    durable = suite.options.durable
+    ids = np.arange(BATCH) % len(suite.images)
+    images, labels = suite.images[ids], suite.labels[ids]
+    length = n
+    case = Case("append", store, n, BATCH, suite.workspace.spare(store, n), reads=False)
+
+    def before() -> None:
+        nonlocal length
+        if length > n and length + BATCH > 2 * n:
+            suite.workspace.remove(case.path)
+            case.path, length = suite.workspace.spare(store, n), n
+
+    def check(_: None) -> None:
+        nonlocal length
+        with store.store_class(case.path) as opened:
+            held = len(opened)
+            require(held == length + BATCH, f"{held} images, not {length + BATCH}")
+            suite.assert_equal(*opened.read_many(range(length, length + BATCH)), ids)
+        length += BATCH
+
+    measure(
+        case,
+        Work(
+            before=before,
+            run=lambda: store.append(case.path, images, labels, durable),
+            check=check,
+        ),
+    )
+    suite.workspace.remove(case.path)

@@ -1,0 +1,1 @@
+"""What a run records, where runs are saved, and the tables of them."""

@@ -1,0 +1,97 @@
+"""What a figure depends on besides the code: the machine, its disk, the versions, the data."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any  # of what JSON may hold
+
+import psutil
+
+from benchmarks.harness.text import one_line
+
+LIBRARIES = ("numpy", "pillow", "lmdb", "h5py", "xxhash", "pytest-benchmark")
+
+IDENTITY_SHOWN = 25
+"""Characters of a data set's identity that tell it from others."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a suite knows of its run; the data set and the disk decide over figures.
+
+    dataset: its identity
+    cache: warm or cold
+    durability: durable or buffered
+    """
+
+    dataset: str
+    dataset_name: str
+    dataset_note: str
+    file_system: str
+    cache: str
+    durability: str
+
+
+COMPARABLE = {
+    "cpu_model": "CPU",
+    "cores": "number of cores",
+    "memory_gib": "memory in GiB",
+    "file_system": "file system",
+    "dataset": "data set",
+    "cache": "--cache",
+    "durability": "--durability",
+}
+"""Runs that differ in one of these do not compare: key in the saved run, and what to call it."""
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that `path` is on, such as ext4."""
+    mounts = {Path(disk.mountpoint): disk.fstype for disk in psutil.disk_partitions(all=True)}
+    folders = (path.resolve(), *path.resolve().parents)
+    return next((mounts[folder] for folder in folders if folder in mounts), "unknown")
+
+
+def describe(
+    machine_info: Mapping[str, Any], run: Circumstances, **more: object
+) -> dict[str, object]:
+    """What a saved run says of its circumstances.
+
+    machine_info: pytest-benchmark's own description, of which what differs between two runs on one
+        machine (the clock's momentary rate, a container's host name) is left out
+    more: what else is to be saved
+    """
+    kept = {key: value for key, value in machine_info.items() if key not in ("cpu", "node")}
+    return {
+        **kept,
+        "cpu_model": machine_info.get("cpu", {}).get("brand_raw", "unknown"),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "kernel": platform.release(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        **asdict(run),
+        **more,
+    }
+
+
+def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
+    """Why two runs do not compare, one phrase each."""
+    return [
+        f"{name} ({one_line(saved.get(key, 'not recorded'))}, now {one_line(now.get(key))})"
+        for key, name in COMPARABLE.items()
+        if saved.get(key) != now.get(key)
+    ]
+
+
+def in_words(machine_info: Mapping[str, Any]) -> list[str]:
+    """The circumstances of a run, for a person, in two lines."""
+    identity = machine_info["dataset"]
+    shown = identity if len(identity) <= IDENTITY_SHOWN else identity[:IDENTITY_SHOWN] + "…"
+    return [
+        f"{machine_info['dataset_name']} ({shown}) on {machine_info['file_system']};"
+        f" {machine_info['cache']} cache, {machine_info['durability']}",
+        f"{machine_info['cpu_model']}, {machine_info['cores']} cores,"
+        f" {machine_info['memory_gib']} GiB",
+    ]

@@ -1,0 +1,262 @@
+"""A saved run: found where pytest-benchmark finds it, and read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+from pytest_benchmark.logger import Logger
+from pytest_benchmark.utils import get_machine_id, load_storage
+
+from benchmarks.contenders.rows import ROWS
+from benchmarks.harness.text import one_line
+
+from . import rounds
+from .errors import ResultsError
+from .interval import Interval, median_interval
+from .recorded import LONGEST, Recorded, require_count, round_budget
+from .summary import TITLES, Figure
+
+STORAGE = Path(".benchmarks")
+"""pytest-benchmark's default, below the current directory."""
+NUMBERED = "[0-9][0-9][0-9][0-9]_"
+"""Runs that pytest-benchmark has saved, as it asks for them itself; the numbers rise."""
+
+BRIEFEST = 1e-9
+"""Seconds that a round takes at least."""
+ROUNDED = 1e-3
+"""By how much of it the median of saved rounds, which have four digits, may be off."""
+
+Key = tuple[str, str, str, int]
+"""Operation, variant, back end and n: what tells one row from all others."""
+
+
+def in_words(key: Key) -> str:
+    """A row's name, for a person."""
+    operation, variant, backend, n = key
+    return f"{operation} {backend} {variant}".strip() + f" n={n:,}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One benchmark of a run. All times are microseconds per image, or per call where that is timed.
+
+    rounds: (rounds,) float64, in the order measured, or None where they are damaged, or in a run of
+        before they were saved
+    q1, q3: the quartiles of the rounds
+    recorded: what the benchmark says of itself
+    """
+
+    figure: Figure
+    rounds: NDArray[np.float64] | None = field(compare=False)
+    q1: float
+    q3: float
+    recorded: Recorded
+
+    @classmethod
+    def of(cls, info: object, stats: Mapping[str, Any]) -> Self:
+        """From a saved benchmark; raises KeyError, TypeError or ValueError for a damaged one."""
+        recorded = Recorded.read(info)
+        _check(stats)
+        seconds = _rounds(recorded, stats)
+        images = recorded.images_per_round
+        return cls(
+            figure=Figure.of(recorded, stats),
+            rounds=None if seconds is None else seconds * 1e6 / images,
+            q1=stats["q1"] / images * 1e6,
+            q3=stats["q3"] / images * 1e6,
+            recorded=recorded,
+        )
+
+    @property
+    def key(self) -> Key:
+        return self.figure.operation, self.figure.variant, self.figure.backend, self.figure.n
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """Of the median."""
+        return median_interval(self.rounds)
+
+
+def _check(stats: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError where pytest-benchmark says what cannot be."""
+    require_count(stats["rounds"])
+    quartiles = [stats[key] for key in ("q1", "median", "q3")]
+    if bool in map(type, quartiles):
+        raise TypeError(f"quartiles {quartiles}")
+    if not all(BRIEFEST <= seconds <= LONGEST for seconds in quartiles):  # nor is NaN
+        raise ValueError(f"quartiles {quartiles}")
+    if not np.allclose(quartiles, sorted(quartiles), rtol=1e-9, atol=0):  # but for rounding
+        raise ValueError(f"quartiles {quartiles}")
+
+
+def _rounds(recorded: Recorded, stats: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """The durations of a benchmark's rounds in seconds, if it has them and they fit its median."""
+    try:
+        seconds = rounds.unpack(recorded.rounds_microseconds or "")
+    except (AttributeError, ValueError):  # not text, not of numbers
+        return None
+    possible = ((seconds >= BRIEFEST) & (seconds <= LONGEST)).all()
+    if len(seconds) != stats["rounds"] or not possible:
+        return None
+    return (
+        seconds if np.isclose(np.median(seconds), stats["median"], rtol=ROUNDED, atol=0) else None
+    )
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """What one file holds. All its text is fit to be printed and saved.
+
+    name: its number, or the name of a file that has none
+    round_budget: seconds, or None if it is not recorded
+    rows: those of back ends and operations that this version has
+    strangers: the names of others
+    unreadable: the names of benchmarks that are damaged, there a second time, or not this suite's
+    """
+
+    name: str
+    when: str
+    commit: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    round_budget: float | None
+    rows: Mapping[Key, Row]
+    strangers: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+    def of(self, operation: str, variant: str = "") -> list[Row]:
+        """The rows of one operation, as they were saved."""
+        return [row for row in self.rows.values() if row.key[:2] == (operation, variant)]
+
+
+def find(name: str | None) -> Path:
+    """The file of a run: a path, a number, or None for the newest.
+
+    The newest is what `pytest --benchmark-compare` takes: the last number in the folder of this
+    system and Python. pytest-benchmark numbers each such folder by itself, so across them numbers
+    say nothing; a run of another folder is taken where there is only one that it can be.
+    """
+    if name is not None and _is_file(name):
+        return Path(name)
+    if not STORAGE.is_dir():
+        raise ResultsError(
+            f"no runs are saved in {STORAGE}; make one by `pytest benchmarks --benchmark-autosave`"
+        )
+    if name == "":  # as a variable of the shell that is not set
+        raise ResultsError(
+            "no run is named by nothing; `pytest-benchmark list` shows those there are"
+        )
+    wanted = NUMBERED if name is None else name
+    own = _query(wanted, get_machine_id())  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+    if own and name is None:
+        return own[-1]
+    found = own or _query(wanted, None)
+    if not found:
+        what = "numbered run" if name is None else f"run {name!r}"
+        raise ResultsError(f"no {what} in {STORAGE}; `pytest-benchmark list` shows those there are")
+    if len(found) > 1:
+        why = (
+            f"none of {len(found)} runs is of this system and Python"
+            if name is None
+            else f"{name!r} fits {len(found)} runs"
+        )
+        some = ", ".join(str(path.relative_to(STORAGE.resolve())) for path in found[:3])
+        raise ResultsError(f"{why}: {some}…; give the path of one")
+    return found[0]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long, or in a folder that may not be read
+        return False
+
+
+def _query(wanted: str, machine: str | None) -> list[Path]:
+    """What pytest-benchmark finds in the folder of one machine, or of all, by rising number."""
+    storage = load_storage(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+        f"file://{STORAGE}",
+        logger=Logger(Logger.QUIET),  # type: ignore[no-untyped-call]  # nor has its logger
+        default_machine_id=machine,
+        netrc=None,
+    )
+    try:
+        return [Path(path) for path in storage.query(wanted)]
+    except (ValueError, NotImplementedError, OSError):  # neither a file nor a pattern
+        return []
+
+
+def load(name: str | None) -> SavedRun:
+    """Read a run; raises ResultsError where there is none, or nothing in it can be used."""
+    path = find(name)
+    number = path.stem.split("_")[0]
+    made = _read(read_file(path), one_line(number if number.isdigit() else path.stem))
+    if not made.rows:
+        raise ResultsError(f"{path} holds no benchmark that this version of the suite can read")
+    return made
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """What a file holds, as pytest-benchmark writes it; raises ResultsError for anything else."""
+    try:
+        saved = _printable(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ResultsError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{path} is damaged: not JSON ({error})") from error
+    if not _is_run(saved):
+        raise ResultsError(f"{path} is not a run that pytest-benchmark has saved")
+    return saved
+
+
+def _printable(value: Any) -> Any:
+    """A file's JSON, with every text in it as one line."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {one_line(key): _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_run(saved: object) -> TypeGuard[dict[str, Any]]:
+    return (
+        isinstance(saved, dict)
+        and isinstance(saved.get("machine_info"), dict)
+        and isinstance(saved.get("benchmarks"), list)
+        and all(isinstance(bench, dict) for bench in saved["benchmarks"])
+    )
+
+
+def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
+    rows: dict[Key, Row] = {}
+    strangers: dict[str, None] = {}
+    unreadable: list[str] = []
+    for bench in saved["benchmarks"]:
+        try:
+            row = Row.of(bench["extra_info"], bench["stats"])
+        except (KeyError, TypeError, ValueError):
+            row = None
+        if row is None or row.key in rows:
+            unreadable.append(str(bench.get("name", "one without a name")))
+            continue
+        unknown = {row.figure.backend} - ROWS.keys() | {row.figure.operation} - TITLES.keys()
+        strangers |= dict.fromkeys(sorted(unknown))
+        if not unknown:
+            rows[row.key] = row
+    commit, when = saved.get("commit_info"), saved.get("datetime")
+    infos = (bench.get("extra_info") for bench in saved["benchmarks"])
+    return SavedRun(
+        name=name,
+        when=when if isinstance(when, str) else "",
+        commit=commit if isinstance(commit, dict) else {},
+        machine=saved["machine_info"],
+        # One option for all of them; they may be damaged.
+        round_budget=next(filter(None, map(round_budget, infos)), None),
+        rows=rows,
+        strangers=tuple(strangers),
+        unreadable=tuple(unreadable),
+    )

@@ -1,0 +1,116 @@
+"""What a run is saved to: looked at before anything is measured, and minded when it is saved.
+
+pytest-benchmark saves first and prints its tables afterwards. An error in saving would take with it
+what may have been measured for an hour.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pytest
+from pytest_benchmark.storage.file import FileStorage
+
+from benchmarks.harness.text import one_line
+
+
+class BenchmarkSession(Protocol):
+    """What is used of pytest-benchmark's session."""
+
+    save: str | None
+    autosave: str | None
+    json: Path | None
+    histogram: str | Literal[False]
+    save_json: Callable[[object], None]
+    storage: Any  # of several kinds, none of them typed
+
+
+def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:
+    """Raise pytest.UsageError where what the run is to be saved to cannot be written."""
+    if session.json is not None:
+        if session.json.is_dir() or not session.json.parent.is_dir():
+            raise pytest.UsageError(
+                f"--benchmark-json: {str(session.json)!r} is no file in an existing directory"
+            )
+        _require("--benchmark-json", session.json if session.json.exists() else session.json.parent)
+    if (session.save or session.autosave) and isinstance(session.storage, FileStorage):
+        _require_folder("--benchmark-storage", _folder(session.storage))
+    if session.histogram:
+        if find_spec("pygal") is None:
+            raise pytest.UsageError(
+                "--benchmark-histogram: pygal, which draws it, is not installed"
+            )
+        _require_folder("--benchmark-histogram", Path(session.histogram).absolute().parent)
+    if xml := config.getoption("xmlpath", None):
+        _require_folder("--junitxml", Path(xml).absolute().parent)
+
+
+def _folder(storage: FileStorage) -> Path:
+    return Path(storage.path, storage.default_machine_id)
+
+
+def _require_folder(option: str, folder: Path) -> None:
+    """Of a folder that is made when it is needed, what is there already has to be writable."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise pytest.UsageError(f"{option}: {one_line(there)} is not a directory")
+    _require(option, there)
+
+
+def _require(option: str, path: Path) -> None:
+    if not os.access(path, os.W_OK | (os.X_OK if path.is_dir() else 0)):
+        raise pytest.UsageError(
+            f"{option}: {one_line(path)} is not writable, and the run is to be saved there; choose"
+            " another place"
+        )
+
+
+def mind_saving(session: BenchmarkSession) -> list[str]:
+    """Let a run whose saving fails go on to its tables.
+
+    Returns a list to which a line is added then: where the run could not be saved, and why.
+    """
+    failures: list[str] = []
+    save_json, save = session.save_json, session.storage.save
+
+    def save_json_minded(output: object) -> None:
+        with _minded(session.json, failures):
+            save_json(output)
+
+    def save_minded(output: object, name: str) -> None:
+        storage = session.storage
+        is_file = isinstance(storage, FileStorage)
+        target = _folder(storage) / f"{storage._next_num}_{name}.json" if is_file else None
+        with _minded(target, failures):
+            save(output, name)
+
+    session.save_json = save_json_minded
+    session.storage.save = save_minded
+    return failures
+
+
+@contextmanager
+def _minded(target: Path | None, failures: list[str]) -> Iterator[None]:
+    """Note what goes wrong, whatever it is, and leave no half of a file."""
+    before = _state(target)
+    try:
+        yield
+    except BaseException as error:
+        if target is not None and target.is_file() and _state(target) != before:
+            target.unlink()  # half of what was to be saved; a device stays
+        if not isinstance(error, Exception):
+            raise
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        failures.append(f"NOT SAVED: {one_line(target or 'the run')}: {one_line(reason)}")
+
+
+def _state(target: Path | None) -> tuple[int, int] | None:
+    """What differs after a file was written to; None where there is none."""
+    try:
+        status = os.stat(target) if target else None
+    except OSError:
+        return None
+    return status and (status.st_mtime_ns, status.st_size)

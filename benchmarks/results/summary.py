@@ -1,0 +1,135 @@
+"""The tables at the end of a run: back ends by cutoffs, each beside the limit."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self  # any: of what JSON may hold
+
+from benchmarks.contenders.rows import ROWS
+from benchmarks.harness.protocol import FEW_ROUNDS
+
+from .recorded import Recorded
+
+LIMIT = "limit"
+TITLES = {
+    "store_single": "store_single: open, store one image, close; µs per call",
+    "store_many": "store_many: create, store n images, close; µs per image",
+    "append": "append: open a store of n, store 256 images, close; µs per image",
+    "commits": "commits: n calls of store_single, buffered, on an open store; µs per image, open per call",
+    "read_single": "read_single: open, read one image, close; µs per call",
+    "read_many": "read_many: open, read n images, close; µs per image",
+    "read_batch": "read_batch: 256 random images of an open store; µs per image",
+    "epoch": "epoch: all images of an open store, shuffled, in batches of 256; µs per image",
+    "iterate": "iterate: up to 2,000 images in order, one by one or as a slice; µs per image",
+    "parallel_read": "parallel_read: random batches, all processes together; µs per image",
+}
+"""The operations, in the order of their tables."""
+PER_CALL = {("store_single", ""), ("read_single", ""), ("commits", "open")}
+"""Operations and variants of which a call is timed, not the images in it."""
+ORDER = {name: place for place, name in enumerate(ROWS)}
+"""Of the rows in a table."""
+
+# Five columns, with a space between them, and the labels beside them fit in 100.
+LABEL_WIDTH = 16
+FIGURE_WIDTH = 8
+MULTIPLE_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one benchmark found."""
+
+    operation: str
+    variant: str
+    backend: str
+    n: int
+    microseconds: float  # the median, per image or per call
+    rounds: int
+    allocated_per_image: float | None  # where the operation made the store
+
+    @classmethod
+    def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
+        """From what pytest-benchmark keeps of a benchmark, in memory or saved."""
+        images = recorded.images_per_round
+        stored = recorded.operation == "store_many"
+        return cls(
+            operation=recorded.operation,
+            variant=recorded.variant,
+            backend=recorded.backend,
+            n=recorded.n,
+            microseconds=stats["median"] / images * 1e6,
+            rounds=stats["rounds"],
+            allocated_per_image=recorded.allocated_bytes / images if stored else None,
+        )
+
+    @property
+    def per_call(self) -> bool:
+        return (self.operation, self.variant) in PER_CALL
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend} {self.variant}".strip()
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def format_multiple(value: float) -> str:
+    return f"×{value:,.0f}" if value >= 10 else f"×{value:.2f}"
+
+
+def tables(figures: Sequence[Figure]) -> list[str]:
+    """The lines of a table per operation, and of one of the space on disk."""
+    lines = []
+    for operation, title in TITLES.items():
+        chosen = [figure for figure in figures if figure.operation == operation]
+        if chosen:
+            limits = {f.n: f.microseconds for f in chosen if f.backend == LIMIT}
+            cells = {
+                (f.label, f.n): _figure_cell(f) + (_multiple_cell(f, limits) if limits else "")
+                for f in chosen
+            }
+            lines += [title + (" (× limit)" if limits else ""), *_matrix(chosen, cells), ""]
+    stored = [figure for figure in figures if figure.allocated_per_image is not None]
+    if stored:
+        sizes = {(f.label, f.n): f"{f.allocated_per_image:,.0f}" for f in stored}
+        lines += ["disk: allocated bytes per image, after store_many", *_matrix(stored, sizes), ""]
+    few = sum(figure.rounds < FEW_ROUNDS for figure in figures)
+    if few:
+        lines += [
+            f"* too few rounds, {min(f.rounds for f in figures)} to {FEW_ROUNDS - 1}, in {few} of"
+            f" {len(figures)} figures: their medians may be off; raise --round-budget"
+        ]
+    return lines
+
+
+def _figure_cell(figure: Figure) -> str:
+    number = format_number(figure.microseconds) + ("*" if figure.rounds < FEW_ROUNDS else " ")
+    return f"{number:>{FIGURE_WIDTH}}"
+
+
+def _multiple_cell(figure: Figure, limits: Mapping[int, float]) -> str:
+    known = figure.backend != LIMIT and figure.n in limits
+    multiple = format_multiple(figure.microseconds / limits[figure.n]) if known else ""
+    return f"{multiple:>{MULTIPLE_WIDTH}}"
+
+
+def _matrix(figures: Iterable[Figure], cells: Mapping[tuple[str, int], str]) -> list[str]:
+    columns = sorted({figure.n for figure in figures})
+    labels = dict.fromkeys(
+        f.label for f in sorted(figures, key=lambda f: ORDER.get(f.backend, len(ORDER)))
+    )
+    heads = [f"n={n:,}" for n in columns]
+    label_width = max(LABEL_WIDTH, *(len(label) + 1 for label in labels))
+    width = max(map(len, (*cells.values(), *heads)))
+    return [
+        (" " * label_width + " ".join(f"{head:>{width}}" for head in heads)).rstrip(),
+        *(
+            f"{label:{label_width}}"
+            + " ".join(f"{cells.get((label, n), '-'):>{width}}" for n in columns).rstrip()
+            for label in labels
+        ),
+    ]

@@ -1,0 +1,376 @@
+"""The command line of the suite: what is understood, and what is refused in one line."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from benchmarks.contenders.rows import DEFAULT_ROWS, ROWS
+from benchmarks.harness.options import (
+    CUTOFFS,
+    SMALL_CUTOFFS,
+    Options,
+    add_options,
+    check_space,
+    choose_cutoffs,
+    read_options,
+)
+
+CIFAR_BYTES = 3072
+
+
+class Config:
+    """As much of pytest.Config as `read_options` uses."""
+
+    def __init__(self, *arguments: str) -> None:
+        parser = pytest.Parser(_ispytest=True)  # the only way to have the options parsed alone
+        add_options(parser)
+        parser.addoption("--benchmark-disable", action="store_true")
+        parser.addoption("--benchmark-storage", default="file://./.benchmarks")
+        parser.addoption("--benchmark-compare", default=[])
+        parser.addoption("--benchmark-enable", action="store_true")
+        parser.addoption("--collect-only", action="store_true", dest="collectonly")
+        self._parsed = parser.parse(arguments)
+
+    def getoption(self, name: str, default: object = None) -> object:
+        return getattr(self._parsed, name, default)
+
+
+def read(*arguments: str) -> Options:
+    return read_options(cast(pytest.Config, Config(*arguments)))
+
+
+def refusal(*arguments: str) -> str:
+    """The message with which the options are refused: one line that names the option."""
+    with pytest.raises(pytest.UsageError) as caught:
+        read(*arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{arguments[0]}: ")
+    return message
+
+
+# ---- what is understood ----------------------------------------------------------------------
+
+
+def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache() -> None:
+    assert read() == Options(
+        dataset="cifar10",
+        offline=False,
+        image_size=32,
+        rows=DEFAULT_ROWS,
+        cutoffs=None,
+        store_dir=None,
+        round_budget=0.2,
+        cold=False,
+        durable=True,
+        timed=True,
+    )
+
+
+def test_every_option_is_read(tmp_path: Path) -> None:
+    found = read(
+        *("--dataset", "standin", "--offline", "--backend", "hdf5", "--cutoff", "7"),
+        *("--image-size", "64"),
+        *("--store-dir", str(tmp_path), "--round-budget", "1.5"),
+        *("--cache", "cold", "--durability", "buffered"),
+    )
+    assert found == Options(
+        dataset="standin",
+        offline=True,
+        image_size=64,
+        rows=("hdf5",),
+        cutoffs=(7,),
+        store_dir=tmp_path.resolve(),
+        round_budget=1.5,
+        cold=True,
+        durable=False,
+        timed=True,
+    )
+
+
+def test_of_larger_images_fewer_are_measured() -> None:
+    assert read("--image-size", "32").usual_cutoffs == CUTOFFS
+    assert read("--image-size", "33").usual_cutoffs == (10, 100, 1_000, 10_000)
+    assert read("--image-size", "224").usual_cutoffs == (10, 100, 1_000)
+    assert read("--image-size", "4096").usual_cutoffs == (10,)
+
+
+@pytest.mark.parametrize("text", ["0", "a", "3.5", "4097", ""])
+def test_a_size_of_images_is_a_number_of_pixels(text: str) -> None:
+    assert "a whole number of pixels" in refusal("--image-size", text)
+
+
+@pytest.mark.parametrize("names", ["png,limit,lmdb", "limit,lmdb,png", "lmdb,png,lmdb,limit,png"])
+def test_back_ends_come_once_each_in_the_order_of_the_tables(names: str) -> None:
+    assert read("--backend", names).rows == ("png", "lmdb", "limit")
+
+
+def test_by_default_the_stores_are_those_of_the_tutorial() -> None:
+    articles = ("article-png", "article-lmdb", "article-hdf5")
+    assert read().rows == ("png", "lmdb", "hdf5", "limit", *articles)
+    assert read("--backend", "lmdb-png,npy").rows == ("npy", "lmdb-png")
+
+
+@pytest.mark.parametrize(
+    "numbers", ["10,100,1000", "1000,10,100", "100,10,100,1000,10", "0010,100,1000"]
+)
+def test_cutoffs_come_once_each_in_ascending_order(numbers: str) -> None:
+    assert read("--cutoff", numbers).cutoffs == (10, 100, 1000)
+
+
+def test_without_timing_nothing_is_downloaded() -> None:
+    disabled = read("--benchmark-disable")
+    assert (disabled.timed, disabled.offline) == (False, True)
+
+
+def test_collecting_only_times_nothing_and_downloads_nothing() -> None:
+    for arguments in (["--collect-only"], ["--collect-only", "--benchmark-enable"]):
+        listed = read(*arguments)
+        assert (listed.timed, listed.offline) == (False, True)
+
+
+def test_enabling_benchmarks_overrides_disabling_as_in_pytest_benchmark() -> None:
+    both = read("--benchmark-disable", "--benchmark-enable")
+    assert (both.timed, both.offline) == (True, False)
+
+
+def test_the_usual_cutoffs_are_those_that_the_data_set_allows() -> None:
+    assert choose_cutoffs(read(), "cifar10", 100_000) == CUTOFFS
+    assert choose_cutoffs(read(), "sample", 2_000) == (10, 100, 1_000)
+    assert choose_cutoffs(read(), "seven", 7) == (7,)
+
+
+def test_without_timing_the_usual_cutoffs_are_small() -> None:
+    assert choose_cutoffs(read("--benchmark-disable"), "cifar10", 100_000) == SMALL_CUTOFFS
+
+
+def test_a_cutoff_may_be_all_that_the_data_set_gives() -> None:
+    assert choose_cutoffs(read("--cutoff", "2000,3"), "sample", 2_000) == (3, 2_000)
+
+
+# ---- what is refused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", ["zarr", "png,zarr", "PNG", "png, lmdb", "png,", ""])
+def test_an_unknown_back_end_is_refused_with_those_there_are(names: str) -> None:
+    message = refusal("--backend", names)
+    assert all(name in message for name in ROWS)
+
+
+@pytest.mark.parametrize("numbers", ["0", "-1", "x", "", "10,", "10,0", "1e3", "1_000", "1.5", "²"])
+def test_a_cutoff_that_is_no_number_of_images_is_refused(numbers: str) -> None:
+    with pytest.raises(pytest.UsageError) as caught:
+        read(f"--cutoff={numbers}")
+    assert str(caught.value).startswith(f"--cutoff: {numbers.split(',')[-1]!r} is not a number")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cutoff_beyond_the_data_is_refused_with_what_there_is() -> None:
+    with pytest.raises(pytest.UsageError, match=r"^--cutoff: sample .*2000.*2001.*$") as caught:
+        choose_cutoffs(read("--cutoff", "10,2001"), "sample", 2_000)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.0", "nan", "inf", "soon", ""])
+def test_a_round_budget_that_is_no_positive_number_is_refused(seconds: str) -> None:
+    assert repr(seconds) in refusal("--round-budget", seconds)
+
+
+def test_a_negative_round_budget_is_refused() -> None:
+    with pytest.raises(pytest.UsageError, match=r"^--round-budget: '-1'"):
+        read("--round-budget=-1")
+
+
+def test_a_store_directory_that_is_missing_or_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("missing", "file"):
+        message = refusal("--store-dir", str(tmp_path / name))
+        assert str(tmp_path / name) in message
+    assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("option", ["--store-dir", "--dataset", "--cutoff", "--backend"])
+@pytest.mark.parametrize("form", ["{}", "{}="])
+def test_an_empty_value_is_refused_and_not_the_current_directory(option: str, form: str) -> None:
+    arguments = [form.format(option), *([""] if form == "{}" else [])]
+    with pytest.raises(pytest.UsageError, match=f"^{option}: .*''"):
+        read(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--benchmark-storage", ""),
+        ("--benchmark-storage", "file://"),
+        ("--benchmark-storage", "s3://bucket"),
+        ("--benchmark-compare", ""),
+    ],
+)
+def test_a_value_that_pytest_benchmark_would_take_for_another_is_refused(
+    option: str, value: str
+) -> None:
+    assert refusal(option, value)
+
+
+@pytest.mark.parametrize(
+    "storage", ["saved", "file://saved", "file:///saved", "elasticsearch+http://x"]
+)
+def test_any_other_storage_is_its_own(storage: str) -> None:
+    read("--benchmark-storage", storage)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("~nosuch/x", "home directory"),
+        ("x" * 5_000, "File name too long"),
+        ("loop", "loop"),
+        ("two\nlines", r"two\\nlines is not a directory"),
+    ],
+    ids=["user", "long", "loop", "lines"],
+)
+def test_a_store_directory_that_cannot_be_found_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    assert re.search(why, refusal("--store-dir", value), re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--cutoff", "9" * 5_000), ("--image-size", "9" * 5_000), ("--round-budget", "1e308")],
+)
+def test_a_number_beyond_all_reason_is_refused(option: str, value: str) -> None:
+    assert refusal(option, value)
+
+
+# ---- what the disk refuses -------------------------------------------------------------------
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB, where the user may make one."""
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], capture_output=True
+    )
+    if made.returncode:
+        pytest.skip("only root may make a file system of a chosen size")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_store_directory_that_is_not_writable_is_refused(tmpfs: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", tmpfs], check=True)  # this binds root too
+    assert "not writable" in refusal("--store-dir", str(tmpfs))
+
+
+def test_a_store_directory_whose_permissions_forbid_writing_is_refused(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("permissions do not bind root")
+    tmp_path.chmod(0o500)
+    assert "not writable" in refusal("--store-dir", str(tmp_path))
+
+
+def test_a_real_small_disk_takes_few_images_and_is_refused_for_many(tmpfs: Path) -> None:
+    check_space(tmpfs, ("limit",), (10,), CIFAR_BYTES, BRIEF)
+    with pytest.raises(pytest.UsageError, match="has 1 MB free"):
+        check_space(tmpfs, ("limit",), (1_000,), CIFAR_BYTES, BRIEF)
+
+
+BRIEF = 1e-9
+"""A round budget with no time for more than the fewest rounds."""
+
+
+def pretend(
+    monkeypatch: pytest.MonkeyPatch, free_bytes: int, inodes: int = 0, free_inodes: int = 0
+) -> None:
+    status = SimpleNamespace(
+        f_bavail=free_bytes // 4096, f_frsize=4096, f_files=inodes, f_favail=free_inodes
+    )
+    monkeypatch.setattr(os, "statvfs", lambda _: status)
+
+
+def test_a_full_disk_is_refused_with_what_is_free_and_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, free_bytes=409_600_000)
+    with pytest.raises(
+        pytest.UsageError, match=r"^--store-dir: .* has 410 MB free, .* take up to [\d,]+ MB"
+    ) as caught:
+        check_space(tmp_path, tuple(ROWS), CUTOFFS, CIFAR_BYTES, BRIEF)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+# A row has a store that is kept and one that is being written, a store also one that is added to and
+# two of small commits; the rows of PNG files also have those of three rounds and a warm-up, which are
+# removed at the end, and where small commits are made, the same with three clusters for each.
+@pytest.mark.parametrize(
+    ("row", "stores"),
+    [("limit", 2), ("hdf5", 3 + 2), ("png", 3 + 2 + 4 + 12), ("article-png", 2 + 4)],
+)
+def test_the_space_asked_for_holds_all_stores_of_a_row_in_whole_clusters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, stores: int
+) -> None:
+    least = stores * 1_000 * 4096
+    pretend(monkeypatch, free_bytes=least)
+    with pytest.raises(pytest.UsageError):
+        check_space(tmp_path, (row,), (1_000,), CIFAR_BYTES, BRIEF)
+    pretend(monkeypatch, free_bytes=least * 5 // 4)
+    check_space(tmp_path, (row,), (1_000,), CIFAR_BYTES, BRIEF)
+
+
+def test_the_space_asked_for_holds_what_each_cutoff_of_png_files_sets_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = (2 + 4 * 3) * 1_000
+    least = ((2 + 4) * (500 + 1_000) + 1_000 + commits) * 4096
+    pretend(monkeypatch, free_bytes=least)
+    with pytest.raises(pytest.UsageError):
+        check_space(tmp_path, ("png",), (500, 1_000), CIFAR_BYTES, BRIEF)
+    pretend(monkeypatch, free_bytes=least * 5 // 4)
+    check_space(tmp_path, ("png",), (500, 1_000), CIFAR_BYTES, BRIEF)
+
+
+def test_a_disk_with_too_few_inodes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, free_bytes=10**12, inodes=1_000_000, free_inodes=1_000)
+    with pytest.raises(pytest.UsageError, match="room for 1,000 more files") as caught:
+        check_space(tmp_path, tuple(ROWS), (1_000,), CIFAR_BYTES, BRIEF)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_inodes_asked_for_hold_all_stores_of_both_rows_of_png_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least = 2 * (1 + 4) * (500 + 1_000) + 4 * 3 * 1_000
+    pretend(monkeypatch, free_bytes=10**12, inodes=1_000_000, free_inodes=least - 1)
+    with pytest.raises(pytest.UsageError, match="PNG stores of this run take up to 27,000"):
+        check_space(tmp_path, tuple(ROWS), (500, 1_000), CIFAR_BYTES, BRIEF)
+    pretend(monkeypatch, free_bytes=10**12, inodes=1_000_000, free_inodes=least * 5 // 4)
+    check_space(tmp_path, tuple(ROWS), (500, 1_000), CIFAR_BYTES, BRIEF)
+
+
+def test_a_large_round_budget_needs_space_for_more_rounds_of_png_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, free_bytes=2 * 10**9, inodes=1_000_000, free_inodes=1_000_000)
+    check_space(tmp_path, ("png",), (1_000,), CIFAR_BYTES, 1)
+    check_space(tmp_path, ("lmdb",), (1_000,), CIFAR_BYTES, 100)
+    with pytest.raises(pytest.UsageError, match="MB"):
+        check_space(tmp_path, ("png",), (1_000,), CIFAR_BYTES, 100)
+
+
+def test_a_file_system_that_does_not_count_inodes_has_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, free_bytes=10**12, inodes=0, free_inodes=0)
+    check_space(tmp_path, tuple(ROWS), CUTOFFS, CIFAR_BYTES, BRIEF)

@@ -1,0 +1,307 @@
+"""Runs that are refused, fail or are interrupted, and those that measure only a part."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.interruption import SIGNALS
+from benchmarks.tests.datasets.test_batches import write_batches
+from benchmarks.tests.runs import (
+    REPOSITORY,
+    SECONDS,
+    command,
+    environment,
+    names_in,
+    run,
+    saved_run,
+    too_wide,
+)
+
+CORRUPTING = """
+from benchmarks.contenders.rows import ROWS
+
+genuine = ROWS["lmdb"].read_many
+
+def read_many(path, shape):
+    images, labels = genuine(path, shape)
+    images[-1, -1, -1, -1] ^= 1
+    return images, labels
+
+ROWS["lmdb"].read_many = read_many
+"""
+"""A plugin under which one row of one operation returns a wrong pixel."""
+
+CORRUPTING_THE_FIRST = """
+from benchmarks.contenders.rows import STORE_ROWS
+
+store_class = STORE_ROWS["lmdb"].store_class
+read_single, read_many = store_class.read_single, store_class.read_many
+
+def corrupt_single(store, image_id):
+    image, label = read_single(store, image_id)
+    image[0, 0, 0] ^= image_id == 5
+    return image, label
+
+def corrupt_batch(store, ids=None):
+    images, labels = read_many(store, ids)
+    images[0, 0, 0, 0] ^= len(labels) == 256
+    return images, labels
+
+store_class.read_single, store_class.read_many = corrupt_single, corrupt_batch
+"""
+"""A plugin under which an early image and an early batch of an open store have a wrong pixel."""
+
+STALLING_IN = """
+import time
+from pathlib import Path
+
+def {hook}():
+    Path(__file__).with_name("stalled").touch()
+    time.sleep(600)
+"""
+"""A plugin under which a run stalls outside of any benchmark, where pytest calls that hook."""
+
+FORGETTING = """
+length = store_class.__len__
+store_class.__len__ = lambda store: length(store) - 1
+"""
+"""Put behind the last, it makes every store say that it holds one image less."""
+
+STALLING = """
+import time
+from pathlib import Path
+from benchmarks.contenders.rows import ROWS
+
+genuine = ROWS["limit"].read_many
+calls = 0
+
+def read_many(path, shape):
+    global calls
+    calls += 1
+    if calls == 3:  # the warm-up and one round are done
+        Path(__file__).with_name("stalled").touch()
+        time.sleep(600)
+    return genuine(path, shape)
+
+ROWS["limit"].read_many = read_many
+"""
+"""A plugin under which one row of one operation never finishes its second round, and says so."""
+
+
+def assert_refused(*arguments: str, said: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in done.stdout.splitlines() if "ERROR" in line]
+    assert said in line
+    assert "Traceback" not in done.stdout
+    assert "collected" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--backend=zarr", "--backend: there is no 'zarr'"),
+        ("--cutoff=0", "--cutoff: '0' is not a number of images"),
+        ("--store-dir=missing", "is not a directory"),
+        ("--dataset=missing", "--dataset: "),
+        ("--dataset=~nosuch/x", "--dataset: ~nosuch/x: there is no such user"),
+        ("--dataset=two\nlines", "--dataset: two\\nlines: no such data set"),
+        ("--store-dir=~nosuch/x", "--store-dir: ~nosuch/x: "),
+        ("--store-dir=", "--store-dir: '' names no directory"),
+        ("--benchmark-storage=", "--benchmark-storage: '' names nothing"),
+    ],
+)
+def test_a_wrong_option_ends_the_run_at_once_in_one_line(argument: str, said: str) -> None:
+    assert_refused(argument, said=said)
+
+
+def test_a_cutoff_beyond_the_data_does_too(tmp_path: Path) -> None:
+    write_batches(tmp_path / "few", 1, count=7)
+    said = "--cutoff: few gives 14 images at most"
+    assert_refused(f"--dataset={tmp_path / 'few'}", "--cutoff=10,15", said=said)
+
+
+def test_a_wrong_result_is_neither_saved_nor_shown_and_the_others_are(tmp_path: Path) -> None:
+    (tmp_path / "corrupting.py").write_text(CORRUPTING)
+    done = run(
+        *("-p", "corrupting"),
+        f"--store-dir={tmp_path}",
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--backend=png,lmdb,hdf5",
+        *("-k", "read_many"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 1
+    assert "1 failed, 2 passed" in done.stdout
+    names = names_in(saved_run(tmp_path / "run.json"))
+    assert names == ["test_read_many[png-n=10]", "test_read_many[hdf5-n=10]"]
+    summary = done.stdout.split(" image storage benchmark ")[1].split("short test summary")[0]
+    rows = [line.split()[0] for line in summary.splitlines() if "read_many[" not in line and line]
+    assert "png" in rows
+    assert "lmdb" not in rows
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("image-stores-")] == []
+
+
+def test_rows_that_were_not_selected_leave_gaps_in_the_summary(tmp_path: Path) -> None:
+    done = run(
+        f"--store-dir={tmp_path}",
+        "--cutoff=4,10",
+        "--backend=png,limit",
+        *("-k", "read_many or store_single"),
+        "--deselect=benchmarks/operations/test_read.py::test_read_many[limit-n=10]",
+        "--deselect=benchmarks/operations/test_store.py::test_store_single[limit]",
+    )
+    assert done.returncode == 0, done.stdout
+    summary = done.stdout.split(" image storage benchmark ")[1]
+    assert re.search(r"^store_single: .*; µs per call$", summary, re.MULTILINE)
+    assert re.search(r"^read_many: .*; µs per image \(× limit\)$", summary, re.MULTILINE)
+    rows = [line.split() for line in summary.splitlines() if line.startswith(("png", "limit"))]
+    shapes = [["×" if "×" in cell else "-" if cell == "-" else "" for cell in row] for row in rows]
+    assert shapes == [["", ""], ["", "", "×", ""], ["", "", "-"]]
+    assert too_wide(summary) == []
+
+
+def test_with_benchmarks_disabled_everything_is_tried_and_nothing_is_said_of_time(
+    tmp_path: Path,
+) -> None:
+    done = run(
+        "--benchmark-disable",
+        f"--store-dir={tmp_path}",
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--backend=png,limit",
+        "--ignore=benchmarks/tests",  # where this test is
+        "--deselect=benchmarks/operations/test_parallel.py",
+    )
+    assert done.returncode == 0, done.stdout
+    each_of_two, each_store = 4, 1 + 4 + 1 + 1 + 2
+    assert f" {2 * each_of_two + each_store} passed, 3 deselected" in done.stdout
+    assert " image storage benchmark " not in done.stdout
+    assert "Median" not in done.stdout
+    assert [*tmp_path.iterdir()] == []
+
+
+# With --assert=plain pytest leaves the asserts of the benchmarks, too, to Python.
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_an_optimised_python_checks_results_too(tmp_path: Path, level: str) -> None:
+    (tmp_path / "corrupting.py").write_text(CORRUPTING + CORRUPTING_THE_FIRST + FORGETTING)
+    done = run(
+        *("-p", "corrupting", "--assert=plain"),
+        f"--store-dir={tmp_path}",
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--cutoff=300",
+        "--backend=lmdb,limit",
+        *("-k", "read_many or epoch or (iterate and single) or append or commits_open"),
+        plugins=tmp_path,
+        variables={"PYTHONOPTIMIZE": level},
+    )
+    assert done.returncode == 1, done.stdout
+    assert names_in(saved_run(tmp_path / "run.json")) == ["test_read_many[limit-n=300]"]
+    assert done.stdout.count("WrongResultError") >= 5
+
+
+@pytest.mark.parametrize("timed", ["--benchmark-disable", "--benchmark-enable"])
+def test_every_image_of_a_pass_is_checked(tmp_path: Path, timed: str) -> None:
+    (tmp_path / "corrupting.py").write_text(CORRUPTING_THE_FIRST)
+    done = run(
+        *("-p", "corrupting"),
+        timed,
+        f"--store-dir={tmp_path}",
+        "--cutoff=300",  # a batch of 256, and a last one that is right
+        "--backend=lmdb",
+        "--ignore=benchmarks/tests",  # where this test is
+        *("-k", "epoch or (iterate and single)"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 1, done.stdout
+    failed = re.findall(r"^FAILED .*::(\S+\])", done.stdout, re.MULTILINE)
+    assert failed == ["test_epoch[lmdb-n=300]", "test_iterate[lmdb-n=300-single]"]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the file is there; raises AssertionError where the process ends without it."""
+    for _ in range(100 * SECONDS):
+        if path.exists():
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    raise AssertionError(f"{path} did not appear")
+
+
+Send = Callable[[int, int], None]
+"""Sends a signal to a process, or to all of a group, by the number of its first."""
+
+
+def interrupted_run(
+    folder: Path, how: signal.Signals, send: Send, *arguments: str
+) -> tuple[int, str]:
+    """What a run ends with, and prints, that has stalled with its stores in `folder`."""
+    if signal.getsignal(how) is signal.SIG_IGN:
+        pytest.skip(f"{how.name} is ignored here, and so by each process that is started")
+    with subprocess.Popen(
+        command(*arguments, f"--store-dir={folder}"),
+        cwd=REPOSITORY,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            wait_for(folder / "stalled", process)
+            assert [*folder.glob("image-stores-*")] != []
+            send(process.pid, how)
+            time.sleep(0.1)  # and another, while it clears up
+            with suppress(ProcessLookupError):
+                send(process.pid, signal.SIGTERM)
+            output = process.communicate(timeout=SECONDS)[0]
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, output
+
+
+# A terminal sends its signal to all processes, also to those that read.
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["one", "group"])
+@pytest.mark.parametrize("how", SIGNALS, ids=lambda how: how.name)
+def test_an_interrupted_run_removes_its_stores_and_does_not_save_what_it_broke_off(
+    tmp_path: Path, how: signal.Signals, send: Send
+) -> None:
+    (tmp_path / "stalling.py").write_text(STALLING)
+    code, output = interrupted_run(
+        tmp_path,
+        how,
+        send,
+        *("-p", "stalling"),
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--backend=hdf5,limit",
+        *("-k", "read_single or read_many or parallel_read"),
+    )
+    assert code == pytest.ExitCode.INTERRUPTED, output
+    assert [*tmp_path.glob("image-stores-*")] == []
+    assert "EOFError" not in output
+    assert names_in(saved_run(tmp_path / "run.json")) == [
+        *(f"test_parallel_read[hdf5-n=10-processes={processes}]" for processes in (1, 2, 4)),
+        "test_read_single[hdf5-n=10]",
+        "test_read_single[limit-n=10]",
+        "test_read_many[hdf5-n=10]",
+    ]
+
+
+@pytest.mark.parametrize(
+    "hook", ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_unconfigure"]
+)
+def test_a_run_that_is_interrupted_as_it_begins_or_ends_removes_its_stores(
+    tmp_path: Path, hook: str
+) -> None:
+    (tmp_path / "stalling.py").write_text(STALLING_IN.format(hook=hook))
+    chosen = ("-k", "parallel_read", "--backend=hdf5")
+    code, output = interrupted_run(tmp_path, signal.SIGTERM, os.kill, "-p", "stalling", *chosen)
+    assert code != 0, output
+    assert [*tmp_path.glob("image-stores-*")] == []

@@ -1,0 +1,234 @@
+"""What a benchmark records of itself, and how its results are checked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import benchmarks.harness.suite
+from benchmarks.contenders.limit import Limit
+from benchmarks.harness.checks import WrongResultError
+from benchmarks.harness.options import Options
+from benchmarks.harness.protocol import Work
+from benchmarks.harness.suite import CHECKED_AT_ONCE, Case, Suite
+
+from .test_protocol import FakeBenchmark
+
+N = 12
+
+
+def make_suite(folder: Path, cold: bool = False, durable: bool = True) -> Suite:
+    options = Options(
+        dataset="standin",
+        offline=True,
+        image_size=32,
+        rows=("limit",),
+        cutoffs=(4, N),
+        store_dir=folder,
+        round_budget=0.01,
+        cold=cold,
+        durable=durable,
+        timed=True,
+    )
+    return Suite(options, progress=False)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Suite]:
+    suite = make_suite(tmp_path)
+    yield suite
+    suite.close()
+
+
+def benchmark_of(median: float) -> FakeBenchmark:
+    return FakeBenchmark(stats=SimpleNamespace(stats=SimpleNamespace(data=[median], median=median)))
+
+
+def a_read(suite: Suite, path: Path) -> Case:
+    return Case("read_many", Limit(), N, images=N, path=path, reads=True)
+
+
+def nothing() -> None:
+    pass
+
+
+def ignore(_: object) -> None:
+    pass
+
+
+def test_a_row_records_what_its_figure_depends_on(made: Suite) -> None:
+    benchmark = benchmark_of(median=0.5)
+    path = made.workspace.store(Limit(), N)
+    made.measure(benchmark, a_read(made, path), Work(nothing, ignore))
+    allocated = sum(p.stat().st_blocks * 512 for p in (path, path / "raw"))
+    assert benchmark.group == "read_many n=12"
+    assert benchmark.extra_info == {
+        "operation": "read_many",
+        "variant": "",
+        "backend": "limit",
+        "n": N,
+        "images_per_round": N,
+        "image_shape": [32, 32, 3],
+        "dataset": made.identity,
+        "round_budget_seconds": 0.01,
+        "cache": "warm",
+        "durability": "durable",
+        "apparent_bytes": N * (3072 + 8),
+        "allocated_bytes": allocated,
+        "files": 1,
+        "images_per_second": N / 0.5,
+        "pixel_megabytes_per_second": N * 3072 / 0.5 / 1e6,
+        "microseconds_per_image": 0.5 / N * 1e6,
+        "rounds_microseconds": "5e+05",
+    }
+
+
+@pytest.mark.parametrize(("durable", "promise"), [(True, "durable"), (False, "buffered")])
+def test_a_storing_row_records_its_durability_and_the_run_s_cache_state_but_evicts_nothing(
+    tmp_path: Path, durable: bool, promise: str
+) -> None:
+    suite = make_suite(tmp_path, cold=True, durable=durable)
+    benchmark = benchmark_of(median=1.0)
+    path = suite.workspace.scratch()
+    work = Work(path.mkdir, ignore, after=lambda: suite.workspace.remove(path))
+    suite.measure(benchmark, Case("store_single", Limit(), None, 1, path, reads=False), work)
+    suite.close()
+    assert benchmark.group == "store_single"
+    assert benchmark.extra_info["durability"] == promise
+    assert benchmark.extra_info["cache"] == "cold"
+    assert benchmark.extra_info["n"] == 1
+    assert None not in benchmark.extra_info.values()
+    assert "resident_fraction" not in benchmark.extra_info
+
+
+def test_a_cold_row_is_evicted_before_and_after_its_state_is_made_and_records_the_worst_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    fractions = iter([0.0, 0.008, 0.002, *[0.0] * 300])
+
+    def look(_: Path) -> float:
+        events.append("look")
+        return next(fractions)
+
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict", lambda _: events.append("evict"))
+    monkeypatch.setattr(benchmarks.harness.suite, "resident_fraction", look)
+    suite = make_suite(tmp_path, cold=True)
+    benchmark = benchmark_of(median=1.0)
+    path = suite.workspace.store(Limit(), N)
+    work = Work(lambda: events.append("run"), ignore, before=lambda: events.append("before"))
+    suite.measure(benchmark, a_read(suite, path), work)
+    suite.close()
+    assert events[:10] == ["evict", "before", "evict", "look", "run"] * 2
+    assert benchmark.extra_info["resident_fraction"] == 0.008
+    assert benchmark.extra_info["cache"] == "cold"
+
+
+@pytest.mark.parametrize(
+    ("can_evict", "resident", "reason"),
+    [
+        (True, 0.02, "2% of limit-12 stays in memory, because it is in use .* keeps it"),
+        (False, 0.0, "cannot evict"),
+    ],
+)
+def test_where_a_store_stays_in_memory_nothing_is_called_cold(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    can_evict: bool,
+    resident: float,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", can_evict)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict", ignore)
+    monkeypatch.setattr(benchmarks.harness.suite, "resident_fraction", lambda _: resident)
+    suite = make_suite(tmp_path, cold=True)
+    benchmark = benchmark_of(median=1.0)
+    path = suite.workspace.store(Limit(), N)
+    with pytest.raises(pytest.skip.Exception, match=reason):
+        suite.measure(benchmark, a_read(suite, path), Work(nothing, ignore))
+    suite.close()
+    assert benchmark.has_error
+    assert benchmark.durations == []
+
+
+def test_a_round_that_is_not_cold_enough_is_cleaned_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict", ignore)
+    monkeypatch.setattr(benchmarks.harness.suite, "resident_fraction", lambda _: 1.0)
+    suite = make_suite(tmp_path, cold=True)
+    path = suite.workspace.store(Limit(), N)
+    work = Work(
+        lambda: events.append("run"),
+        ignore,
+        before=lambda: events.append("before"),
+        after=lambda: events.append("after"),
+    )
+    with pytest.raises(pytest.skip.Exception):
+        suite.measure(benchmark_of(median=1.0), a_read(suite, path), work)
+    suite.close()
+    assert events == ["before", "after"]
+
+
+def test_a_reading_row_records_the_size_of_its_store_without_what_reading_singly_adds(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Limit, "prepare_read_single", lambda _, path, *__: (path / "extra").write_bytes(b"more")
+    )
+    benchmark = benchmark_of(median=0.5)
+    path = made.workspace.store(Limit(), N)
+    made.measure(benchmark, a_read(made, path), Work(nothing, ignore))
+    assert (path / "extra").exists()
+    assert benchmark.extra_info["files"] == 1
+    assert benchmark.extra_info["apparent_bytes"] == N * (3072 + 8)
+
+
+def test_what_is_equal_passes_the_check(made: Suite) -> None:
+    ids = np.array([3, 3, 0])
+    made.assert_equal(made.images.copy(), made.labels.copy(), slice(0, N))
+    made.assert_equal(made.images[2:5], made.labels[2:5], slice(2, 5))
+    made.assert_equal(made.images[ids], made.labels[ids], ids)
+
+
+def test_a_wrong_pixel_label_order_number_or_type_fails_the_check(made: Suite) -> None:
+    whole = slice(0, N)
+    images, labels = made.images.copy(), made.labels.copy()
+    wrong_pixel, wrong_label = images.copy(), labels.copy()
+    wrong_pixel[-1, -1, -1, -1] ^= 1
+    wrong_label[-1] += 1
+    for bad_images, bad_labels in (
+        (wrong_pixel, labels),
+        (images, wrong_label),
+        (images[::-1], labels),
+        (images[..., ::-1], labels),
+        (images[:-1], labels),
+        (images[:-1], labels[:-1]),
+        (images.astype(np.int64), labels),
+        ([*images], labels),
+    ):
+        with pytest.raises(WrongResultError):
+            made.assert_equal(bad_images, bad_labels, whole)
+
+
+@pytest.mark.parametrize("place", [0, CHECKED_AT_ONCE - 1, CHECKED_AT_ONCE, CHECKED_AT_ONCE + 2])
+def test_the_check_reaches_every_image(made: Suite, place: int) -> None:
+    ids = np.arange(CHECKED_AT_ONCE + 3) % N
+    images = made.images[ids]
+    made.assert_equal(images, made.labels[ids], ids)
+    images[place, 0, 0, 0] ^= 1
+    with pytest.raises(WrongResultError):
+        made.assert_equal(images, made.labels[ids], ids)
+
+
+def test_closing_leaves_nothing_in_the_store_directory(tmp_path: Path) -> None:
+    suite = make_suite(tmp_path)
+    suite.workspace.store(Limit(), 4)
+    assert [*tmp_path.iterdir()] == [suite.workspace.path]
+    suite.close()
+    assert [*tmp_path.iterdir()] == []

@@ -1,0 +1,81 @@
+"""What a benchmark records is written and read in one place."""
+
+import pytest
+
+from benchmarks.results.recorded import Judged, Recorded, is_recorded, round_budget, variant_of
+
+
+def recorded(**changed: object) -> Recorded:
+    said: dict[str, object] = {
+        "operation": "read_many",
+        "variant": "",
+        "backend": "png",
+        "n": 300,
+        "images_per_round": 256,
+        "cache": "warm",
+        "durability": "durable",
+        "image_shape": [32, 32, 3],
+        "files": 304,
+        "apparent_bytes": 10,
+        "allocated_bytes": 20,
+    }
+    return Recorded.of(said | changed)
+
+
+def test_rounds_count_images_and_megabytes_of_pixels() -> None:
+    made = recorded()
+    made.add_rounds([0.25, 0.5, 1.0], median=0.5)
+    assert made.images_per_second == 512.0
+    assert made.pixel_megabytes_per_second == 1.572864
+    assert made.microseconds_per_image == 1953.125
+    assert made.rounds_microseconds == "2.5e+05 5e+05 1e+06"
+
+
+def test_what_was_written_is_read() -> None:
+    made = recorded(resident_fraction=0.5)
+    made.add_rounds([0.25], median=0.25)
+    assert Recorded.read(made.written()) == made
+    assert is_recorded(made.written())
+    assert not is_recorded({"another": "suite's"})
+
+
+def test_what_was_not_measured_is_not_written() -> None:
+    assert "resident_fraction" not in recorded().written()
+    assert None not in recorded().written().values()
+
+
+def test_what_a_later_version_records_is_passed_over() -> None:
+    made = recorded()
+    made.add_rounds([0.25], median=0.25)
+    assert Recorded.read(made.written() | {"added": 1}) == made
+
+
+@pytest.mark.parametrize(("processes", "variant"), [(1, "1 process"), (4, "4 processes")])
+def test_the_variants_of_parallel_reading_are_read_as_they_are_written(
+    processes: int, variant: str
+) -> None:
+    assert variant_of(processes) == variant
+    assert recorded(operation="parallel_read", variant=variant).processes == processes
+    assert recorded(variant=variant).processes is None
+
+
+@pytest.mark.parametrize("info", [None, {}, {"round_budget_seconds": True}, {"round_budget": 0.2}])
+def test_no_round_budget_is_made_of_what_is_none(info: object) -> None:
+    assert round_budget(info) is None
+
+
+def test_the_gate_keeps_the_rounds_of_each_process_and_no_throughput_of_one() -> None:
+    infos = []
+    for seconds in (0.25, 0.5):
+        made = recorded()
+        made.add_rounds([seconds], seconds)
+        infos.append(made.written())
+    judged = Judged.of(infos, 1, {"verdict": "pass"})
+    written = judged.written(infos[0])
+    assert Judged.read(written) == judged
+    assert judged.processes == ["2.5e+05", "5e+05"]
+    assert written == recorded().written() | {
+        "screening_processes": 1,
+        "processes": ["2.5e+05", "5e+05"],
+        "gate": {"verdict": "pass"},
+    }

@@ -1,0 +1,1 @@
+"""Programs beside the benchmarks, each started by `python -m benchmarks.tools.NAME`."""

@@ -1,0 +1,238 @@
+"""What a run says of the figures that the stores are built to reach.
+
+    python -m benchmarks.tools.targets [RUN]
+
+prints Markdown tables. Each figure stands beside its target, and in bold where it misses it. RUN is
+a saved run as `python -m benchmarks.report` takes it; by default the newest.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import TypeAlias
+
+from benchmarks.harness.output import say
+from benchmarks.results.errors import ResultsError
+from benchmarks.results.machine import in_words
+from benchmarks.results.runs import SavedRun, load
+from benchmarks.results.summary import LIMIT, format_number
+
+Line: TypeAlias = tuple[str, Iterable[object]]
+
+STORES = ("hdf5", "lmdb", "png")
+MANY = (
+    ("store_many", ""),
+    ("read_many", ""),
+    ("read_batch", ""),
+    ("epoch", ""),
+    ("iterate", "single"),
+    ("iterate", "slice"),
+    ("parallel_read", "1 process"),
+    ("parallel_read", "2 processes"),
+    ("parallel_read", "4 processes"),
+)
+"""Operations, and variants of them, whose cost per image should not grow with the store."""
+MOST_GROWTH = 1.3
+"""Times the cost per image in a smaller store."""
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A figure, what follows it, and the largest that is good."""
+
+    figure: float
+    unit: str
+    target: float
+
+    def __str__(self) -> str:
+        good = self.figure <= self.target
+        text = f"{format_number(self.figure)}{self.unit} {'≤' if good else '>'} {self.target:,g}"
+        return text if good else f"**{text}**"
+
+
+@dataclass(frozen=True)
+class AtLeast(AtMost):
+    """The same, and the smallest that is good."""
+
+    def __str__(self) -> str:
+        good = self.figure >= self.target
+        text = f"{format_number(self.figure)}{self.unit} {'≥' if good else '<'} {self.target:,g}"
+        return text if good else f"**{text}**"
+
+
+class Figures:
+    """The medians of a run, in microseconds per image; KeyError for a row that it lacks.
+
+    n, fewer: images in the largest stores, and in those a size smaller
+    commits: of one image each, in the store of many of them
+    """
+
+    def __init__(self, run: SavedRun) -> None:
+        self._rows = run.rows
+        *_, self.fewer, self.n = every = [0, *sorted({n for *_, n in run.rows})]
+        self.fewest = next((n for n in every if n > 1), self.n)  # 1 is that of store_single
+        self.commits = max(
+            (n for operation, *_, n in run.rows if operation == "commits"), default=0
+        )
+
+    def time(self, operation: str, backend: str, n: int | None = None, variant: str = "") -> float:
+        return self._rows[operation, variant, backend, n or self.n].figure.microseconds
+
+    def times(self, operation: str, backend: str, reference: str, target: float) -> AtMost:
+        """As a multiple of the same operation of another row."""
+        multiple = self.time(operation, backend) / self.time(operation, reference)
+        return AtMost(multiple, f" × {reference}", target)
+
+    def microseconds(self, operation: str, backend: str, target: float) -> AtMost:
+        return AtMost(self.time(operation, backend), " µs", target)
+
+    def decoding(self, operation: str) -> AtMost:
+        """Of PNG files, as a multiple of reading every image the tutorial's way."""
+        multiple = self.time(operation, "png") / self.time("read_many", "article-png")
+        return AtMost(multiple, " × article-png's read_many", 0.8)
+
+    def allocated(self, backend: str) -> float:
+        row = self._rows["store_many", "", backend, self.n]
+        return row.recorded.allocated_bytes / row.recorded.images_per_round
+
+    def together(self, backend: str) -> AtLeast:
+        """The images per second of two processes beside those of one."""
+        one = self.time("parallel_read", backend, variant="1 process")
+        two = self.time("parallel_read", backend, variant="2 processes")
+        return AtLeast(one / two, " × one process", 1.7)
+
+    def growth(self, operation: str, backend: str, n: int, variant: str = "") -> AtMost:
+        """The cost of an image in the largest store as a multiple of that in one of `n` images."""
+        smaller = self.time(operation, backend, n, variant)
+        return AtMost(self.time(operation, backend, variant=variant) / smaller, "", MOST_GROWTH)
+
+    def per_doubling(self, operation: str, backend: str) -> str:
+        """How much longer one image takes in a store twice as large."""
+        least = min(n for name, *_, n in self._rows if name == operation)
+        more = self.time(operation, backend) - self.time(operation, backend, least)
+        return f"{more / log2(self.n / least):+.1f} µs"
+
+    def commit(self, variant: str, backend: str) -> float:
+        return self.time("commits", backend, self.commits, variant)
+
+
+def speed(f: Figures) -> Iterator[Line]:
+    """Storing and reading at the largest n, beside the limit and the tutorial's way."""
+    yield (
+        "store_many",
+        (
+            f.times("store_many", "hdf5", LIMIT, 1.3),
+            f.times("store_many", "lmdb", LIMIT, 2.8),
+            f.times("store_many", "png", "article-png", 0.75),
+        ),
+    )
+    yield (
+        "read_many",
+        (
+            f.times("read_many", "hdf5", LIMIT, 1.5),
+            f.times("read_many", "lmdb", LIMIT, 2),
+            f.times("read_many", "png", "article-png", 0.8),
+        ),
+    )
+    for operation, hdf5, lmdb in (("read_batch", 1, 2), ("epoch", 1.2, 2.5)):
+        yield (
+            f"{operation}, per image",
+            (
+                f.microseconds(operation, "hdf5", hdf5),
+                f.microseconds(operation, "lmdb", lmdb),
+                f.decoding(operation),
+            ),
+        )
+    yield "open + read_single", [f.times("read_single", s, f"article-{s}", 1) for s in STORES]
+    yield (
+        "allocated bytes per image",
+        (
+            AtMost(f.allocated("hdf5"), "", 3_100),
+            AtMost(f.allocated("lmdb"), "", 3_150),
+            f"{f.allocated('png'):,.0f}; article-png {f.allocated('article-png'):,.0f}",
+        ),
+    )
+    yield "parallel_read, 2 processes", [f.together(store) for store in STORES]
+
+
+def growth(f: Figures) -> Iterator[Line]:
+    """The cost of an image in the largest store beside that in one a size smaller, or the least."""
+    for operation, variant in MANY:
+        yield (
+            f"{operation} {variant}".strip() + f", × that at n = {f.fewer:,}",
+            [f.growth(operation, store, f.fewer, variant) for store in STORES],
+        )
+    yield (
+        f"append, × that to a store of {f.fewest}",
+        [f.growth("append", store, f.fewest) for store in STORES],
+    )
+    yield (
+        "open + read_single, more for each doubling of n",
+        [f.per_doubling("read_single", store) for store in STORES],
+    )
+
+
+def commits(f: Figures) -> Iterator[Line]:
+    """Many small commits beside the tutorial's way of storing one, and beside one call."""
+    yield (
+        "store_single, buffered",
+        [
+            AtMost(f.commit("store", s) / f.time("store_single", a, 1), f" × {a}", 1.5)
+            for s in STORES
+            if (a := f"article-{s}")
+        ],
+    )
+    yield "open", [AtMost(f.commit("open", store) / 1000, " ms", 100) for store in STORES]
+    for variant, name, target in (("read", "read_many", 10), ("compacted", "compacted", 1.2)):
+        yield (
+            f"{name}, × that of one call",
+            [
+                AtMost(f.commit(variant, s) / f.time("read_many", s, f.commits), "", target)
+                for s in STORES
+            ],
+        )
+
+
+def table(title: str, lines: Iterable[Line]) -> Iterator[str]:
+    yield f"| {' | '.join((title, *STORES))} |"
+    yield "|---" * (len(STORES) + 1) + "|"
+    for label, cells in lines:
+        yield f"| {' | '.join((label, *map(str, cells)))} |"
+    yield ""
+
+
+def tables(run: SavedRun) -> Iterator[str]:
+    """The lines of all tables; raises ResultsError where the run lacks a row."""
+    f = Figures(run)
+    try:
+        yield from table(f"n = {f.n:,}", speed(f))
+        yield from table(f"growth to n = {f.n:,}", growth(f))
+        yield from table(f"{f.commits:,} commits of one image", commits(f))
+    except KeyError as error:
+        operation, variant, backend, n = error.args[0]
+        lacking = " ".join(filter(None, (operation, variant, backend)))
+        raise ResultsError(
+            f"run {run.name} lacks {lacking} at n = {n:,}; make a whole one"
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables; returns the exit code, 2 where there is no such run, or no output."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tools.targets",
+        description="Print what a run says of the figures that the stores are built to reach.",
+    )
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a file or a number; the newest")
+    try:
+        run = load(parser.parse_args(arguments).run)
+        lines = [f"run {run.name}: {'; '.join(in_words(run.machine))}", "", *tables(run)]
+    except ResultsError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
+        return 2
+    return 0 if say(lines) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -95,9 +95,6 @@ def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
             del slab
 
 
-# ---- checks ----------------------------------------------------------------------------------
-
-
 def check_pixels(
     array: object, what: str, check_store: CheckShape, shape: Shape | None = None
 ) -> Image:

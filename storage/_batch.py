@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     def slabs(self, first: int) -> Iterator[tuple[Image, Checksums]]:
         """All images in order, about `SLAB_BYTES` of one shape at a time, and their checksums.
 
-        first: the id of the first; raises what `make_batch` does while an iterable is read
+        first: the id of the first; raises as `make_batch` where an iterable is read
         """
         done, expected = 0, len(self.labels)
         for images in self.stacks:
@@ -105,9 +105,6 @@ def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
                 slab[n - 1] = image  # at once, so that no other copy is kept
             yield slab[:n]
             del slab
-
-
-# ---- checks ----------------------------------------------------------------------------------
 
 
 def check_pixels(

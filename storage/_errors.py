@@ -94,10 +94,9 @@ def os_errors(path: str) -> Iterator[None]:
     """Say of which store an error is; what the operating system says becomes one of this module's."""
     try:
         yield
-    except (DTypeError, ShapeError, LabelError, LengthError) as error:
-        error.args = (f"{path}: {error}",)
-        raise
-    except StorageError:
+    except StorageError as error:
+        if isinstance(error, DTypeError | ShapeError | LabelError | LengthError):
+            error.args = (f"{path}: {error}",)
         raise
     except OSError as error:
         reason = error.strerror or str(error)

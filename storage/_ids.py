@@ -44,7 +44,7 @@ def check_ids(ids: Ids, length: int, path: str) -> NDArray[np.int64]:
         raise ImageIdTypeError(f"{path}: ids have shape {checked.shape}; give one dimension")
     if (wrong := _outside(checked, 0, length - 1)) is not None:
         check_id(wrong, length, path)
-    return checked.astype(np.int64)
+    return np.array(checked, np.int64)
 
 
 def check_labels(labels: object) -> NDArray[np.int64]:
@@ -56,7 +56,7 @@ def check_labels(labels: object) -> NDArray[np.int64]:
         raise LabelError(f"label {wrong} does not fit in int64")
     if not len(checked):
         raise LengthError("nothing to store; give at least one image and its label")
-    return checked.astype(np.int64)
+    return np.array(checked, np.int64)
 
 
 def _integers(values: object, what: str, error: Callable[[str], Exception]) -> NDArray[np.integer]:

@@ -14,9 +14,7 @@ from .payloads.png import PngPayload
 from .payloads.raw import RawPayload
 
 
-class PngStore(
-    Store, name="png", container=FilesContainer(PngPayload.suffix), payload=PngPayload()
-):
+class PngStore(Store, name="png", container=FilesContainer(".png"), payload=PngPayload()):
     """Images as PNG files; see `Store`."""
 
 

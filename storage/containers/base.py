@@ -43,10 +43,7 @@ class Reader(ABC):
             image[:] = np.frombuffer(cell, np.uint8)
 
     def addresses(self) -> Rows | None:
-        """Where in this process's memory each block of the index begins, (n,).
-
-        None where cells do not lie in memory; raises OSError, MemoryError.
-        """
+        """Where in memory each block begins, (n,); None where not. Raises OSError, MemoryError."""
         return None
 
 

@@ -22,10 +22,7 @@ MORE_BYTES = 2**20
 
 
 class FilesContainer(Container):
-    """A file for each cell.
-
-    suffix: of their names
-    """
+    """A file for each cell; suffix: of their names."""
 
     def __init__(self, suffix: str) -> None:
         self._suffix = suffix

@@ -73,12 +73,14 @@ class BlockReader(Reader):
         return self.file.read(size, int(self._offsets[block]) + offset - self.start(block))
 
     def run(self, start: int, stop: int, out: Image) -> None:
-        rest, size = memoryview(out).cast("B"), out.shape[1]
-        block, at = self.block_of(start), start * size
-        while rest:
-            begin, end = self.start(block), self.start(block + 1)
-            self.file.read_into(rest[: end - at], int(self._offsets[block]) + at - begin)
-            rest, block, at = rest[end - at :], block + 1, end
+        flat, size = memoryview(out).cast("B"), out.shape[1]
+        first = self.block_of(start)
+        blocks = slice(first, 1 + (first if stop == start + 1 else self.block_of(stop - 1)))
+        rows, offsets = [*self._rows[blocks].tolist(), stop], self._offsets[blocks].tolist()
+        for row, end, offset in zip(rows, rows[1:], offsets, strict=False):
+            begin = max(row, start)
+            piece = flat[(begin - start) * size : (end - start) * size]
+            self.file.read_into(piece, offset + (begin - row) * size)
 
     def addresses(self) -> Rows:
         return self._offsets + self.address()

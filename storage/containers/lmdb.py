@@ -24,7 +24,6 @@ from itertools import chain
 import lmdb
 import numpy as np
 
-from .._batch import SLAB_BYTES
 from .._errors import CorruptStoreError
 from .._files import Descriptor, File, Folder
 from .._index import Index, PartCells, Structure
@@ -32,6 +31,8 @@ from ..payloads.base import Cell
 from .base import Container, Reader
 from .flat import BlockReader
 
+SLAB_BYTES = 2**20
+"""Cells of a transaction, which LMDB holds in memory: of more, malloc returns it to the system."""
 BLOCK_BYTES = 2**17
 """Fewer make reading all slower, more a random batch."""
 SPARE_BYTES = 2**20
@@ -73,7 +74,7 @@ class LmdbContainer(Container):
             environment = opened(path, SPARE_BYTES, sync=False)
         with environment:  # an error of LMDB in what the caller gives is not of this file
             page, pages = environment.stat()["psize"], 0
-            for blocks in slabs_of(cells):  # LMDB holds in memory what is not committed
+            for blocks in slabs_of(cells):
                 pages += sum(map(len, chain(*blocks.values()))) // page + 2 * len(blocks)
                 with lmdb_errors(folder):
                     environment.set_mapsize(page * (pages + pages // 64) + SPARE_BYTES)
@@ -120,16 +121,17 @@ def slabs_of(cells: PartCells) -> Iterator[dict[int, list[memoryview]]]:
 
 def structure_of(environment: lmdb.Environment, size: int) -> Structure:
     """Where the blocks are in the file of `size` bytes, and which pages are not theirs."""
-    page, blocks = environment.stat()["psize"], list[tuple[int, int]]()
+    page, base, blocks = environment.stat()["psize"], 0, list[tuple[int, int]]()
     own = [0, size]  # where a value's own pages begin and end: a short one is on a page of the tree
     with environment.begin(buffers=True) as transaction:
         for key, value in transaction.cursor():
             start, inside = divmod(np.frombuffer(value, np.uint8).ctypes.data, page)
             # The page that a value is on, or its own first one, begins with its number (mdb.c).
-            number = ctypes.c_uint64.from_address(start * page).value
-            blocks.append((int.from_bytes(key, "big"), number * page + inside))
+            base = base or start - ctypes.c_uint64.from_address(start * page).value
+            begin = (start - base) * page
+            blocks.append((int.from_bytes(key, "big"), begin + inside))
             if len(value) >= page // 2:
-                own += number * page, (number - (-(inside + len(value)) // page)) * page
+                own += begin, begin - (-(inside + len(value)) // page) * page
     own.sort()
     gaps = [(i, j - i) for i, j in zip(own[::2], own[1::2], strict=True) if j > i]
     return Structure(blocks, [*gaps, (size, 0)])  # it is not shorter

@@ -29,11 +29,9 @@ wants smaller images faster has several processes reading, as training does.
 class Payload(ABC):
     """How images are kept as cells.
 
-    suffix: of the name of a file that holds one cell
     is_raw: whether a cell is the pixels as they are, so that they can be read straight into place
     """
 
-    suffix: ClassVar[str]
     is_raw: ClassVar[bool] = False
 
     @abstractmethod
@@ -48,10 +46,7 @@ class Payload(ABC):
         """Raise `ShapeError` where no cell can hold an image of that shape."""
 
     def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # not all know
-        """Raise ValueError where no cell of `size` bytes can hold an image of that shape.
-
-        Asked before memory is taken for the image, so that a damaged shape takes none.
-        """
+        """Raise ValueError where no cell of `size` bytes can hold an image of that shape."""
 
     def encode_many(self, images: NDArray[np.uint8]) -> Cells:
         """The cells of images of one shape, (n, H, W[, C]), C order."""

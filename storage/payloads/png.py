@@ -41,8 +41,6 @@ CHUNK = struct.Struct(">I4s")
 class PngPayload(Payload):
     """Compressed without loss, as files that every tool reads."""
 
-    suffix = ".png"
-
     def check_shape(self, shape: Shape) -> None:
         if prod(shape[1:]) > MAX_ROW_BYTES or prod(shape) > MAX_BYTES:
             most = f"at most {MAX_ROW_BYTES} bytes a row and {MAX_BYTES} in all"

@@ -15,7 +15,6 @@ from .base import Cell, Cells, Payload
 class RawPayload(Payload):
     """The pixels as they are."""
 
-    suffix = ".raw"
     is_raw = True
 
     def encode(self, image: NDArray[np.uint8]) -> Cell:

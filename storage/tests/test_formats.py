@@ -337,6 +337,23 @@ def test_lmdb_files_may_be_open_here_by_other_means(name: str, path: Path) -> No
         environment.close()
 
 
+def test_lmdb_takes_no_new_file_for_one_just_closed(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """py-lmdb forgets an inode after the file is closed, when one of another thread may have it."""
+    module = pytest.importorskip("lmdb._envid")
+    genuine = module.env_keys
+    images, other = pictures(3), str(tmp_path / "other")
+    with lmdb.open(other, subdir=False, lock=False):
+        keys = genuine(other, False)
+        with monkeypatch.context() as patch, LmdbStore(path, "x") as store:
+            patch.setattr(module, "env_keys", lambda *file: keys if genuine(*file) else ())
+            store.store_many(images, range(3))
+    with LmdbStore(path) as store:
+        assert_records(store.read_many(), images, range(3))
+        store.verify()
+
+
 # ---- hdf5, npy ---------------------------------------------------------------------------------
 
 

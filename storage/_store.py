@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ._batch import Batch, GivenError, make_batch
 from ._catalog import Catalog
 from ._checksum import Image, Images, Labels, Shape
-from ._errors import CorruptStoreError, ShapeError, os_errors
+from ._errors import BusyError, CorruptStoreError, ShapeError, os_errors
 from ._files import DiskUsage
 from ._ids import Ids, check_id, check_ids, is_integer_type
 from ._index import Piece
@@ -196,10 +196,14 @@ class Store(Session):
     def verify(self) -> None:
         """Read and check everything.
 
-        Raises `CorruptStoreError` with one line for each thing wrong in its `problems`.
+        Raises `CorruptStoreError` with one line for each thing wrong in its `problems`, or
+        `BusyError` where nothing is but that another program has a file open for writing.
         """
-        found = self._while_compacted(lambda catalog: problems(catalog, self._length))
+        errors = self._while_compacted(lambda catalog: problems(catalog, self._length))
+        found = [*map(str, errors)]
         if found:
+            if isinstance(errors[0], BusyError) and len({*map(type, errors)}) == 1:
+                raise errors[0]
             more = len(found) - MAX_PROBLEMS_SHOWN
             shown = [*found[:MAX_PROBLEMS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
             raise CorruptStoreError(f"{self._name}: {'; '.join(shown)}", tuple(found))

@@ -6,26 +6,30 @@ import numpy as np
 
 from ._catalog import COUNT, PART, Catalog
 from ._checksum import Rows
-from ._errors import BusyError, CorruptStoreError, StorageError, printable
+from ._errors import BusyError, CorruptStoreError, printable
 from ._files import Folder
 from ._index import INDEX
 from ._part import PartName
 from ._reading import read
 from ._session import strangers
 
-WRONG = (CorruptStoreError, BusyError, FileNotFoundError)
+WRONG = (CorruptStoreError, FileNotFoundError)
 AT_ONCE = 1024
 """Records that are read together; of those that cannot be, the wrong ones are found by halving."""
 
 
-def problems(catalog: Catalog, length: int) -> list[str]:
+def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
     """One line for each thing that is wrong with a store of `length` images, each once.
+
+    A file that another program has open is no such thing: its error stands for it.
 
     Raises FileNotFoundError where a part has been joined to others meanwhile.
     """
     listed = catalog.folder.names()
     strays = strangers(listed, lambda name: PART.fullmatch(name) or COUNT.fullmatch(name))
-    found = [f"{printable(name)} does not belong to the store" for name in strays]
+    found: list[str | BusyError] = [
+        f"{printable(name)} does not belong to the store" for name in strays
+    ]
     # Two listings, since a long one may meet a count that is just being renamed.
     counts = [len([*filter(COUNT.fullmatch, names)]) for names in (listed, catalog.folder.names())]
     if 1 not in counts:
@@ -37,7 +41,7 @@ def problems(catalog: Catalog, length: int) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str]:
+def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | BusyError]:
     """What is wrong with a part, of which the records before `stop` are this store's."""
     container = catalog.kind.container
     try:
@@ -53,6 +57,8 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str]:
     for check in (index.check_table, lambda: container.check(folder, index)):
         try:
             check()
+        except BusyError as error:
+            yield error
         except WRONG as error:
             yield _reason(catalog, name, error)
     yield from _unreadable(catalog, name, np.arange(name.first, stop))
@@ -74,7 +80,7 @@ def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
 
 def _reason(catalog: Catalog, name: PartName, error: OSError) -> str:
     """What `error` says; raises it where the whole part is no longer there."""
-    if isinstance(error, StorageError):
+    if isinstance(error, CorruptStoreError):
         return str(error)
     if name.folder not in catalog.folder.names():
         raise error

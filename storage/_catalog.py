@@ -30,8 +30,8 @@ It is renamed after each commit and never synced: that it lags behind does no ha
 """
 MAX_OPEN_PARTS = 100
 """Each takes up to four file descriptors, of the 1,024 that a process often has."""
-MAX_INDEXES = 20_000
-"""Small indexes kept in memory, 80 MB at most."""
+SMALL_PART, MAX_INDEXES = 100, 20_000
+"""Indexes of parts of so few images are kept in memory, so many of them: 100 MB at most."""
 LARGE_PART = 1_000_000
 """Of more images than this a name is not believed without a look at the part."""
 FOLD = 16
@@ -141,7 +141,7 @@ class Catalog:
             if part := self._parts.get(name):
                 return part.index
             index = Index(folder or Folder(name.folder, self.folder), name.first, name.stop)
-            if index.is_small:
+            if index.length <= SMALL_PART:
                 if len(self._indexes) >= MAX_INDEXES:
                     self._indexes = {}
                 self._indexes[name] = index

@@ -59,8 +59,8 @@ with its heading, and of the bytes that are trusted.
 """
 PAIR_BYTES = 16
 DIGEST_BYTES = 8
-SMALL_BYTES = 2**12
-"""An index up to this is read, and kept; a larger one is mapped, so that processes share it."""
+SMALL_BYTES = 2**16
+"""An index up to this is read; a larger one is mapped, so that processes share it."""
 
 
 class Structure(NamedTuple):
@@ -196,8 +196,7 @@ class Index:
         self._path = folder.path
         self.first, self.length = first, stop - first
         file = folder.open(INDEX)
-        self.is_small = file.size <= SMALL_BYTES
-        if self.is_small:
+        if file.size <= SMALL_BYTES:
             data: bytes | mmap.mmap = file.read(file.size)
         else:
             data = mmap.mmap(file.number, 0, prot=mmap.PROT_READ)

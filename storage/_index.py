@@ -183,7 +183,6 @@ class Index:
     shape: of every image where cells are pixels of one shape, else None
     size: bytes of each cell there, else None
     cell_bytes: of all cells together
-    table: all records, (length,)
     """
 
     cell_bytes: int
@@ -195,36 +194,49 @@ class Index:
         """
         self._path = folder.path
         self.first, self.length = first, stop - first
-        file = folder.open(INDEX)
-        if file.size <= SMALL_BYTES:
-            data: bytes | mmap.mmap = file.read(file.size)
-        else:
-            data = mmap.mmap(file.number, 0, prot=mmap.PROT_READ)
-        end = TRAILER.size + DIGEST_BYTES
-        if len(data) < end:
+        file, end = folder.open(INDEX), TRAILER.size + DIGEST_BYTES
+        if file.size < end:
             raise self.broken(f"{INDEX} is too short")
-        *head, table_at, blocks, trusted, self._table_digest, self._trusted_digest = TRAILER.unpack(
-            data[-end:-DIGEST_BYTES]
+        whole = file.read(file.size) if file.size <= SMALL_BYTES else None
+        trailer = whole[-end:] if whole else file.read(end, file.size - end)
+        *head, self._table_at, blocks, trusted, self._table_digest, self._trusted_digest = (
+            TRAILER.unpack(trailer[:-DIGEST_BYTES])
         )
         magic, *held, height, width, channels, self.cell_bytes = head
-        kind = record_type(not height)
-        pairs_at = table_at + self.length * kind.itemsize
-        if data[-DIGEST_BYTES:] != xxh3_64_digest(data[pairs_at:-DIGEST_BYTES]):
+        self._kind = record_type(not height)
+        self._pairs_at = pairs_at = self._table_at + self.length * self._kind.itemsize
+        tail = b""
+        if 0 <= pairs_at < file.size:
+            tail = whole[pairs_at:] if whole else file.read(file.size - pairs_at, pairs_at)
+        if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed, or its length")
         if (magic, held) != (MAGIC, [self.first, self.length]):
             raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
         self.size = prod(self.shape) if self.shape else None
         if (
-            min(table_at, blocks, trusted, self.cell_bytes - self.length) < 0
-            or len(data) != pairs_at + PAIR_BYTES * (blocks + trusted) + end
+            min(self._table_at, blocks, trusted, self.cell_bytes - self.length) < 0
+            or len(tail) != PAIR_BYTES * (blocks + trusted) + end
             or self.cell_bytes != (self.size or 0) * self.length != 0
         ):
             raise self.broken(f"{INDEX} contradicts itself")
-        self.table: NDArray[np.void] = np.frombuffer(data, kind, self.length, table_at)
-        self._body = memoryview(data)[:pairs_at]
-        pairs: Rows = np.frombuffer(data, np.int64, 2 * (blocks + trusted), pairs_at).reshape(-1, 2)
+        pairs: Rows = np.frombuffer(tail, np.int64, 2 * (blocks + trusted)).reshape(-1, 2)
         self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
+        self._data: bytes | mmap.mmap | File = whole or file
+        self._table: NDArray[np.void] | None = None
+        self._was_asked = False
+
+    @property
+    def table(self) -> NDArray[np.void]:
+        """All records, (length,)."""
+        if self._table is None:
+            self._table = np.frombuffer(self._all(), self._kind, self.length, self._table_at)
+        return self._table
+
+    def _all(self) -> bytes | mmap.mmap:
+        if isinstance(data := self._data, File):
+            data = self._data = mmap.mmap(data.number, 0, prot=mmap.PROT_READ)
+        return data
 
     # ---- records -----------------------------------------------------------------------------
 
@@ -234,7 +246,14 @@ class Index:
 
     def row(self, row: int) -> tuple[int, int, Shape, int, int]:
         """Label, checksum, shape, offset and size of one record; raises `CorruptRecordError`."""
-        label, checksum, *others = self.table[row].item()
+        data, size = self._data, self._kind.itemsize
+        if isinstance(data, File) and not self._was_asked:
+            # A store may be opened for one image, for which a map takes longer than all the rest.
+            self._was_asked = True
+            read = data.read(size, self._table_at + row * size)
+            label, checksum, *others = np.frombuffer(read, self._kind)[0].item()
+        else:
+            label, checksum, *others = self.table[row].item()
         if self.size and self.shape:
             return label, checksum, self.shape, row * self.size, self.size
         *sides, offset, size = others
@@ -269,7 +288,7 @@ class Index:
 
     def check_table(self) -> None:
         """Raise `CorruptStoreError` where the table is not as it was written."""
-        if xxh3_64_intdigest(self._body) != self._table_digest:
+        if xxh3_64_intdigest(memoryview(self._all())[: self._pairs_at]) != self._table_digest:
             raise self.broken(f"the table in {INDEX} has changed")
 
     def check_structure(self, file: File) -> None:

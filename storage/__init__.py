@@ -26,8 +26,11 @@ from ._errors import StoreIOError as StoreIOError
 from ._errors import StoreNotFoundError as StoreNotFoundError
 from ._files import DiskUsage as DiskUsage
 from ._files import disk_usage as disk_usage
+from ._registry import Hdf5PngStore as Hdf5PngStore
 from ._registry import Hdf5Store as Hdf5Store
+from ._registry import LmdbPngStore as LmdbPngStore
 from ._registry import LmdbStore as LmdbStore
+from ._registry import NpyStore as NpyStore
 from ._registry import PngStore as PngStore
 from ._registry import open_store as open_store
 from ._store import STORES as STORES

@@ -16,6 +16,8 @@ CheckShape: TypeAlias = Callable[[Shape], None]
 SLAB_BYTES = 8 * 2**20
 """Pixels handled at a time: large enough to amortise Python, small enough to stay in the cache."""
 
+MAX_SLAB_LENGTH = 2**16
+"""Of tiny images each takes more memory for its object than for its pixels."""
 MAX_CHANNELS = 4
 MAX_SIDE = 2**32 - 1
 
@@ -48,7 +50,7 @@ class Batch(NamedTuple):
 
 def slab_length(shape: Shape) -> int:
     """How many images of `shape` make a slab."""
-    return max(1, SLAB_BYTES // prod(shape))
+    return min(MAX_SLAB_LENGTH, max(1, SLAB_BYTES // prod(shape)))
 
 
 def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch:
@@ -80,7 +82,9 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
 
 def _given(images: Iterable[object]) -> Iterator[object]:
     try:
-        yield from images
+        # By `yield from`, the caller's generator would be closed together with this one.
+        for image in images:  # noqa: UP028
+            yield image
     except OSError as error:
         raise GivenError(error) from error
 

@@ -31,7 +31,7 @@ It is renamed after each commit and never synced: that it lags behind does no ha
 MAX_OPEN_PARTS = 100
 """Each takes up to four file descriptors, of the 1,024 that a process often has."""
 SMALL_PART, MAX_INDEXES = 100, 20_000
-"""Indexes of parts of so few images are kept in memory, so many of them: 100 MB at most."""
+"""Indexes of parts of so few images are kept in memory, so many of them: 200 MB at most."""
 LARGE_PART = 1_000_000
 """Of more images than this a name is not believed without a look at the part."""
 FOLD = 16

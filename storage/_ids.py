@@ -34,7 +34,9 @@ def check_id(image_id: object, length: int, path: str) -> int:
 def check_ids(ids: Ids, length: int, path: str) -> NDArray[np.int64]:
     """Return ids as an own (n,) array; raises as `check_id`."""
     if isinstance(ids, range):  # which may be too long to be listed
-        if ids and not (0 <= ids[0] < length and 0 <= ids[-1] < length):
+        if not ids:
+            return np.empty(0, np.int64)
+        if not (0 <= ids[0] < length and 0 <= ids[-1] < length):
             check_id(next(i for i in ids if not 0 <= i < length), length, path)
         return np.arange(ids.start, ids.stop, ids.step, dtype=np.int64)
     if hasattr(ids, "__array__") and not isinstance(ids, np.ndarray):
@@ -44,7 +46,7 @@ def check_ids(ids: Ids, length: int, path: str) -> NDArray[np.int64]:
         raise ImageIdTypeError(f"{path}: ids have shape {checked.shape}; give one dimension")
     if (wrong := _outside(checked, 0, length - 1)) is not None:
         check_id(wrong, length, path)
-    return np.array(checked, np.int64)
+    return checked.astype(np.int64, copy=False)
 
 
 def check_labels(labels: object) -> NDArray[np.int64]:
@@ -56,7 +58,7 @@ def check_labels(labels: object) -> NDArray[np.int64]:
         raise LabelError(f"label {wrong} does not fit in int64")
     if not len(checked):
         raise LengthError("nothing to store; give at least one image and its label")
-    return np.array(checked, np.int64)
+    return checked.astype(np.int64, copy=False)
 
 
 def _integers(values: object, what: str, error: Callable[[str], Exception]) -> NDArray[np.integer]:
@@ -67,7 +69,7 @@ def _integers(values: object, what: str, error: Callable[[str], Exception]) -> N
             raise error(f"{what} are a {kind.__name__}; give a plain array")
         if values.dtype.kind not in "iu":
             raise error(f"{what} have dtype {values.dtype}; give integers")
-        return values
+        return np.array(values)  # read once: another thread may change it
     if not isinstance(values, Sequence) or isinstance(values, str | bytes):
         raise error(f"{what} are a {kind.__name__}; give a list or an array of integers")
     every = [*values]  # checked before NumPy makes integers of Booleans and floats too

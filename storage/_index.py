@@ -27,6 +27,7 @@ A digest finds what happens by chance. It does not stop someone who makes a new 
 
 import io
 import mmap
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -186,6 +187,7 @@ class Index:
     """
 
     cell_bytes: int
+    _table: NDArray[np.void] | None = None
 
     def __init__(self, folder: Folder, first: int, stop: int) -> None:
         """Open the one in the folder of the part that has the ids `first` to `stop - 1`.
@@ -205,38 +207,42 @@ class Index:
         magic, *held, height, width, channels, self.cell_bytes = head
         self._kind = record_type(not height)
         self._pairs_at = pairs_at = self._table_at + self.length * self._kind.itemsize
-        tail = b""
-        if 0 <= pairs_at < file.size:
-            tail = whole[pairs_at:] if whole else file.read(file.size - pairs_at, pairs_at)
-        if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
+        length = PAIR_BYTES * (blocks + trusted) + end
+        if min(self._table_at, blocks, trusted) < 0 or pairs_at + length != file.size:
             raise self.broken(f"the end of {INDEX} has changed, or its length")
+        tail = whole[pairs_at:] if whole else file.read(length, pairs_at)
+        if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
+            raise self.broken(f"the end of {INDEX} has changed")
         if (magic, held) != (MAGIC, [self.first, self.length]):
             raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
         self.size = prod(self.shape) if self.shape else None
         if (
-            min(self._table_at, blocks, trusted, self.cell_bytes - self.length) < 0
-            or len(tail) != PAIR_BYTES * (blocks + trusted) + end
+            max(blocks, trusted) > self.length + 1
+            or self.cell_bytes < self.length
             or self.cell_bytes != (self.size or 0) * self.length != 0
         ):
             raise self.broken(f"{INDEX} contradicts itself")
         pairs: Rows = np.frombuffer(tail, np.int64, 2 * (blocks + trusted)).reshape(-1, 2)
         self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
-        self._data: bytes | mmap.mmap | File = whole or file
-        self._table: NDArray[np.void] | None = None
+        self._data = whole or file
         self._was_asked = False
 
     @property
     def table(self) -> NDArray[np.void]:
         """All records, (length,)."""
-        if self._table is None:
-            self._table = np.frombuffer(self._all(), self._kind, self.length, self._table_at)
-        return self._table
+        if (table := self._table) is None:
+            made = np.frombuffer(self._all(), self._kind, self.length, self._table_at)
+            # Set but once: another thread may already use what is there.
+            table = self.__dict__.setdefault("_table", made)
+        return table
 
     def _all(self) -> bytes | mmap.mmap:
-        if isinstance(data := self._data, File):
-            data = self._data = mmap.mmap(data.number, 0, prot=mmap.PROT_READ)
-        return data
+        if not isinstance(data := self._data, File):
+            return data
+        if os.fstat(data.number).st_size < self._pairs_at:
+            raise self.broken(f"{INDEX} has become shorter")
+        return mmap.mmap(data.number, 0, prot=mmap.PROT_READ)
 
     # ---- records -----------------------------------------------------------------------------
 
@@ -250,7 +256,8 @@ class Index:
         if isinstance(data, File) and not self._was_asked:
             # A store may be opened for one image, for which a map takes longer than all the rest.
             self._was_asked = True
-            read = data.read(size, self._table_at + row * size)
+            if len(read := data.read(size, self._table_at + row * size)) < size:
+                raise self.broken(f"{INDEX} has become shorter")
             label, checksum, *others = np.frombuffer(read, self._kind)[0].item()
         else:
             label, checksum, *others = self.table[row].item()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ._batch import SLAB_BYTES
 from ._catalog import COUNT, PART, Catalog
 from ._checksum import Rows
 from ._errors import BusyError, CorruptStoreError, printable
@@ -15,7 +16,7 @@ from ._session import strangers
 
 WRONG = (CorruptStoreError, FileNotFoundError)
 AT_ONCE = 1024
-"""Records that are read together; of those that cannot be, the wrong ones are found by halving."""
+"""At most so many records are read together; where they cannot be, the wrong ones are found by halving."""
 
 
 def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
@@ -61,21 +62,21 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
             yield error
         except WRONG as error:
             yield _reason(catalog, name, error)
-    yield from _unreadable(catalog, name, np.arange(name.first, stop))
+    at_once = max(1, min(AT_ONCE, SLAB_BYTES * index.length // index.cell_bytes))
+    for first in range(name.first, stop, at_once):
+        yield from _unreadable(catalog, name, np.arange(first, min(first + at_once, stop)))
 
 
 def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
     """Each of `ids` that cannot be read, and why."""
-    if len(ids) <= AT_ONCE:
-        try:
-            read(catalog, ids, check=True)
+    try:
+        read(catalog, ids, check=True)
+    except WRONG as error:
+        if len(ids) == 1:
+            yield _reason(catalog, name, error)  # the same for each image of a lost block
             return
-        except WRONG as error:
-            if len(ids) == 1:
-                yield _reason(catalog, name, error)  # the same for each image of a lost block
-                return
-    for half in np.array_split(ids, 2):
-        yield from _unreadable(catalog, name, half)
+        for half in np.array_split(ids, 2):
+            yield from _unreadable(catalog, name, half)
 
 
 def _reason(catalog: Catalog, name: PartName, error: OSError) -> str:

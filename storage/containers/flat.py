@@ -62,8 +62,10 @@ class BlockReader(Reader):
         """Where a block begins among all cells laid end to end."""
         if block == len(self._rows):
             return self._index.cell_bytes
+        if not block:
+            return 0
         row = int(self._rows[block])
-        return row * self._index.size if self._index.size else self._index.row(row)[3]
+        return row * self._index.size if self._index.size else int(self._index.table["offset"][row])
 
     def block_of(self, row: int) -> int:
         return int(np.searchsorted(self._rows, row, side="right")) - 1 if len(self._rows) > 1 else 0

@@ -60,6 +60,6 @@ class Hdf5Container(FlatContainer):
         file = folder.open(self.file)
         if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
             text = "is open for writing in a program, or was when that was killed"
-            advice = "close it there, or clear the mark by h5clear -s"
+            advice = "close it there, or clear the mark by h5clear -s, and verify again"
             raise BusyError(f"{file.path}: {text}: {advice}")
         super().check(folder, index)

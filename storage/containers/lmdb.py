@@ -37,6 +37,8 @@ BLOCK_BYTES = 2**17
 """Fewer make reading all slower, more a random batch."""
 SPARE_BYTES = 2**20
 """What a map has room for beyond the pages of cells and a sixty-fourth of them."""
+MAX_VALUES = 10_000
+"""Blocks that are not looked up again; what is kept of each takes half a kilobyte."""
 key_of = struct.Struct(">Q").pack
 
 
@@ -181,6 +183,8 @@ class LmdbReader(BlockReader):
                 value = memoryview(lookup.get(key_of(row), b""))
         if len(value) != self.start(block + 1) - self.start(block):
             raise self._index.broken(f"{self.file.path} lacks the block of row {row}")
+        if len(self._values) >= MAX_VALUES:
+            self._values = {}
         self._values[block] = value
         return value
 

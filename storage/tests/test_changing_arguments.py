@@ -210,3 +210,11 @@ def test_what_an_iterable_of_images_raises_is_the_callers(
         assert caught.value is error
         assert len(store) == 0
         assert store.store_many(pictures(2), range(2)) == range(2)
+
+
+def test_a_generator_is_left_to_the_caller(store_class: type[Store], path: Path) -> None:
+    given = (image for image in pictures(6))
+    with store_class(path, "x") as store:
+        with pytest.raises(LengthError):
+            store.store_many(given, [0, 1])
+        assert len([*given]) > 0

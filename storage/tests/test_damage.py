@@ -21,6 +21,7 @@ from .. import (
     StorageError,
     Store,
 )
+from .._part import PartName
 from .._registry import NpyStore
 from ..containers.files import FilesContainer
 from . import raw
@@ -31,6 +32,7 @@ from .samples import (
     each_store,
     labels_for,
     make,
+    mixed_pictures,
     pictures,
 )
 from .trials import Trials
@@ -245,6 +247,7 @@ def flip(file: Path, at: int) -> None:
 
 INDEX_DAMAGE: dict[str, Callable[[Path], object]] = {
     **{f"cut at {length}": partial(cut, length=length) for length in CUTS},
+    "lengthened to a tebibyte": lambda file: os.truncate(file, 2**40),
     "lengthened": lambda file: file.write_bytes(file.read_bytes() + bytes(8)),
     "zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
     "its end": lambda file: flip(file, -20),
@@ -262,6 +265,53 @@ def test_a_part_whose_index_is_damaged_is_refused_by_its_ids(
     assert_part_is_refused(store_class, path, images)
     with store_class(path) as store, pytest.raises(CorruptStoreError, match="images 0 to 2"):
         store.labels  # noqa: B018  # read for its error
+
+
+@each_store
+@pytest.mark.parametrize("length", [0, 5_000])
+def test_a_large_index_that_is_cut_off_while_it_is_open_is_told(
+    store_class: type[Store], path: Path, length: int
+) -> None:
+    """One image is read from it where it lies, and more through a map."""
+    n = 10_000
+    with store_class(path, "x", durable=False) as store:
+        store.store_many(pictures(n, (1, 1)), range(n))
+    (part,) = path.glob("0*")
+    whole = (part / raw.INDEX).read_bytes()
+    reads: list[Callable[[Store], object]] = [
+        lambda store: store.read_single(n - 1),
+        lambda store: store.labels,
+        lambda store: store.read_many([n - 1, 0] * 9),
+    ]
+    for read in reads:
+        with store_class(path) as store:
+            store._ready().index(PartName(0, n))  # opens it, and keeps it while a part does
+            part_open = store._ready().part(PartName(0, n))
+            os.truncate(part / raw.INDEX, length)
+            with pytest.raises(CorruptStoreError, match=re.escape(str(part))):
+                read(store)
+            assert part_open.first == 0
+        (part / raw.INDEX).write_bytes(whole)
+
+
+@each_store
+def test_a_damaged_record_leaves_the_others_of_its_block(
+    store_class: type[Store], path: Path
+) -> None:
+    """Of the first image: where another lies must not hang on it."""
+    images = mixed_pictures()
+    with store_class(path, "x") as store:
+        store.store_many(images, range(len(images)))
+    (part,) = path.glob("0*")
+    for column in ("height", "offset"):
+        index = raw.read_index(part)
+        index.table[column][0] += 1
+        raw.write_index(part, index)
+        with store_class(path) as store:
+            for i in range(1, len(images)):
+                np.testing.assert_array_equal(store.read_single(i)[0], images[i], strict=True)
+        index.table[column][0] -= 1
+        raw.write_index(part, index)
 
 
 @each_store

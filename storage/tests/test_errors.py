@@ -40,6 +40,8 @@ from .. import (
     StoreIOError,
     StoreNotFoundError,
 )
+from .._ids import check_ids, check_labels
+from .._registry import NpyStore
 from ..containers.npy import NpyContainer
 from ..payloads.raw import RawPayload
 from .children import in_child
@@ -571,3 +573,17 @@ def test_a_class_of_stores_that_is_half_described_is_refused(given: dict[str, An
     with pytest.raises(TypeError, match="give a name, a container and a payload"):
         type("HalfStore", (Store,), {}, **given)
     assert [*STORES] == before
+
+
+def test_ids_and_labels_are_read_once() -> None:
+    """So that what is checked is what is used, although another thread changes them meanwhile."""
+    given = np.arange(5)
+    assert not np.shares_memory(check_ids(given, 5, "store"), given)
+    assert not np.shares_memory(check_labels(given), given)
+
+
+def test_no_ids_are_none_wherever_they_begin(path: Path) -> None:
+    make(NpyStore, path)
+    with NpyStore(path) as store:
+        images, labels = store.read_many(range(2**70, 0))
+    assert len(images) == len(labels) == 0

@@ -97,6 +97,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if config.stash[OPTIONS].timed:
         measured = config._benchmarksession  # type: ignore[attr-defined]  # no other way
         saving.check_writable(measured, config)
+        saving.check_compared(measured)
         config.stash[NOT_SAVED] = saving.mind_saving(measured)
     _suite(config)
 
@@ -123,14 +124,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not metafunc.module.__name__.startswith("benchmarks.operations."):
         return
-    chosen = metafunc.config.stash[OPTIONS].rows
+    config = metafunc.config
+    chosen = config.stash[OPTIONS]
     if "contender" in metafunc.fixturenames:
-        metafunc.parametrize("contender", chosen, indirect=True)
+        metafunc.parametrize("contender", chosen.rows, indirect=True)
     if "store" in metafunc.fixturenames:
-        stores = [name for name in chosen if name in STORE_ROWS]
+        stores = [name for name in chosen.rows if name in STORE_ROWS]
         metafunc.parametrize("store", stores, indirect=True)
     if "n" in metafunc.fixturenames:
-        cutoffs = _suite(metafunc.config).cutoffs
+        listed = chosen.cutoffs or chosen.usual_cutoffs  # what there would be, without the data
+        cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
         metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
 
 

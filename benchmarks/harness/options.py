@@ -118,11 +118,10 @@ def add_options(parser: pytest.Parser) -> None:
 def read_options(config: pytest.Config) -> Options:
     """Collect and check the options; raises pytest.UsageError."""
     disabled = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
-    timed = not disabled and not config.getoption("collectonly", False)
     check_benchmark_options(config)
     return Options(
         dataset=parse_dataset(config.getoption("dataset")),
-        offline=config.getoption("offline") or not timed,
+        offline=config.getoption("offline") or disabled,
         image_size=_image_size(config.getoption("image_size")),
         rows=parse_rows(config.getoption("backend")),
         cutoffs=parse_cutoffs(config.getoption("cutoff")),
@@ -130,7 +129,7 @@ def read_options(config: pytest.Config) -> Options:
         round_budget=_seconds(config.getoption("round_budget")),
         cold=config.getoption("cache") == "cold",
         durable=config.getoption("durability") == "durable",
-        timed=timed,
+        timed=not disabled,
     )
 
 
@@ -180,7 +179,7 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
     """What `--backend` chooses, in the order of the tables; raises pytest.UsageError."""
     if text is None:
         return DEFAULT_ROWS
-    names = text.split(",")
+    names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in ROWS:
             raise pytest.UsageError(
@@ -194,7 +193,7 @@ def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     cutoffs = set()
-    for number in text.split(","):
+    for number in map(str.strip, text.split(",")):
         if not _is_count(number):
             raise pytest.UsageError(
                 f"--cutoff: {number!r} is not a number of images; give whole numbers from 1 on,"

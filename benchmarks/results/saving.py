@@ -6,7 +6,7 @@ what may have been measured for an hour.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -24,6 +24,7 @@ class BenchmarkSession(Protocol):
     autosave: str | None
     json: Path | None
     histogram: str | Literal[False]
+    compare: str | bool | None
     save_json: Callable[[object], None]
     storage: Any  # of several kinds, none of them typed
 
@@ -46,6 +47,24 @@ def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:
         _require_folder("--benchmark-histogram", Path(session.histogram).absolute().parent)
     if xml := config.getoption("xmlpath", None):
         _require_folder("--junitxml", Path(xml).absolute().parent)
+
+
+def check_compared(session: BenchmarkSession) -> None:
+    """Raise pytest.UsageError where the run is to be compared with one that is not there.
+
+    pytest-benchmark warns of it, after everything was measured and with nothing compared.
+    """
+    named = session.compare
+    if not isinstance(named, str) or not isinstance(session.storage, FileStorage):
+        return
+    found = []
+    with suppress(ValueError):  # what is no name of a run at all
+        found = session.storage.query(named)  # type: ignore[no-untyped-call]  # it has no types
+    if not found:
+        there = one_line(session.storage.path)
+        raise pytest.UsageError(
+            f"--benchmark-compare: there is no saved run {one_line(named)} in {there}"
+        )
 
 
 def _folder(storage: FileStorage) -> Path:

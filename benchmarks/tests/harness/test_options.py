@@ -129,10 +129,9 @@ def test_without_timing_nothing_is_downloaded() -> None:
     assert (disabled.timed, disabled.offline) == (False, True)
 
 
-def test_collecting_only_times_nothing_and_downloads_nothing() -> None:
-    for arguments in (["--collect-only"], ["--collect-only", "--benchmark-enable"]):
-        listed = read(*arguments)
-        assert (listed.timed, listed.offline) == (False, True)
+def test_spaces_between_names_and_numbers_say_nothing() -> None:
+    read_options = read("--backend", "png, lmdb", "--cutoff", " 10, 100")
+    assert (read_options.rows, read_options.cutoffs) == (("png", "lmdb"), (10, 100))
 
 
 def test_enabling_benchmarks_overrides_disabling_as_in_pytest_benchmark() -> None:
@@ -157,7 +156,7 @@ def test_a_cutoff_may_be_all_that_the_data_set_gives() -> None:
 # ---- what is refused -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("names", ["zarr", "png,zarr", "PNG", "png, lmdb", "png,", ""])
+@pytest.mark.parametrize("names", ["zarr", "png,zarr", "PNG", "png lmdb", "png,", ""])
 def test_an_unknown_back_end_is_refused_with_those_there_are(names: str) -> None:
     message = refusal("--backend", names)
     assert all(name in message for name in ROWS)

@@ -305,3 +305,22 @@ def test_a_run_that_is_interrupted_as_it_begins_or_ends_removes_its_stores(
     code, output = interrupted_run(tmp_path, signal.SIGTERM, os.kill, "-p", "stalling", *chosen)
     assert code != 0, output
     assert [*tmp_path.glob("image-stores-*")] == []
+
+
+def test_a_saved_run_that_is_not_there_is_refused_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    done = run(f"--benchmark-storage=file://{tmp_path}", "--benchmark-compare=0099", "--cutoff=10")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = (line for line in done.stdout.splitlines() if "ERROR" in line)
+    assert "--benchmark-compare: there is no saved run 0099" in line
+
+
+def test_what_would_be_run_is_listed_without_the_data(tmp_path: Path) -> None:
+    """All of it and nothing else, though the data are not there."""
+    done = run("--collect-only", f"--dataset={tmp_path / 'absent'}", "--backend=png")
+    assert done.returncode == 0, done.stdout
+    assert "Traceback" not in done.stdout
+    assert "<Function test_read_many[png-n=10]>" in done.stdout
+    assert "<Module test_batch.py>" in done.stdout
+    assert "<Module test_options.py>" not in done.stdout

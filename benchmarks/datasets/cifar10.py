@@ -51,6 +51,14 @@ READ_TIMEOUT = 30.0  # seconds without a byte from it
 REACH_BUDGET = 8.0
 
 
+GZIP = b"\x1f\x8b"
+"""What such a file begins with (RFC 1952)."""
+SUPPORTED = (
+    "give the Python version of CIFAR-10, a directory of batches or a .tar.gz: its binary version,"
+    " CIFAR-100 and pictures are not supported"
+)
+
+
 class NotAvailableError(Exception):
     """CIFAR-10 cannot be had just now, through nobody's fault; the message says why.
 
@@ -243,6 +251,9 @@ def load_path(path: Path) -> Dataset:
 def _read_path(path: Path) -> BatchFiles:
     if not path.is_dir():
         with path.open("rb") as stream:
+            if stream.read(2) not in (GZIP, b""):
+                raise DatasetNotFoundError(f"{path}: not a .tar.gz; {SUPPORTED}")
+            stream.seek(0)
             return read_archive(stream, str(path))
     if lexists(path / FOLDER):
         path = path / FOLDER
@@ -263,7 +274,9 @@ def _read_path(path: Path) -> BatchFiles:
 
 def _require_some(batches: BatchFiles, place: Path) -> None:
     if not batches:
-        raise DatasetNotFoundError(f"{place}: no CIFAR batch in it (data_batch_1 to data_batch_5)")
+        raise DatasetNotFoundError(
+            f"{place}: no CIFAR batch in it (data_batch_1 to data_batch_5); {SUPPORTED}"
+        )
 
 
 def _is_official(batches: BatchFiles) -> bool:

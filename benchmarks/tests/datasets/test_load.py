@@ -9,6 +9,7 @@ import pytest
 import benchmarks.datasets
 from benchmarks.datasets import Dataset, DatasetError, DatasetOptionError, load_dataset
 from benchmarks.datasets.cifar10 import BATCH_MD5, OFFICIAL
+from benchmarks.datasets.errors import DatasetNotFoundError
 
 from .test_batches import write_batches
 
@@ -106,3 +107,18 @@ def test_every_error_is_a_dataset_error_and_a_builtin_one() -> None:
         if name.endswith("Error") and exported is not DatasetError:
             assert issubclass(exported, DatasetError)
             assert issubclass(exported, ValueError | OSError)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cats/1.jpg", "photo.jpg", "train", "data_batch_1.bin"],
+    ids=["pictures", "a picture", "CIFAR-100", "binary version"],
+)
+def test_data_of_another_kind_are_told_what_is_supported(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "data" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"\xff\xd8\xff\xe0")
+    path = file if name == "photo.jpg" else tmp_path / "data"
+    with pytest.raises(DatasetNotFoundError, match="give the Python version of CIFAR-10") as caught:
+        load_dataset(str(path))
+    assert str(path) in str(caught.value)

@@ -43,6 +43,7 @@ class Case:
     path: the store; a round of storing may make its own
     reads: whether it reads an existing store, so that its cache state matters
     variant: which of several ways of the operation, if there are
+    apart: whether these are too unlike to be compared with one another
     buffered: whether it does not wait for the disk, whatever --durability says
     """
 
@@ -53,6 +54,7 @@ class Case:
     path: Path
     reads: bool
     variant: str = ""
+    apart: bool = False
     buffered: bool = False
 
 
@@ -132,7 +134,8 @@ class Suite:
 
     def measure(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
         """Measure one operation and record with it what its figure depends on."""
-        benchmark.group = case.operation + ("" if case.n is None else f" n={case.n}")
+        operation = f"{case.operation} {case.variant}" if case.apart else case.operation
+        benchmark.group = operation + ("" if case.n is None else f" n={case.n}")
         recorded = Recorded(
             operation=case.operation,
             variant=case.variant,

@@ -33,7 +33,9 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
     images, labels = suite.images[:n], suite.labels[:n]
     stores = NewStores(suite.workspace, small, n)
     path = stores.path
-    case = Case("commits", store, n, n, path, reads=False, variant="store", buffered=True)
+    case = Case(
+        "commits", store, n, n, path, reads=False, variant="store", apart=True, buffered=True
+    )
 
     part = None
     if few := images_of_part(n):
@@ -76,7 +78,9 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> 
     def check(length: int) -> None:
         require(length == n, f"the store has {length} images, not {n}")
 
-    measure(Case("commits", store, n, 1, path, reads=True, variant="open"), Work(run, check))
+    measure(
+        Case("commits", store, n, 1, path, reads=True, variant="open", apart=True), Work(run, check)
+    )
 
 
 @pytest.mark.parametrize("state", ["read", "compacted"])
@@ -92,7 +96,7 @@ def test_commits_read(suite: Suite, measure: Measure, store: StoreContender, sta
             opened.compact()
     shape = (n, *suite.images.shape[1:])
     measure(
-        Case("commits", store, n, images=n, path=path, reads=True, variant=state),
+        Case("commits", store, n, images=n, path=path, reads=True, variant=state, apart=True),
         Work(
             run=lambda: store.read_many(path, shape),
             check=lambda result: suite.assert_equal(*result, slice(0, n)),

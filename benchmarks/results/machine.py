@@ -14,8 +14,8 @@ from benchmarks.harness.text import one_line
 
 LIBRARIES = ("numpy", "pillow", "lmdb", "h5py", "xxhash", "pytest-benchmark")
 
-IDENTITY_SHOWN = 25
-"""Characters of a data set's identity that tell it from others."""
+DIGEST_SHOWN = len("sha256:") + 18
+"""Characters of a digest that tell a data set from others."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
 def in_words(machine_info: Mapping[str, Any]) -> list[str]:
     """The circumstances of a run, for a person, in two lines."""
     identity = machine_info["dataset"]
-    shown = identity if len(identity) <= IDENTITY_SHOWN else identity[:IDENTITY_SHOWN] + "…"
+    shown = identity[:DIGEST_SHOWN] + "…" if identity.startswith("sha256:") else identity
     return [
         f"{machine_info['dataset_name']} ({shown}) on {machine_info['file_system']};"
         f" {machine_info['cache']} cache, {machine_info['durability']}",

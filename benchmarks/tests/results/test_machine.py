@@ -151,6 +151,8 @@ def test_two_lines_name_data_disk_machine_and_state() -> None:
         "standin (standin-v1-seed2020-32x32) on ext4; warm cache, durable",
         "Some CPU 9000, 2 cores, 24 GiB",
     ]
+    larger = described | {"dataset": "standin-v1-seed2020-4096x4096"}
+    assert "(standin-v1-seed2020-4096x4096)" in in_words(larger)[0]
     hashed = described | {"dataset_name": "mine", "dataset": "sha256:" + 64 * "a"}
     assert in_words(hashed)[0].startswith("mine (sha256:" + 18 * "a" + "…) on ext4;")
 

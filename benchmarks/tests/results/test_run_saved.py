@@ -107,7 +107,9 @@ def test_one_group_holds_the_rows_of_one_operation_at_one_n(whole: FinishedRun) 
         operation = bench["extra_info"]["operation"]
         assert re.match(rf"test_{operation}(_store|_open|_read)?\[", bench["name"])
         at_n = "" if operation == "store_single" else " n=10"
-        assert bench["group"] == operation + at_n
+        # The rows of commits are of unlike operations: storing, opening, reading.
+        variant = f" {bench['extra_info']['variant']}" if operation == "commits" else ""
+        assert bench["group"] == operation + variant + at_n
 
 
 def test_every_row_says_what_its_figure_depends_on(whole: FinishedRun) -> None:

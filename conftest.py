@@ -7,6 +7,7 @@ Each hook only hands on to the module of `benchmarks` that its name says. The co
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from typing import Any  # of what JSON may hold
@@ -64,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     start = config.invocation_params.dir
     config.args = [PROJECT.without_links(argument, start) for argument in config.args]
     config.stash[OPTIONS] = options.read_options(config)
+    saving.save_in_repository(config, PROJECT.folder)
 
 
 def _suite(config: pytest.Config) -> Suite:
@@ -184,6 +186,12 @@ def pytest_benchmark_update_machine_info(
     described = machine.describe(machine_info, _suite(config).circumstances())
     machine_info.clear()
     machine_info.update(described)
+
+
+def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, object]:
+    """The commit of what is measured, wherever pytest was called."""
+    with chdir(PROJECT.folder):
+        return plugin.pytest_benchmark_generate_commit_info(config)  # type: ignore[no-any-return, no-untyped-call]  # it has no types
 
 
 def pytest_benchmark_compare_machine_info(

@@ -6,15 +6,19 @@ what may have been measured for an hour.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytest
 from pytest_benchmark.storage.file import FileStorage
+from pytest_benchmark.utils import get_tag
 
 from benchmarks.harness.text import one_line
+
+IN_CURRENT_DIRECTORY = "file://./.benchmarks"
+"""pytest-benchmark's own default."""
 
 
 class BenchmarkSession(Protocol):
@@ -27,6 +31,17 @@ class BenchmarkSession(Protocol):
     compare: str | bool | None
     save_json: Callable[[object], None]
     storage: Any  # of several kinds, none of them typed
+
+
+def save_in_repository(config: pytest.Config, folder: Path) -> None:
+    """Let a run from another directory be saved in the repository's folder, with its commit."""
+    if Path.cwd() == folder:
+        return
+    if config.option.benchmark_storage == IN_CURRENT_DIRECTORY:
+        config.option.benchmark_storage = f"file://{folder}/.benchmarks"
+    if config.option.benchmark_autosave:
+        with chdir(folder):
+            config.option.benchmark_autosave = get_tag()  # type: ignore[no-untyped-call]
 
 
 def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:

@@ -1,5 +1,6 @@
 """Results are not lost at the end: a run that cannot be saved is refused, or shown all the same."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from shutil import copytree
 
 import pytest
 
-from benchmarks.tests.repositories import make_repository
+from benchmarks.tests.repositories import git, make_repository
 from benchmarks.tests.runs import run
 
 CHOSEN = ("--backend=limit", "-k", "read_many")
@@ -75,6 +76,20 @@ def test_in_a_read_only_checkout_a_run_to_be_saved_is_refused(
     assert run(*CHOSEN, repository=checkout).returncode == 0
     done = run("--benchmark-disable", "--benchmark-autosave", *CHOSEN, repository=checkout)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_run_from_another_directory_is_saved_in_the_repository(tmp_path: Path) -> None:
+    """With the commit that is measured."""
+    repository, elsewhere = make_repository(tmp_path / "repository"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    tests = str(repository / "benchmarks")
+    done = run("--benchmark-autosave", *CHOSEN, repository=elsewhere, tests=tests)
+    assert done.returncode == 0, done.stdout
+    assert not [*elsewhere.iterdir()]
+    (file,) = (repository / ".benchmarks").glob("*/0001_*.json")
+    commit = git(repository, "rev-parse", "HEAD")
+    assert commit in file.name
+    assert json.loads(file.read_text())["commit_info"]["id"] == commit
 
 
 def test_what_cannot_be_written_is_refused_by_its_option(

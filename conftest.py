@@ -6,7 +6,7 @@ Each hook only hands on to the module of `benchmarks` that its name says. The co
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from benchmarks.harness.links import Project, named_paths
 from benchmarks.harness.output import encodable
 from benchmarks.harness.protocol import Benchmark
 from benchmarks.harness.suite import Measure, Suite
+from benchmarks.harness.text import one_line
 from benchmarks.harness.workers import Workers
 from benchmarks.results import addresses, machine, saving, summary
 from benchmarks.results.recorded import Recorded, is_recorded
@@ -137,6 +138,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         listed = chosen.cutoffs or chosen.usual_cutoffs  # what there would be, without the data
         cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
         metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A full disk ends a run at once: it fails every benchmark alike. What was measured is kept."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if error and item.path.parent == OPERATIONS and saving.is_disk_full(error):
+        text = f"the disk is full: free some space, or choose another by --store-dir ({error})"
+        report.longrepr = one_line(text)
+        item.session.shouldfail = "the disk is full"
+    return report
 
 
 # ---- fixtures ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ pytest-benchmark saves first and prints its tables afterwards. An error in savin
 what may have been measured for an hour.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, suppress
@@ -16,6 +17,7 @@ from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import get_tag
 
 from benchmarks.harness.text import one_line
+from storage import DiskFullError
 
 IN_CURRENT_DIRECTORY = "file://./.benchmarks"
 """pytest-benchmark's own default."""
@@ -42,6 +44,12 @@ def save_in_repository(config: pytest.Config, folder: Path) -> None:
     if config.option.benchmark_autosave:
         with chdir(folder):
             config.option.benchmark_autosave = get_tag()  # type: ignore[no-untyped-call]
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether no space is left, however a library says so."""
+    known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return known or isinstance(error, DiskFullError) or os.strerror(errno.ENOSPC) in str(error)
 
 
 def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:

@@ -1,5 +1,6 @@
 """Runs that are refused, fail or are interrupted, and those that measure only a part."""
 
+import json
 import os
 import re
 import signal
@@ -57,6 +58,17 @@ def corrupt_batch(store, ids=None):
 store_class.read_single, store_class.read_many = corrupt_single, corrupt_batch
 """
 """A plugin under which an early image and an early batch of an open store have a wrong pixel."""
+
+FILLED = """
+import errno
+from benchmarks.contenders.rows import ROWS
+
+def store_many(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+ROWS["lmdb"].store_many = store_many
+"""
+"""A plugin under which the disk is full when one row stores many images."""
 
 STALLING_IN = """
 import time
@@ -324,3 +336,18 @@ def test_what_would_be_run_is_listed_without_the_data(tmp_path: Path) -> None:
     assert "<Function test_read_many[png-n=10]>" in done.stdout
     assert "<Module test_batch.py>" in done.stdout
     assert "<Module test_options.py>" not in done.stdout
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    """What was measured is shown and kept."""
+    (tmp_path / "filled.py").write_text(FILLED)
+    saved = tmp_path / "run.json"
+    options = ("-p", "filled", f"--benchmark-json={saved}", "-k", "store_single or store_many")
+    done = run(*options, "--backend=lmdb,limit", plugins=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "1 failed, 2 passed" in done.stdout
+    assert "Traceback" not in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("the disk is full:"))
+    assert "choose another by --store-dir" in line
+    assert len(json.loads(saved.read_text())["benchmarks"]) == 2
+    assert "limit" in done.stdout.split(" image storage benchmark ")[1]

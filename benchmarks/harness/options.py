@@ -118,6 +118,8 @@ def add_options(parser: pytest.Parser) -> None:
 def read_options(config: pytest.Config) -> Options:
     """Collect and check the options; raises pytest.UsageError."""
     disabled = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
+    # As in pytest-benchmark: side by side, under pytest-xdist, nothing can be timed.
+    disabled |= config.getoption("dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ
     check_benchmark_options(config)
     return Options(
         dataset=parse_dataset(config.getoption("dataset")),

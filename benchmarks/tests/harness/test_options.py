@@ -34,6 +34,7 @@ class Config:
         parser.addoption("--benchmark-storage", default="file://./.benchmarks")
         parser.addoption("--benchmark-compare", default=[])
         parser.addoption("--benchmark-enable", action="store_true")
+        parser.addoption("--dist", default="no")
         parser.addoption("--collect-only", action="store_true", dest="collectonly")
         self._parsed = parser.parse(arguments)
 
@@ -127,6 +128,15 @@ def test_cutoffs_come_once_each_in_ascending_order(numbers: str) -> None:
 def test_without_timing_nothing_is_downloaded() -> None:
     disabled = read("--benchmark-disable")
     assert (disabled.timed, disabled.offline) == (False, True)
+
+
+def test_under_xdist_nothing_is_timed_nor_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments in (["--dist=load"], ["--dist=load", "--benchmark-enable"]):
+        distributing = read(*arguments)
+        assert (distributing.timed, distributing.offline) == (False, True)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    assert not read().timed
+    assert read().usual_cutoffs == SMALL_CUTOFFS
 
 
 def test_spaces_between_names_and_numbers_say_nothing() -> None:

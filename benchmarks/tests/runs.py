@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 COLUMNS = 100
@@ -21,6 +24,12 @@ BRIEF = (
     "--round-budget=0.01",
 )
 """Options of a run that takes a few seconds at most; later ones override them."""
+
+
+def skip_if_ignored(*signals: signal.Signals) -> None:
+    """Skip a test of signals that are ignored here, as under `nohup`: what is started ignores them."""
+    if ignored := [each.name for each in signals if signal.getsignal(each) is signal.SIG_IGN]:
+        pytest.skip(f"{', '.join(ignored)} is ignored here, and so by each process that is started")
 
 
 def environment(plugins: Path | None = None) -> dict[str, str]:

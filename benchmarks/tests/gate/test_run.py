@@ -30,7 +30,14 @@ from benchmarks.tests.repositories import (
     make_repository,
     make_slower,
 )
-from benchmarks.tests.runs import COLUMNS, REPOSITORY, SECONDS, environment, too_wide
+from benchmarks.tests.runs import (
+    COLUMNS,
+    REPOSITORY,
+    SECONDS,
+    environment,
+    skip_if_ignored,
+    too_wide,
+)
 
 BRIEF = ("--dataset=standin", "--backend=hdf5", "--cutoff=3", "--pairs=5")
 ONE = ("-k", "read_single")
@@ -501,6 +508,7 @@ def test_a_signal_while_a_directory_is_removed_counts_afterwards(tmp_path: Path)
 
 
 def test_a_signal_as_python_ends_does_not_change_the_exit_code() -> None:
+    skip_if_ignored(*SIGNALS)
     command = [sys.executable, "-c", SIGNALLED_AT_THE_END]
     assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == EXIT_CODE
 

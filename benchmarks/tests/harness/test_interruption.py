@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.interruption import EXIT_CODE, SIGNALS
-from benchmarks.tests.runs import REPOSITORY, SECONDS, environment
+from benchmarks.tests.runs import REPOSITORY, SECONDS, environment, skip_if_ignored
 
 BEGIN = """
 import os, signal, sys, time
@@ -90,6 +90,7 @@ except KeyboardInterrupt:
 def test_a_signal_interrupts_once_and_only_the_process_that_heeds_it(
     program: str, said: str
 ) -> None:
+    skip_if_ignored(*SIGNALS)
     command = [sys.executable, "-c", BEGIN + program]
     done = subprocess.run(
         command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, timeout=SECONDS
@@ -115,8 +116,7 @@ def test_an_interruption_while_a_text_is_evaluated_ends_as_any(tmp_path: Path) -
 def test_a_program_that_is_interrupted_leaves_nothing(
     tmp_path: Path, module: str, how: signal.Signals
 ) -> None:
-    if signal.getsignal(how) is signal.SIG_IGN:
-        pytest.skip(f"{how.name} is ignored here, and so by each process that is started")
+    skip_if_ignored(how)
     with subprocess.Popen(
         [sys.executable, "-m", f"benchmarks.tools.{module}"],
         cwd=REPOSITORY,

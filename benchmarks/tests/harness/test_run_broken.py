@@ -22,6 +22,7 @@ from benchmarks.tests.runs import (
     names_in,
     run,
     saved_run,
+    skip_if_ignored,
     too_wide,
 )
 
@@ -254,8 +255,7 @@ def interrupted_run(
     folder: Path, how: signal.Signals, send: Send, *arguments: str
 ) -> tuple[int, str]:
     """What a run ends with, and prints, that has stalled with its stores in `folder`."""
-    if signal.getsignal(how) is signal.SIG_IGN:
-        pytest.skip(f"{how.name} is ignored here, and so by each process that is started")
+    skip_if_ignored(how)
     with subprocess.Popen(
         command(*arguments, f"--store-dir={folder}"),
         cwd=REPOSITORY,

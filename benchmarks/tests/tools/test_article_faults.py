@@ -19,7 +19,7 @@ from benchmarks.contenders.article import ARTICLE, Article
 from benchmarks.contenders.base import Shape
 from benchmarks.tests.contenders.test_contenders import IMAGES, LABELS
 from benchmarks.tests.runs import COLUMNS as WIDTH
-from benchmarks.tests.runs import REPOSITORY, SECONDS, environment
+from benchmarks.tests.runs import REPOSITORY, SECONDS, environment, skip_if_ignored
 from benchmarks.tools import article_faults
 from benchmarks.tools.article_faults import (
     AFTER_DAMAGE,
@@ -327,8 +327,7 @@ def test_the_command_prints_the_table_and_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_ctrl_c_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        pytest.skip("SIGINT is ignored here, and so by each process that is started")
+    skip_if_ignored(signal.SIGINT)
     with start(tmp_path, "--trials=1000000") as command:
         try:
             deadline = time.monotonic() + SECONDS

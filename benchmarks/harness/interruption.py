@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from math import inf
 from multiprocessing import resource_tracker
 from pathlib import Path
+from threading import Timer
 from types import FrameType
 from typing import NoReturn
 
@@ -19,8 +20,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """By a Ctrl-C, by a job that is cancelled, by a terminal that is closed."""
 ALIKE_SECONDS = 5.0
 """Within this time after a signal, another says the same: a shell, a terminal and a job may each
-send one of its own. A later one is heeded again, in case the first was lost: Python only prints an
-exception that is raised in a finaliser."""
+send one of its own."""
+AGAIN_SECONDS = 0.01
+"""After this time a signal is sent again whose exception was lost in a finaliser."""
 
 
 def heed_termination() -> Callable[[], None]:
@@ -45,10 +47,22 @@ def heed_termination() -> Callable[[], None]:
             heeded_at = now
             raise KeyboardInterrupt
 
+    def send_again(lost: "sys.UnraisableHookArgs") -> None:
+        """Python only prints an exception that is raised in a finaliser or a weak callback."""
+        nonlocal heeded_at
+        if not isinstance(lost.exc_value, KeyboardInterrupt) or os.getpid() != owner:
+            hook(lost)
+            return
+        heeded_at = -inf
+        Timer(AGAIN_SECONDS, os.kill, (owner, next(iter(before), signal.SIGINT))).start()
+
+    hook, sys.unraisablehook = sys.unraisablehook, send_again
     for heeded in before:
         signal.signal(heeded, interrupt)
 
     def undo() -> None:
+        if sys.unraisablehook is send_again:
+            sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

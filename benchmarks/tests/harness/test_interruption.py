@@ -65,6 +65,19 @@ except KeyboardInterrupt:
 print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 """
 
+LOST = """
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+heed_termination()
+try:
+    Finalised()  # Python prints what is raised in there, and goes on
+    time.sleep(60)
+    print("went on")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 EVALUATED = """
 import signal
 from benchmarks.harness.interruption import exit_interrupted, heed_termination
@@ -82,10 +95,11 @@ except KeyboardInterrupt:
     [
         (IGNORED, "went on interrupted\n"),
         (SEVERAL, "interrupted went on\ninterrupted\n"),
+        (LOST, "interrupted\n"),
         (FORKED, "True\n"),
         (STARTED, "0\nwaited\nwent on\nset()\n"),
     ],
-    ids=["ignored", "several", "forked", "started"],
+    ids=["ignored", "several", "lost", "forked", "started"],
 )
 def test_a_signal_interrupts_once_and_only_the_process_that_heeds_it(
     program: str, said: str

@@ -118,7 +118,7 @@ def check_pixels(
     if not isinstance(array, np.ndarray) or type(array) not in PLAIN:
         raise DTypeError(f"{what} a {type(array).__name__}; give a plain NumPy array of uint8")
     if array.dtype != np.uint8:
-        advice = "convert to uint8 yourself, so that the rounding is yours"
+        advice = "convert to uint8 yourself, to choose the rounding"
         raise DTypeError(f"{what} of dtype {array.dtype}; {advice}")
     shape = array.shape if shape is None else shape
     check_shape(shape, what)

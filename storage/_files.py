@@ -101,7 +101,7 @@ class Folder(Descriptor):
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             if error.errno in NOT_OF_ITS_KIND:
-                text = "a symbolic link, or not of its kind; restore it from a copy"
+                text = "a symbolic link, or of the wrong type; restore it from a copy"
                 raise CorruptStoreError(f"{error.filename}: {text}") from error
             raise
 

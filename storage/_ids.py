@@ -75,7 +75,7 @@ def _integers(values: object, what: str, error: Callable[[str], Exception]) -> N
     every = [*values]  # checked before NumPy makes integers of Booleans and floats too
     for kind in set(map(type, every)):
         if not is_integer_type(kind):
-            raise error(f"{what} have a {kind.__name__} among them; give integers")
+            raise error(f"{what} contain a {kind.__name__}; give integers")
     try:
         return np.array(every, np.int64)
     except OverflowError:

@@ -102,7 +102,7 @@ class PartCells:
             same = isinstance(cells, np.ndarray)
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])
             if (size := sizes.max()) > (most := self.largest_cell):
-                raise ShapeError(f"an image of shape {shape} takes {size} bytes, of at most {most}")
+                raise ShapeError(f"an image of shape {shape} takes {size} bytes; {most} fit")
             self._noted.append((checksums, shape, sizes))
             yield cells
 
@@ -214,7 +214,7 @@ class Index:
         if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed")
         if (magic, held) != (MAGIC, [self.first, self.length]):
-            raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
+            raise self.broken(f"{INDEX} describes {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
         self.size = prod(self.shape) if self.shape else None
         if (
@@ -321,4 +321,4 @@ class Index:
         return self.damaged(row, "its checksum does not match")
 
     def _nowhere(self, row: int) -> CorruptRecordError:
-        return self.damaged(row, f"{INDEX} has a place for it that there is not")
+        return self.damaged(row, f"{INDEX} gives a place outside the cells")

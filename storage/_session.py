@@ -135,7 +135,7 @@ class Session:
     def _open_for_writing(self) -> None:
         path = Path(self._path)
         if path.exists() and not path.is_dir():
-            raise self._error(StoreExistsError, "is no directory; choose an empty or a new one")
+            raise self._error(StoreExistsError, "is not a directory; choose an empty or a new one")
         new_folders = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         try:
@@ -160,7 +160,7 @@ class Session:
             raise self._error(StoreExistsError, "a store exists; open it with mode='a' or 'r'")
         if HEADER not in listed and strangers(listed, lambda _: False):
             advice = "choose an empty directory, or restore that file"
-            raise self._error(StoreExistsError, f"holds something, but no {HEADER}; {advice}")
+            raise self._error(StoreExistsError, f"is not empty but has no {HEADER}; {advice}")
         return HEADER in listed
 
     def _create(self, new_folders: list[Path]) -> None:
@@ -224,7 +224,7 @@ class Session:
     def _locked(self, call: Callable[[], Result]) -> Result:
         """Make a call that no other thread may make meanwhile, nor the call itself again."""
         if self._owner == threading.get_ident() and self._mutex.locked():
-            raise self._error(BusyError, "the images being stored store images themselves")
+            raise self._error(BusyError, "the iterable of images must not store images itself")
         # On one line, so that no exception of a trace function comes between and leaves it locked.
         with self._mutex: return self._owned(call)  # fmt: skip  # noqa: E701
 
@@ -267,7 +267,7 @@ class Session:
                     if self.mode == "r":
                         catalog.look_again()
                     if catalog.listing is listing:
-                        missing = f"{error.filename}: is missing; restore it from a copy"
+                        missing = f"{error.filename} is missing; restore it from a copy"
                         raise CorruptStoreError(missing) from error
 
     # ---- other processes -----------------------------------------------------------------------

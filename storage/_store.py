@@ -55,7 +55,7 @@ class Store(Session):
         if not (name and container and payload):
             raise TypeError(f"{cls.__name__}: give a name, a container and a payload")
         if name in STORES:
-            raise ValueError(f"{name!r}: there is a store of that name; choose another")
+            raise ValueError(f"{name!r}: a store of that name exists; choose another")
         cls.format, cls.container, cls.payload = name, container, payload
         STORES[name] = cls
 
@@ -108,7 +108,7 @@ class Store(Session):
     def _check_shape(self, shape: Shape) -> None:
         self.payload.check_shape(shape)
         if self.payload.is_raw and prod(shape) > (limit := self.container.largest_cell):
-            raise ShapeError(f"an image of shape {shape} is larger than {limit} bytes, the most")
+            raise ShapeError(f"an image of shape {shape} exceeds the limit of {limit} bytes")
 
     def compact(self) -> None:
         """Rewrite many small commits as few; readers go on as they were.

@@ -34,8 +34,8 @@ def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
     # Two listings, since a long one may meet a count that is just being renamed.
     counts = [len([*filter(COUNT.fullmatch, names)]) for names in (listed, catalog.folder.names())]
     if 1 not in counts:
-        mend = "open it once with mode='a', which mends that"
-        found.append(f"has {counts[1]} files named count-… where one belongs; {mend}")
+        mend = "open it once with mode='a' to repair that"
+        found.append(f"has {counts[1]} files named count-… instead of one; {mend}")
     for name in catalog.listing.names:
         if name.first < length:
             found += _of_part(catalog, name, min(name.stop, length))

@@ -39,7 +39,7 @@ class Reader(ABC):
         for row, image in zip(range(start, stop), out, strict=True):
             cell = self.cell(row, row * size, size)
             if len(cell) != size:
-                raise self._index.damaged(row, f"it has {len(cell)} bytes where {size} belong")
+                raise self._index.damaged(row, f"it has {len(cell)} bytes, not {size}")
             image[:] = np.frombuffer(cell, np.uint8)
 
     def addresses(self) -> Rows | None:

@@ -53,7 +53,7 @@ class FilesContainer(Container):
         """Nothing here needs the table of labels, but others do."""
         file, table = folder.open(TABLE), self._table(index.first, index.table["label"])
         if file.size != len(table) or file.read(file.size) != table:
-            raise index.broken(f"{TABLE} has not the labels of {INDEX}")
+            raise index.broken(f"the labels in {TABLE} are not those of {INDEX}")
 
 
 class FilesReader(Reader):
@@ -68,7 +68,7 @@ class FilesReader(Reader):
         try:
             file = self._folder.open(name)
         except CorruptStoreError as error:
-            raise self._index.damaged(row, f"{name} is a link, or not of its kind") from error
+            raise self._index.damaged(row, f"{name} is a link, or of the wrong type") from error
         if file.size > 2 * size + MORE_BYTES:
             raise self._index.damaged(row, f"{name} is much longer than it was")
         return file.read(file.size)

@@ -30,7 +30,7 @@ class FlatContainer(Container):
             shape = (len(cells.labels), *cells.shape) if cells.shape else (length,)
             heading = self.heading(shape)
             if len(heading) != start:
-                raise OSError(f"{self.file}: begins with {len(heading)} bytes, not {start}")
+                raise OSError(f"{self.file}: the heading has {len(heading)} bytes, not {start}")
             file.seek(0)
             file.write(heading)
         return Structure([(0, start)], [(0, start)])
@@ -39,7 +39,7 @@ class FlatContainer(Container):
         file = folder.open(self.file)
         start = file.size - index.cell_bytes
         if start < 0 or index.blocks.tolist() != [[0, start]]:
-            raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
+            raise index.broken(f"{file.path} does not hold {index.cell_bytes} bytes of images")
         return BlockReader(file, index)
 
     def check(self, folder: Folder, index: Index) -> None:

@@ -59,7 +59,7 @@ class Hdf5Container(FlatContainer):
     def check(self, folder: Folder, index: Index) -> None:
         file = folder.open(self.file)
         if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
-            text = "is open for writing in a program, or was when that was killed"
-            advice = "close it there, or clear the mark by h5clear -s, and verify again"
-            raise BusyError(f"{file.path}: {text}: {advice}")
+            text = "a program has it open for writing, or was killed while it had"
+            advice = "close it there, or clear the mark with h5clear -s, and verify again"
+            raise BusyError(f"{file.path}: {text}; {advice}")
         super().check(folder, index)

@@ -1,10 +1,10 @@
-"""Stores for lots of images: PNG files, LMDB and HDF5 under one contract.
+"""Stores for lots of images: PNG, LMDB, HDF5 and NPY files under one contract.
 
     with LmdbStore(path, mode="x") as store:
         ids = store.store_many(images, labels)
         image, label = store.read_single(ids[0])
 
-See `Store` for the contract and each class's module for what lies on disk.
+See `Store` for the contract and each container's module for what lies on disk.
 """
 
 from ._errors import BusyError as BusyError

@@ -1,4 +1,4 @@
-"""What a call stores: images and labels, checked and then read once, slab by slab."""
+"""What one call stores: the images and labels are checked, then read once, slab by slab."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
@@ -14,29 +14,26 @@ from ._ids import PLAIN, check_labels
 CheckShape: TypeAlias = Callable[[Shape], None]
 
 SLAB_BYTES = 8 * 2**20
-"""Pixels handled at a time: large enough to amortise Python, small enough to stay in the cache."""
+"""Bytes of pixels in a slab: enough to amortise Python's work, few enough for the CPU's cache."""
 
 MAX_SLAB_LENGTH = 2**16
-"""Of tiny images each takes more memory for its object than for its pixels."""
+"""The most images in a slab: the objects of tiny images take more memory than their pixels."""
 MAX_CHANNELS = 4
 MAX_SIDE = 2**32 - 1
 
 
 class GivenError(Exception):
-    """An OSError of the caller's own iterable, which is none of the store's."""
+    """An OSError that the caller's iterable raised, not the store."""
 
 
 class Batch(NamedTuple):
-    """The records of one commit, checked; the images are read once."""
+    """The checked records of one commit; its images can be read once."""
 
     labels: Labels
     stacks: Iterator[Image]
 
     def slabs(self, first: int) -> Iterator[tuple[Image, Checksums]]:
-        """All images in order, about `SLAB_BYTES` of one shape at a time, and their checksums.
-
-        first: the id of the first; raises as `make_batch` where an iterable is read
-        """
+        """Yield slabs of one shape, and checksums from id `first` on; raises as `make_batch`."""
         done, expected = 0, len(self.labels)
         for images in self.stacks:
             n = len(images)
@@ -49,16 +46,15 @@ class Batch(NamedTuple):
 
 
 def slab_length(shape: Shape) -> int:
-    """How many images of `shape` make a slab."""
     return min(MAX_SLAB_LENGTH, max(1, SLAB_BYTES // prod(shape)))
 
 
 def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch:
     """Check everything that can be checked before the first byte is written.
 
-    images: an array (N, H, W[, C]), a list or tuple of images, or any other iterable of images;
-        only the last is checked as it is read
-    check_store: raises `ShapeError` where the store cannot hold an image of some shape
+    images: an array (N, H, W[, C]), a list or tuple of images, or another iterable of images, whose
+        images are checked as they are read
+    check_store: raises `ShapeError` for a shape that the store cannot hold
 
     Raises `DTypeError`, `ShapeError`, `LabelError`, `LengthError`.
     """
@@ -76,13 +72,13 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
     every = (check_pixels(image, f"image {i} is", check_store) for i, image in given)
     if not isinstance(images, list | tuple):
         return Batch(checked, _stacked(every, n))
-    held = [*every]  # what is checked here is what is stored, even if the list changes meanwhile
+    held = [*every]  # a copy, since the caller may change the list after the check
     return Batch(checked, _slices(held[0][np.newaxis]) if n == 1 else _stacked(held, n))
 
 
 def _given(images: Iterable[object]) -> Iterator[object]:
     try:
-        # By `yield from`, the caller's generator would be closed together with this one.
+        # `yield from` would close the caller's generator together with this one.
         for image in images:  # noqa: UP028
             yield image
     except OSError as error:
@@ -100,7 +96,7 @@ def _slices(images: Image) -> Iterator[Image]:
 
 
 def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
-    """Runs of equal shape, each as an array of at most a slab and at most `most` images."""
+    """Stack neighbours of one shape, in arrays of at most a slab and at most `most` images."""
     for shape, run in groupby(images, key=lambda image: image.shape):
         length = min(slab_length(shape), most)
         for first in run:
@@ -114,11 +110,11 @@ def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
 def check_pixels(
     array: object, what: str, check_store: CheckShape, shape: Shape | None = None
 ) -> Image:
-    """Return `array` if it is a storable image, or such images of `shape`; messages begin `what`."""
+    """Return `array`, one image or images of `shape`, if storable; messages begin with `what`."""
     if not isinstance(array, np.ndarray) or type(array) not in PLAIN:
         raise DTypeError(f"{what} a {type(array).__name__}; give a plain NumPy array of uint8")
     if array.dtype != np.uint8:
-        advice = "convert to uint8 yourself, so that the rounding is yours"
+        advice = "convert to uint8 yourself, to choose the rounding"
         raise DTypeError(f"{what} of dtype {array.dtype}; {advice}")
     shape = array.shape if shape is None else shape
     check_shape(shape, what)
@@ -127,7 +123,7 @@ def check_pixels(
 
 
 def check_shape(shape: Shape, what: str) -> None:
-    """Raise `ShapeError` where no image can have that shape."""
+    """Raise `ShapeError` if no image can have this shape."""
     sides, channels = shape[:2], shape[2:] or (1,)
     fits = len(shape) in (2, 3) and 1 <= min(sides) <= max(sides) <= MAX_SIDE
     if not fits or not 1 <= channels[0] <= MAX_CHANNELS:

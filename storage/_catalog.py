@@ -1,9 +1,4 @@
-"""Which parts of a store count: their listing is the manifest.
-
-A part whose ids all lie within a longer one was rewritten into that and no longer counts. Small
-commits make small parts: `FOLD` of a kind become one, and as many of those again, so that there are
-few; `compact` does the same with all that are small.
-"""
+"""The catalog: which parts of a store count. The listing of their folders is the manifest."""
 
 import re
 from bisect import bisect_right
@@ -23,23 +18,21 @@ from ._part import Kind, Part, PartName, Record
 
 PART = re.compile(r"([0-9]{12})-([0-9]{12})")
 COUNT = re.compile(r"count-[0-9]{12}")
-"""A file that tells by its name how many images there are: without it, the loss of the last ones
-would look like an earlier state.
-
-It is renamed after each commit and never synced: that it lags behind does no harm.
+"""The name of this file tells the number of images. It shows when the last parts are lost. The file
+is renamed after each commit and never synced, since it may lag behind.
 """
 MAX_OPEN_PARTS = 100
-"""Each takes up to four file descriptors, of the 1,024 that a process often has."""
+"""An open part takes up to four file descriptors; a process often has 1,024."""
 SMALL_PART, MAX_INDEXES = 100, 20_000
-"""Indexes of parts of so few images are kept in memory, so many of them: 200 MB at most."""
+"""The indexes of `MAX_INDEXES` parts of up to `SMALL_PART` images stay in memory: 200 MB."""
 LARGE_PART = 1_000_000
-"""Of more images than this a name is not believed without a look at the part."""
+"""A name that claims more images than this is checked against the part's index."""
 FOLD = 16
-"""So many parts at the end of a store become one, where they are of a kind and small."""
+"""This many small parts of similar size at the end of a store are folded into one."""
 FOLD_BYTES = SLAB_BYTES
-"""A part of as many bytes of cells is not small, and stays as it is until `compact`."""
+"""A part with this many bytes of cells is not folded, only compacted."""
 COMPACT_BYTES = 2**30
-"""What `compact` joins parts to."""
+"""`compact` joins parts up to this many bytes of cells."""
 
 
 def count_name(n: int) -> str:
@@ -47,10 +40,7 @@ def count_name(n: int) -> str:
 
 
 class Listing:
-    """The parts that count at one time, in id order; it never changes.
-
-    length: how many images they hold
-    """
+    """The parts that count at one time, in id order, and their `length` in images. Immutable."""
 
     def __init__(self, names: list[PartName]) -> None:
         self.names = names
@@ -62,18 +52,14 @@ class Listing:
         return self.names[bisect_right(self._firsts, image_id) - 1]
 
     def owners(self, ids: Rows) -> Rows:
-        """For each id the place of its part in `names`."""
+        """The position in `names` of each id's part."""
         if self._array is None:
             self._array = np.array(self._firsts, np.int64)
         return np.searchsorted(self._array, ids, side="right") - 1
 
 
 class Catalog:
-    """The parts of a store, and those of them that are open.
-
-    listing: replaced as a whole when parts are added or joined, so that a reader that has got one
-        may go on with it
-    """
+    """The parts of a store. `listing` is replaced as a whole: readers go on with the old one."""
 
     def __init__(self, folder: Folder, kind: Kind) -> None:
         """Find the parts in `folder`; raises `CorruptStoreError`, OSError."""
@@ -82,39 +68,39 @@ class Catalog:
         self._parts: dict[PartName, Part] = {}
         self._indexes: dict[PartName, Index] = {}
         self._gather: tuple[Listing | None, Gather | None] = None, None
-        self._fold_from = 0  # parts before are large, or joining them has failed
+        self._fold_from = 0  # earlier parts are large, or folding them has failed
         self.listing = Listing([])
         listed = folder.names()
         self.look_again(listed)
         least = max((int(name[-12:]) for name in filter(COUNT.fullmatch, listed)), default=0)
         if self.listing.length < least:
-            self.look_again()  # a commit came between what the listing has of parts and of counts
+            self.look_again()  # a commit may have come while the directory was listed
         if self.listing.length < least:
             raise self._missing(self.listing.length, least)
 
-    # ---- what is there -------------------------------------------------------------------------
+    # ---- finding parts -------------------------------------------------------------------------
 
     def look_again(self, listed: list[str] | None = None) -> None:
-        """Find the parts anew, as after another process has joined some."""
+        """List the parts again, since another process may have joined some."""
         listed = self.folder.names() if listed is None else listed
         while True:
             try:
                 names = self._chain(listed)
                 break
             except CorruptStoreError:
-                # While a writer is at work a long listing may have a later part and not an
-                # earlier one. What two listings lack is not there.
+                # While a writer works, a long listing may have a later part without an earlier one.
+                # A part is missing if two listings in a row lack it.
                 before, listed = listed, self.folder.names()
                 if set(listed) == set(before):
                     raise
         if names != self.listing.names:
             for name in names:
                 if name.stop - name.first > LARGE_PART:
-                    self.index(name)  # which refuses a name that claims more than there is
+                    self.index(name)  # raises if the name claims more than there is
             self.listing = Listing(names)
 
     def _chain(self, listed: Iterable[str]) -> list[PartName]:
-        """The parts that follow one another, without those that a longer one has replaced."""
+        """The parts in id order, without those that a longer part has replaced."""
         found = filter(None, map(PART.fullmatch, listed))
         every = [PartName(int(match[1]), int(match[2])) for match in found]
         names: list[PartName] = []
@@ -135,7 +121,7 @@ class Catalog:
         return CorruptStoreError(f"{self.folder.path}: {missing}; restore them from a copy")
 
     def index(self, name: PartName, folder: Folder | None = None) -> Index:
-        """The index of a part, whose folder may be open; small ones are kept."""
+        """The index of a part; small ones are kept. folder: the part's, if it is open already."""
         index = self._indexes.get(name)
         if index is None:
             if part := self._parts.get(name):
@@ -148,25 +134,25 @@ class Catalog:
         return index
 
     def part(self, name: PartName) -> Part:
-        """The open part of that name; those opened last are kept open."""
+        """The open part of that name; the parts opened last stay open."""
         part = self._parts.get(name)
         if part is None:
             folder = Folder(name.folder, self.folder)
             part = self._parts[name] = Part(folder, self.index(name, folder), self.kind)
             if len(self._parts) > MAX_OPEN_PARTS:
                 with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
-                    self._parts.pop(next(iter(self._parts)))  # dropped: it may be in use
+                    self._parts.pop(next(iter(self._parts)))  # not closed: it may be in use
         return part
 
     # ---- reading ---------------------------------------------------------------------------------
 
     def read_one(self, image_id: int, check: bool) -> Record:
-        """One record, for which less is done than pays for many."""
+        """Read one record, without the preparation that pays only for many."""
         name = self.listing.name_of(image_id)
         return self.part(name).read_one(image_id - name.first, check)
 
     def gather(self, listing: Listing) -> Gather | None:
-        """The gather of all parts of a listing, or None where there can be none; found out once."""
+        """The gather over all parts of a listing, made once; None if one is impossible."""
         known = self._gather
         if known[0] is not listing:
             possible = self.kind.payload.is_raw and len(listing.names) <= MAX_OPEN_PARTS
@@ -175,7 +161,7 @@ class Catalog:
         return known[1]
 
     def labels(self, length: int, check: bool) -> Labels:
-        """The labels of the first `length` images, (length,), read from the indexes alone."""
+        """The labels of the first `length` images, (length,), from the indexes alone."""
         every = [self._labels(name, check) for name in self.listing.names if name.first < length]
         return np.concatenate([np.empty(0, np.int64), *every])[:length]
 
@@ -189,7 +175,7 @@ class Catalog:
     # ---- writing ---------------------------------------------------------------------------------
 
     def remove_remains(self) -> None:
-        """Remove what a writer that was killed has left."""
+        """Remove what a killed writer has left."""
         counting = {name.folder for name in self.listing.names}
         for name in self.folder.names():
             if name.startswith(TEMPORARY) or (PART.fullmatch(name) and name not in counting):
@@ -197,19 +183,19 @@ class Catalog:
         self._count()
 
     def _count(self) -> None:
-        """Let one file tell how many images there are."""
+        """Make the name of one file tell the number of images."""
         name = count_name(self.listing.length)
-        with suppress(OSError):  # what was stored is stored: the count may lag behind
+        with suppress(OSError):  # the images are stored; the count may lag behind
             counts = {*filter(COUNT.fullmatch, self.folder.names())}
             if not counts:
                 self.folder.write(name, b"")
-            elif name not in counts:  # never two, as if the writer were killed in between
+            elif name not in counts:  # renamed, so that a kill never leaves two
                 self.folder.rename(counts.pop(), name)
             for other in counts - {name}:
                 self.folder.remove(other)
 
     def publish(self, labels: Labels, pieces: Iterator[Piece], durable: bool) -> None:
-        """Add a part at the end: whole if this returns, and not at all if it raises."""
+        """Add a part at the end; if this raises, nothing was added."""
         length = self.listing.length
         name = PartName(length, length + len(labels))
         self._write(name, labels, pieces, durable)
@@ -223,7 +209,7 @@ class Catalog:
         self, name: PartName, labels: Labels, pieces: Iterator[Piece], durable: bool
     ) -> None:
         temporary, (container, payload) = TEMPORARY + name.folder, self.kind
-        self.folder.remove(temporary)  # left where it could not be removed
+        self.folder.remove(temporary)  # an earlier removal may have failed
         try:
             folder = self.folder.make_folder(temporary)
             cells = PartCells(name.first, labels, pieces, payload.is_raw, container.largest_cell)
@@ -242,10 +228,7 @@ class Catalog:
             raise
 
     def fold(self, durable: bool) -> None:
-        """Join the last parts if they are many and small.
-
-        What fails leaves them as they are, and is no error of the call that came before.
-        """
+        """Fold the last small parts if there are many. Errors are ignored: the commit is done."""
         try:
             while run := self._small_run():
                 self._join(run, durable)
@@ -253,9 +236,9 @@ class Catalog:
             self._fold_from = self.listing.length
 
     def _small_run(self) -> list[PartName]:
-        """The parts at the end that are to be joined: `FOLD` or more, none much larger than others.
+        """The parts at the end to fold: `FOLD` or more, none much larger than the others.
 
-        So each image is written anew a few times only, however large calls and small ones mix.
+        So each image is rewritten only a few times, however small and large calls mix.
         """
         names = self.listing.names
         largest = total = 0
@@ -274,7 +257,7 @@ class Catalog:
         return []
 
     def compact(self, durable: bool) -> None:
-        """Join neighbouring parts to such of about `COMPACT_BYTES`; raises what reading raises."""
+        """Join neighbouring parts up to `COMPACT_BYTES`; raises what reading raises."""
         run: list[PartName] = []
         total = 0
         for name in self.listing.names:
@@ -287,26 +270,26 @@ class Catalog:
         self._join(run, durable)
 
     def _join(self, run: list[PartName], durable: bool) -> None:
-        """Write neighbouring parts as one. Their records are copied, with the checksums they have."""
+        """Write neighbouring parts as one; the records keep their checksums."""
         if len(run) < 2:
             return
         labels = [self._labels(name, check=True) for name in run]
         copies = chain.from_iterable(self.part(name).copies() for name in run)
         joined = PartName(run[0].first, run[-1].stop)
         self._write(joined, np.concatenate(labels), copies, durable)
-        self._gather = None, None  # which keeps what is removed mapped
+        self._gather = None, None  # it would keep the removed files mapped
         names = self.listing.names
         start = names.index(run[0])
         self.listing = Listing([*names[:start], joined, *names[start + len(run) :]])
         for name in run:
             self._parts.pop(name, None)
             self._indexes.pop(name, None)
-            # Put aside as a whole, so that nobody takes half of it for a part that is damaged.
+            # Renamed first, so that nobody takes a half-removed folder for a damaged part.
             aside = TEMPORARY + name.folder
             self.folder.remove(aside)
             self.folder.rename(name.folder, aside)
             with suppress(OSError):
                 self.folder.remove(aside)
-            self.folder.remove(aside)  # once more, where a call of the system has failed
+            self.folder.remove(aside)  # again, if a system call failed
         if durable:
             self.folder.sync()

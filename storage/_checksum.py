@@ -1,10 +1,10 @@
-"""The checksum that goes with each record: an id, a label (int64), a shape and a payload.
+"""The checksum of a record: an id, a label (int64), a shape and pixels.
 
     xxh3_64(pixels)  XOR  (xxh3_64(shape text) + id * ID_FACTOR + label * LABEL_FACTOR  mod 2**64)
 
-The pixels are uint8 in C order; the shape text is `32x32x3`, or `32x32` for an image without a
-channel axis. The second term is linear so that NumPy computes it for many records at once; both
-factors are odd, so no change of an id alone or of a label alone, by any amount, leaves it unchanged.
+The pixels are uint8 in C order. The shape text is `32x32x3`, or `32x32` for an image without a
+channel axis. The second term is linear, so that NumPy computes it for many records at once. Both
+factors are odd, so any change of the id alone or of the label alone changes the checksum.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest
 Shape: TypeAlias = tuple[int, ...]
 Image: TypeAlias = NDArray[np.uint8]
 Images: TypeAlias = Image | list[Image]
-"""One array (N, H, W[, C]) where all shapes are equal, else a list of N arrays."""
+"""One array (N, H, W[, C]) if all shapes are equal, else a list of N arrays."""
 Labels: TypeAlias = NDArray[np.int64]
 Rows: TypeAlias = NDArray[np.int64]
 Checksums: TypeAlias = NDArray[np.uint64]
@@ -39,14 +39,14 @@ def _shape_tag(shape: Shape) -> int:
 
 
 def checksum(image_id: int, label: int, shape: Shape, pixels: Image) -> int:
-    """The checksum of one record whose pixels are one contiguous buffer."""
+    """The checksum of one record; its pixels are contiguous."""
     tag = _shape_tag(shape) + image_id * ID_FACTOR + label * LABEL_FACTOR
     return xxh3_64_intdigest(pixels) ^ (tag & MASK)
 
 
 def checksums(ids: Rows, labels: Labels, shape: Shape, rows: Iterable[Image]) -> Checksums:
     """The checksums of n records of one shape; `rows` yields the contiguous pixels of each."""
-    # Joined, digests reach NumPy faster than Python integers do. They are big-endian.
+    # NumPy takes joined digests faster than Python integers. They are big-endian.
     hashes = np.frombuffer(b"".join(map(xxh3_64_digest, rows)), ">u8")
     tags = ids.view(np.uint64) * np.uint64(ID_FACTOR)
     tags += labels.view(np.uint64) * np.uint64(LABEL_FACTOR)
@@ -56,7 +56,7 @@ def checksums(ids: Rows, labels: Labels, shape: Shape, rows: Iterable[Image]) ->
 
 
 def first_wrong(ids: Rows, labels: Labels, stored: Checksums, images: Images) -> int | None:
-    """The id of the first of some records that has not its stored checksum, or None.
+    """The id of the first record whose checksum is not the stored one, or None.
 
     images: (n, H, W[, C]) or n arrays, C order
     """

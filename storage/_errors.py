@@ -1,7 +1,4 @@
-"""Every error a store raises on purpose, the same in every store.
-
-Each says in one line which store it is about and the way out.
-"""
+"""The errors of all stores. A message is one line that names the store and what to do."""
 
 import errno
 from collections.abc import Iterator
@@ -9,11 +6,11 @@ from contextlib import contextmanager
 
 
 class StorageError(Exception):
-    """Base of all errors of this package; each derives from the built-in that fits, too."""
+    """Base of all errors of this package; each also derives from the built-in that fits."""
 
 
 class ImageIdError(StorageError, IndexError):
-    """An id that the store does not hold: negative, or not smaller than its length."""
+    """An id that the store does not hold: negative or too large."""
 
 
 class ImageIdTypeError(StorageError, TypeError):
@@ -25,7 +22,7 @@ class DTypeError(StorageError, TypeError):
 
 
 class ShapeError(StorageError, ValueError):
-    """An image whose shape is not (H, W) or (H, W, C) with H, W >= 1 and 1 <= C <= 4."""
+    """An image that is too large, or not (H, W) or (H, W, C) with H, W >= 1 and 1 <= C <= 4."""
 
 
 class LabelError(StorageError, ValueError):
@@ -33,31 +30,31 @@ class LabelError(StorageError, ValueError):
 
 
 class LengthError(StorageError, ValueError):
-    """Nothing to store, or not as many labels as images."""
+    """No images to store, or not one label per image."""
 
 
 class StoreExistsError(StorageError, FileExistsError):
-    """Creating a store where one, or other data, already is."""
+    """The directory of the new store already holds a store or other data."""
 
 
 class StoreNotFoundError(StorageError, FileNotFoundError):
-    """Opening a store where there is none."""
+    """There is no store to open."""
 
 
 class FormatError(StorageError, ValueError):
-    """A store of another format, or of a version this release does not read."""
+    """A store of another format, or of a version that this release does not read."""
 
 
 class ReadOnlyError(StorageError, PermissionError):
-    """Writing to a store opened for reading, or in a directory that may not be written."""
+    """The store was opened for reading, or the permissions do not suffice."""
 
 
 class ClosedError(StorageError, ValueError):
-    """Using a store after `close()`."""
+    """The store was used after `close()`."""
 
 
 class BusyError(StorageError, BlockingIOError):
-    """Another writer, or another program or process, has the store or a file of it open."""
+    """Another writer, program or process has the store or one of its files open."""
 
 
 class StoreIOError(StorageError, OSError):
@@ -65,14 +62,11 @@ class StoreIOError(StorageError, OSError):
 
 
 class DiskFullError(StoreIOError):
-    """No space, no inodes or no quota left; every earlier commit is intact."""
+    """No space, inodes or quota left; every earlier commit is intact."""
 
 
 class CorruptStoreError(StorageError, OSError):
-    """A store whose files contradict each other or their format.
-
-    `problems` lists everything that `verify()` found, one line each.
-    """
+    """The files contradict each other or their format; problems: a line for each one found."""
 
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -84,14 +78,14 @@ class CorruptRecordError(CorruptStoreError):
 
 
 def printable(path: str) -> str:
-    """A path as messages have it: in one line, and escaped where it is not UTF-8."""
+    """A path for messages: one line, with bytes that are not UTF-8 escaped."""
     shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return shown.replace("\n", "\\n")
 
 
 @contextmanager
 def os_errors(path: str) -> Iterator[None]:
-    """Say of which store an error is; what the operating system says becomes one of this module's."""
+    """Name the store in errors; turn those of the operating system into this module's."""
     try:
         yield
     except StorageError as error:

@@ -1,4 +1,4 @@
-"""The file system as the stores use it: folders held open, syncing, the writer's lock, sizes."""
+"""The file system as stores use it: open folders, syncing, the writer's lock, sizes."""
 
 import ctypes
 import errno
@@ -16,14 +16,14 @@ from ._errors import BusyError, CorruptStoreError, printable
 StrPath: TypeAlias = str | os.PathLike[str]
 
 TEMPORARY = ".tmp-"
-"""Prefix of everything that is not committed yet: readers ignore it, the next writer removes it."""
+"""Prefix of what is not committed yet: readers ignore it, the next writer removes it."""
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-"""How files are opened: no symbolic link is followed, and no pipe in a file's place waited for."""
+"""Flags to read a file without following a symbolic link or waiting for a pipe in its place."""
 CREATING = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 NOT_OF_ITS_KIND = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
 FEW_FILES = 16
-"""Up to this many files are synced one by one, for 0.1-0.2 ms each on a virtual disk; beyond, by one
-`syncfs`, which takes a few times that, but also waits for what other programs have written.
+"""Up to this many files are synced one by one, in 0.1-0.2 ms each on a virtual disk. More are
+synced by one `syncfs`, which takes a few times that but also waits for other programs' writes.
 """
 
 
@@ -36,10 +36,7 @@ class DiskUsage(NamedTuple):
 
 
 class Descriptor:
-    """A file descriptor that is closed with the object, so that no thread closes it for another.
-
-    path: what messages call it
-    """
+    """A file descriptor, closed with the object: no thread closes it while another uses it."""
 
     number = -1
 
@@ -56,7 +53,7 @@ class File(Descriptor):
     """A regular file, open for reading; size: its length in bytes."""
 
     def __init__(self, number: int, path: str) -> None:
-        """Take a descriptor over; raises `CorruptStoreError` where it is not of a regular file."""
+        """Take over a descriptor; raises `CorruptStoreError` if it is not of a regular file."""
         super().__init__(number, path)
         status = os.fstat(number)
         self.size = status.st_size
@@ -64,7 +61,7 @@ class File(Descriptor):
             raise CorruptStoreError(f"{path}: not a regular file; restore it from a copy")
 
     def read(self, length: int, offset: int = 0) -> bytes:
-        """That many bytes, fewer only at the end of the file; raises OSError."""
+        """Read `length` bytes, fewer only at the end of the file; raises OSError."""
         data = os.pread(self.number, length, offset)
         while missing := length - len(data):
             if not (more := os.pread(self.number, missing, offset + len(data))):
@@ -73,7 +70,7 @@ class File(Descriptor):
         return data
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
-        """Fill a buffer of bytes; raises OSError, `CorruptStoreError` where the file ends before."""
+        """Fill a buffer; raises OSError, or `CorruptStoreError` if the file ends too early."""
         done = os.preadv(self.number, [buffer], offset)
         while done < len(buffer):
             if not (more := os.preadv(self.number, [buffer[done:]], offset + done)):
@@ -82,12 +79,12 @@ class File(Descriptor):
 
 
 class Folder(Descriptor):
-    """A directory held open: what is done through it happens there, wherever its path leads later."""
+    """A directory held open: calls act on it, wherever its path leads later."""
 
     def __init__(self, path: str, inside: "Folder | None" = None) -> None:
-        """Open the directory `path`, or the one of that name `inside` another; raises OSError.
+        """Open the directory `path`, or the one of that name `inside` another.
 
-        Inside another, no symbolic link is followed: `CorruptStoreError`.
+        Raises OSError, or `CorruptStoreError` for a symbolic link inside another.
         """
         flags = READING | os.O_DIRECTORY
         if inside is None:
@@ -101,16 +98,16 @@ class Folder(Descriptor):
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             if error.errno in NOT_OF_ITS_KIND:
-                text = "a symbolic link, or not of its kind; restore it from a copy"
+                text = "a symbolic link, or of the wrong type; restore it from a copy"
                 raise CorruptStoreError(f"{error.filename}: {text}") from error
             raise
 
     def open(self, name: str) -> File:
-        """Open a file for reading; raises OSError, `CorruptStoreError` where it is no file."""
+        """Open a file for reading; raises OSError, or `CorruptStoreError` if it is not a file."""
         return File(self._open(name, READING), f"{self.path}/{name}")
 
     def create(self, name: str) -> BinaryIO:
-        """Create a file, which must not be there, to write and read; raises OSError."""
+        """Create a file to write and read; raises OSError, also if it exists."""
         return os.fdopen(self._open(name, CREATING), "w+b")
 
     def write(self, name: str, data: bytes | memoryview) -> None:
@@ -124,7 +121,7 @@ class Folder(Descriptor):
             os.close(number)
 
     def names(self) -> list[str]:
-        """What is in it. Opened anew, since a forked process shares the place in a listing."""
+        """The names in it; opened anew, since forked processes share the position in a listing."""
         number = self._open(".", READING | os.O_DIRECTORY)
         try:
             return os.listdir(number)
@@ -139,7 +136,7 @@ class Folder(Descriptor):
         os.rename(old, new, src_dir_fd=self.number, dst_dir_fd=self.number)
 
     def remove(self, name: str) -> None:
-        """Remove a file or a folder with what is in it, if it is there; raises OSError."""
+        """Remove a file, or a folder and its contents, if it exists; raises OSError."""
         with suppress(FileNotFoundError):
             try:
                 os.unlink(name, dir_fd=self.number)
@@ -147,7 +144,7 @@ class Folder(Descriptor):
                 shutil.rmtree(name, dir_fd=self.number)
 
     def sync(self, names: Collection[str] = ()) -> None:
-        """Wait until its entries, and the files `names`, are on the disk; raises OSError."""
+        """Wait until its entries and the files `names` are on the disk; raises OSError."""
         if len(names) > FEW_FILES and sys.platform == "linux":
             # The standard library has os.sync (every file system) but not syncfs (this one).
             if ctypes.CDLL(None, use_errno=True).syncfs(self.number):
@@ -160,11 +157,11 @@ class Folder(Descriptor):
         os.fsync(self.number)
 
     def usage(self) -> DiskUsage:
-        """Measure everything in it, like `du`; raises OSError."""
+        """Measure everything in it, as `du` does; raises OSError."""
         apparent, files, allocated = 0, 0, os.fstat(self.number).st_blocks * 512
         for _, folders, names, number in os.fwalk(".", dir_fd=self.number):
             for name in folders + names:
-                # What a writer has just renamed or removed is not part of the store.
+                # A writer may just have renamed or removed it.
                 with suppress(FileNotFoundError):
                     status = os.stat(name, dir_fd=number, follow_symlinks=False)
                     allocated += status.st_blocks * 512
@@ -175,22 +172,22 @@ class Folder(Descriptor):
 
 
 def disk_usage(path: StrPath) -> DiskUsage:
-    """Measure everything below the directory `path`, like `du`; raises OSError."""
+    """Measure everything below the directory `path`, as `du` does; raises OSError."""
     return Folder(os.fspath(path)).usage()
 
 
 class WriterLock:
-    """An exclusive lock on a file that the kernel drops when the process ends, however it ends.
+    """An exclusive lock on a file, which the kernel drops when the process ends in any way.
 
-    `flock` belongs to the open file, not to the process as `lockf` does, so that it also keeps two
-    writers of one process apart. A forked child shares the open file: it must release its copy,
-    which leaves the lock with the parent, so that the lock does not outlive the parent.
+    `flock` belongs to the open file, `lockf` to the process: `flock` also keeps apart two writers
+    of one process. A forked child shares the open file and must close its copy, or the lock would
+    outlive the parent; the parent keeps the lock.
     """
 
     def __init__(self, folder: Folder, name: str) -> None:
-        """Take the lock; raises `BusyError` at once where another holds it, OSError."""
+        """Take the lock; raises OSError, or `BusyError` at once if another writer holds it."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        # A file object is closed whatever interrupts, and but once.
+        # A file object is closed exactly once, whatever interrupts.
         self._file = os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.number), "r+b", 0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -200,5 +197,5 @@ class WriterLock:
             raise BusyError(f"{folder.path}: another writer has the store open; {advice}") from None
 
     def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         self._file.close()

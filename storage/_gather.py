@@ -1,8 +1,6 @@
-"""One gather for a random batch, from wherever in memory the cells of all parts are.
+"""Reads a random batch in one gather from memory, without a visit to a part for each image.
 
-Where a store's cells are pixels of one shape and its parts lie in memory, mapped, neither the parts
-nor the containers need be visited for each image: an address is computed for each cell, and one for
-each record of the indexes, and NumPy copies what is there.
+This needs cells that are pixels of one shape, in parts that are mapped into memory.
 """
 
 from contextlib import suppress
@@ -18,28 +16,28 @@ from ._index import ALWAYS
 from ._part import Part
 
 LARGE_CELL = 2**15 - 1
-"""Bytes of a cell from which Python's work for each is little beside copying it."""
+"""Copying a cell of more bytes takes far longer than Python's work for it."""
 RECORD = np.dtype(ALWAYS)
 ORIGIN, LAST = 1, 2**48
-"""Addresses that a program may have on the 64-bit systems there are; at 0 there is no array."""
+"""The addresses that a program can have on today's 64-bit systems; no array begins at 0."""
 
 
 def gather_of(parts: list[Part]) -> "Gather | None":
-    """The gather of all parts, or None where there can be none."""
+    """The gather over all parts, or None if one is impossible."""
     shape, *others = {part.index.shape for part in parts}
     if others or shape is None or prod(shape) > LARGE_CELL:
         return None
-    with suppress(OSError, MemoryError):  # there may be no address space for a map
+    with suppress(OSError, MemoryError):  # a map may find no address space
         addresses = [each for part in parts if (each := part.reader.addresses()) is not None]
         return Gather(parts, shape, addresses) if len(addresses) == len(parts) else None
     return None
 
 
 class Gather:
-    """Where the cells and the records of all parts of a store lie in memory."""
+    """The places in memory of the cells and the index records of a store's parts."""
 
     def __init__(self, parts: list[Part], shape: Shape, addresses: list[Rows]) -> None:
-        self._parts = parts  # which keep what is mapped in place
+        self._parts = parts  # kept, so that their maps stay in place
         self._shape = shape
         self._size = prod(shape)
         self._firsts = np.array([part.first for part in parts], np.int64)
@@ -49,7 +47,7 @@ class Gather:
         self._cells, self._records = memory(self._size), memory(RECORD.itemsize)
 
     def read(self, ids: Rows, check: bool) -> tuple[Image, Labels]:
-        """The records `ids`; raises `CorruptRecordError` where one is wrong and `check`."""
+        """Read the records `ids`; with `check`, raises `CorruptRecordError` if one is wrong."""
         found = places(ids, self._firsts, self._tables, RECORD.itemsize)
         records = self._records[found].view(RECORD)
         labels, stored = records["label"].copy(), records["checksum"].copy()
@@ -69,12 +67,12 @@ class Gather:
 
 
 def places(ids: Rows, firsts: Rows, addresses: Rows, size: int) -> Rows:
-    """The element of `memory` of each id; ids from each of `firsts` on lie from its address on."""
+    """Positions in `memory` of `ids`; those from `firsts[i]` on lie from `addresses[i]` on."""
     runs = np.searchsorted(firsts, ids, side="right") - 1
     return addresses[runs] + (ids - firsts[runs]) * size - ORIGIN
 
 
 def memory(item: int) -> NDArray[np.void]:
-    """All of this process's memory: element i is the `item` bytes from address ORIGIN + i on."""
+    """All memory of this process: element i is the `item` bytes from address ORIGIN + i on."""
     place = {"version": 3, "data": (ORIGIN, True), "shape": (LAST - ORIGIN,), "strides": (1,)}
     return np.asarray(SimpleNamespace(__array_interface__=place | {"typestr": f"|V{item}"}))

@@ -1,4 +1,4 @@
-"""The checks on ids and labels: integers, which are within their range and made of nothing else."""
+"""Checks that ids and labels are integers in range."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
@@ -12,11 +12,11 @@ Ids: TypeAlias = Sequence[int] | NDArray[np.integer]
 
 INT64 = np.iinfo(np.int64)
 PLAIN = (np.ndarray, np.memmap)
-"""The arrays whose arithmetic and indexing are NumPy's own; a masked array's, say, are not."""
+"""The array types with NumPy's own arithmetic and indexing; masked arrays, for one, differ."""
 
 
 def is_integer_type(kind: type) -> bool:
-    """Whether values of that type are integers here: Booleans and time spans are not."""
+    """Whether values of this type count as integers; Booleans and time spans do not."""
     return issubclass(kind, int | np.integer) and not issubclass(kind, bool | np.timedelta64)
 
 
@@ -32,8 +32,8 @@ def check_id(image_id: object, length: int, path: str) -> int:
 
 
 def check_ids(ids: Ids, length: int, path: str) -> NDArray[np.int64]:
-    """Return ids as an own (n,) array; raises as `check_id`."""
-    if isinstance(ids, range):  # which may be too long to be listed
+    """Return ids as a new (n,) array; raises as `check_id`."""
+    if isinstance(ids, range):  # it may be too long for a list
         if not ids:
             return np.empty(0, np.int64)
         if not (0 <= ids[0] < length and 0 <= ids[-1] < length):
@@ -50,7 +50,7 @@ def check_ids(ids: Ids, length: int, path: str) -> NDArray[np.int64]:
 
 
 def check_labels(labels: object) -> NDArray[np.int64]:
-    """Return labels as an own (N,) array; raises `DTypeError`, `LabelError`, `LengthError`."""
+    """Return labels as a new (N,) array; raises `DTypeError`, `LabelError`, `LengthError`."""
     checked = _integers(labels, "labels", DTypeError)
     if checked.ndim != 1:
         raise LengthError(f"labels have shape {checked.shape}; give one label per image: (N,)")
@@ -62,20 +62,20 @@ def check_labels(labels: object) -> NDArray[np.int64]:
 
 
 def _integers(values: object, what: str, error: Callable[[str], Exception]) -> NDArray[np.integer]:
-    """Values as an array: of objects where they are a sequence with some beyond int64."""
+    """Return values as an array, of objects if some in a sequence are beyond int64."""
     kind = type(values)
     if isinstance(values, np.ndarray):
         if kind not in PLAIN:
             raise error(f"{what} are a {kind.__name__}; give a plain array")
         if values.dtype.kind not in "iu":
             raise error(f"{what} have dtype {values.dtype}; give integers")
-        return np.array(values)  # read once: another thread may change it
+        return np.array(values)  # copied: another thread may change it
     if not isinstance(values, Sequence) or isinstance(values, str | bytes):
         raise error(f"{what} are a {kind.__name__}; give a list or an array of integers")
-    every = [*values]  # checked before NumPy makes integers of Booleans and floats too
+    every = [*values]  # checked first: NumPy also makes integers of Booleans and floats
     for kind in set(map(type, every)):
         if not is_integer_type(kind):
-            raise error(f"{what} have a {kind.__name__} among them; give integers")
+            raise error(f"{what} contain a {kind.__name__}; give integers")
     try:
         return np.array(every, np.int64)
     except OverflowError:
@@ -83,7 +83,7 @@ def _integers(values: object, what: str, error: Callable[[str], Exception]) -> N
 
 
 def _outside(values: NDArray[np.integer], low: int, high: int) -> int | None:
-    """The first of some values that is not from `low` to `high`."""
+    """The first value that is not from `low` to `high`, or None."""
     if not values.size or (low <= values.min() and values.max() <= high):
         return None
     return int(values[(values < low) | (values > high)][0])

@@ -2,27 +2,28 @@
 
     table = np.load("index.npy")  # a structured array, a row for each record
     labels = table["label"]
-    height, width, channels = np.fromfile("index.npy", "<i8")[-10:-7]  # 0 but for pixels of one shape
-    start, size = table[["offset", "size"]][i]  # where cells are not pixels of one shape
+    height, width, channels = np.fromfile("index.npy", "<i8")[-10:-7]  # pixels of one shape; else 0
+    start, size = table[["offset", "size"]][i]  # unless cells are pixels of one shape
 
-It begins as the .npy file of a table with the columns
+The file begins as the .npy file of a table with the columns
 
     label     int64
     checksum  uint64, of the record: see `_checksum.py`
 
-and, where cells are not pixels of one shape,
+and, unless cells are pixels of one shape,
 
     height, width, channels  int64; 0 channels for an image without that axis
-    offset, size             int64; where a cell is among all of them laid end to end
+    offset, size             int64; where a cell begins among all laid end to end, and its bytes
 
-and goes on, behind what NumPy reads, with
+NumPy reads no further. After the table come
 
-    blocks   (row, offset) int64: from which row on cells lie side by side in the container's file,
-             and where the first of these begins
-    trusted  (offset, length) int64: the bytes of that file which the container's library believes
-    trailer  `TRAILER`, and in the last 8 bytes, as xxHash has them, a digest of all behind the table
+    blocks   (row, offset) int64: from this row on, cells lie side by side in the container's file,
+             from this offset on
+    trusted  (offset, length) int64: the bytes of that file that the container's library trusts
+    trailer  `TRAILER`
+    digest   the last 8 bytes, big-endian: the xxh3_64 of everything after the table
 
-A digest finds what happens by chance. It does not stop someone who makes a new one.
+A digest finds accidental damage. It does not stop someone who makes a new digest.
 """
 
 import io
@@ -54,25 +55,25 @@ ALWAYS = [("label", "<i8"), ("checksum", "<u8")]
 SHAPES = [("height", "<i8"), ("width", "<i8"), ("channels", "<i8")]
 PLACES = [("offset", "<i8"), ("size", "<i8")]
 TRAILER = struct.Struct("<8s 9q 2Q")
-"""MAGIC; first id; records; height, width and channels of pixels of one shape, else zeros; bytes of all
-cells, and of what is before the table; how many blocks, and trusted; digests (xxh3_64) of the table
-with its heading, and of the bytes that are trusted.
+"""MAGIC; first id; number of records; height, width, channels of pixels of one shape, else zeros;
+bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
+table with its heading; xxh3_64 of the trusted bytes.
 """
 PAIR_BYTES = 16
 DIGEST_BYTES = 8
 SMALL_BYTES = 2**16
-"""An index up to this is read; a larger one is mapped, so that processes share it."""
+"""An index of up to this many bytes is read. A larger one is mapped: processes share it."""
 
 
 class Structure(NamedTuple):
-    """What a container says of its file: `blocks` and `trusted`, as above."""
+    """What a container tells about its file: `blocks` and `trusted`, see above."""
 
     blocks: Pairs = ()
     trusted: Pairs = ()
 
 
 class Piece(NamedTuple):
-    """Some consecutive cells of images of one shape, with the checksums of their records, (n,)."""
+    """Consecutive cells of images of one shape, and the checksums of their records, (n,)."""
 
     cells: Cells
     checksums: Checksums
@@ -81,13 +82,7 @@ class Piece(NamedTuple):
 
 @dataclass
 class PartCells:
-    """The cells of a part on their way to its container, and what its index will say of them.
-
-    first: the id of the first
-    labels: (n,) int64
-    is_raw: whether they are pixels
-    largest_cell: bytes of the largest that there may be
-    """
+    """The cells of a part, from id `first` on, and what its index will tell about them."""
 
     first: int
     labels: Labels
@@ -97,23 +92,23 @@ class PartCells:
     _noted: list[tuple[Checksums, Shape, Rows]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Cells]:
-        """All cells in order, some at a time; once. Raises `ShapeError` where one is too large."""
+        """Yield all cells in order, once; raises `ShapeError` if one is too large."""
         for cells, checksums, shape in self.pieces:
             same = isinstance(cells, np.ndarray)
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])
             if (size := sizes.max()) > (most := self.largest_cell):
-                raise ShapeError(f"an image of shape {shape} takes {size} bytes, of at most {most}")
+                raise ShapeError(f"an image of shape {shape} takes {size} bytes; {most} fit")
             self._noted.append((checksums, shape, sizes))
             yield cells
 
     @property
     def shape(self) -> Shape | None:
-        """Of every image, where the cells are pixels of one shape; known after the last."""
+        """The shape of all images if cells are pixels of one shape; known after the last cell."""
         shapes = {shape for _, shape, _ in self._noted}
         return shapes.pop() if self.is_raw and len(shapes) == 1 else None
 
     def write_index(self, folder: Folder, file: str, structure: Structure) -> None:
-        """Write the index; file: the name of the one that `structure` tells of. Raises OSError."""
+        """Write the index; `structure` is that of the container's `file`. Raises OSError."""
         checksums, shapes, every = zip(*self._noted, strict=True)
         sizes = np.concatenate(every)
         table = np.empty(len(sizes), record_type(not self.shape))
@@ -141,7 +136,7 @@ def record_type(differ: bool) -> np.dtype[np.void]:
 
 @lru_cache
 def npy_heading(kind: np.dtype[np.generic], shape: Shape) -> bytes:
-    """What the .npy file of an array begins with."""
+    """The heading of the .npy file of an array."""
     file, descr = io.BytesIO(), np.lib.format.dtype_to_descr(kind)
     what = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, what)
@@ -149,20 +144,20 @@ def npy_heading(kind: np.dtype[np.generic], shape: Shape) -> bytes:
 
 
 def dimensions(shape: Shape) -> tuple[int, ...]:
-    """Height, width and channels, which are 0 where there is no such axis."""
+    """Height, width and channels; 0 channels for an image without that axis."""
     return shape if len(shape) == 3 else (*shape, 0)
 
 
 @lru_cache(maxsize=4096)
 def shape_of(height: int, width: int, channels: int) -> Shape:
-    """The shape that has these `dimensions`; raises `ShapeError` where there can be none."""
+    """The shape of these `dimensions`; raises `ShapeError` if no image can have it."""
     shape = (height, width, channels) if channels else (height, width)
     check_shape(shape, "it is")
     return shape
 
 
 def digest_of(file: File | None, trusted: Iterable[Sequence[int]]) -> int:
-    """The digest of some ranges of a file; of nothing where there is none."""
+    """The digest of some ranges of a file, or of nothing without a file."""
     digest = xxh3_64()
     if file:
         for offset, length in trusted:
@@ -180,20 +175,17 @@ def is_run(rows: Rows) -> bool:
 class Index:
     """The index of a part, open for reading. `rows` are positions in the part, counted from 0.
 
-    first, length: the id of the first record, and how many there are
-    shape: of every image where cells are pixels of one shape, else None
-    size: bytes of each cell there, else None
-    cell_bytes: of all cells together
+    first, length: the id of the first record, and the number of records
+    shape: of every image if cells are pixels of one shape, else None
+    size: bytes of each such cell, else None
+    cell_bytes: bytes of all cells together
     """
 
     cell_bytes: int
     _table: NDArray[np.void] | None = None
 
     def __init__(self, folder: Folder, first: int, stop: int) -> None:
-        """Open the one in the folder of the part that has the ids `first` to `stop - 1`.
-
-        Raises `CorruptStoreError` where it is damaged or of another part, OSError.
-        """
+        """Open the index in `folder`; raises OSError, or `CorruptStoreError` if it is damaged."""
         self._path = folder.path
         self.first, self.length = first, stop - first
         file, end = folder.open(INDEX), TRAILER.size + DIGEST_BYTES
@@ -214,7 +206,7 @@ class Index:
         if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed")
         if (magic, held) != (MAGIC, [self.first, self.length]):
-            raise self.broken(f"{INDEX} is of {held[1]} images from {held[0]} on")
+            raise self.broken(f"{INDEX} describes {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
         self.size = prod(self.shape) if self.shape else None
         if (
@@ -233,7 +225,7 @@ class Index:
         """All records, (length,)."""
         if (table := self._table) is None:
             made = np.frombuffer(self._all(), self._kind, self.length, self._table_at)
-            # Set but once: another thread may already use what is there.
+            # Set only once: another thread may already use it.
             table = self.__dict__.setdefault("_table", made)
         return table
 
@@ -247,14 +239,14 @@ class Index:
     # ---- records -----------------------------------------------------------------------------
 
     def records(self, rows: Rows) -> NDArray[np.void]:
-        """The records of `rows`, a structured array."""
+        """The records of `rows`, as a structured array."""
         return self.table[rows[0] : rows[-1] + 1] if is_run(rows) else self.table[rows]
 
     def row(self, row: int) -> tuple[int, int, Shape, int, int]:
         """Label, checksum, shape, offset and size of one record; raises `CorruptRecordError`."""
         data, size = self._data, self._kind.itemsize
         if isinstance(data, File) and not self._was_asked:
-            # A store may be opened for one image, for which a map takes longer than all the rest.
+            # For a single image, one read takes far less time than a map.
             self._was_asked = True
             if len(read := data.read(size, self._table_at + row * size)) < size:
                 raise self.broken(f"{INDEX} has become shorter")
@@ -294,26 +286,26 @@ class Index:
     # ---- checks ------------------------------------------------------------------------------
 
     def check_table(self) -> None:
-        """Raise `CorruptStoreError` where the table is not as it was written."""
+        """Raise `CorruptStoreError` if the table is not as it was written."""
         if xxh3_64_intdigest(memoryview(self._all())[: self._pairs_at]) != self._table_digest:
             raise self.broken(f"the table in {INDEX} has changed")
 
     def check_structure(self, file: File) -> None:
-        """Raise `CorruptStoreError` where what is trusted is not as it was written."""
+        """Raise `CorruptStoreError` if the trusted bytes are not as they were written."""
         trusted = self._trusted
-        # Nothing longer than the file is read, whatever a forged range says.
+        # A forged range must not make this read more than the file.
         if len(trusted) and (trusted.min() < 0 or (trusted > file.size).any()):
             raise self.broken(f"{file.path} is too short")
         if digest_of(file, trusted.tolist()) != self._trusted_digest:
             raise self.broken(f"the structure of {file.path} has changed")
 
     def broken(self, reason: str) -> CorruptStoreError:
-        """The error of a part that cannot be read."""
+        """The error for a part that cannot be read."""
         which = f"images {self.first} to {self.first + self.length - 1}"
         return CorruptStoreError(f"{self._path}: {which}: {reason}; restore the folder from a copy")
 
     def damaged(self, row: int, reason: str) -> CorruptRecordError:
-        """The error of a record that is not as it was stored."""
+        """The error for a record that is not as it was stored."""
         text = f"{self._path}: image {self.first + row} is damaged: {reason}"
         return CorruptRecordError(f"{text}; restore it from a copy")
 
@@ -321,4 +313,4 @@ class Index:
         return self.damaged(row, "its checksum does not match")
 
     def _nowhere(self, row: int) -> CorruptRecordError:
-        return self.damaged(row, f"{INDEX} has a place for it that there is not")
+        return self.damaged(row, f"{INDEX} gives a place outside the cells")

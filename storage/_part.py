@@ -1,11 +1,4 @@
-"""One part of a store: a folder with a container's files and an index.
-
-    000000000000-000000001000/index.npy
-    000000000000-000000001000/images.h5
-
-Its name tells the ids that it holds: the first, and the one after the last. A part is written under
-a temporary name, synced and renamed, and never changes.
-"""
+"""A part of a store: a folder with a container's files and an index. It never changes."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -24,11 +17,11 @@ from .payloads.base import Cell, Payload, in_threads
 Record: TypeAlias = tuple[Image, int]
 
 LARGE_IMAGE = 2**26
-"""Bytes of an image for which memory is taken only when its cell was seen to be large enough."""
+"""An image of more bytes gets memory only after its cell's size was checked."""
 
 
 class PartName(NamedTuple):
-    """Which ids a part holds, `first` to `stop - 1`, and so what its folder is called."""
+    """The ids that a part holds, `first` to `stop - 1`; they name its folder."""
 
     first: int
     stop: int
@@ -46,10 +39,7 @@ class Kind(NamedTuple):
 
 
 class Part:
-    """An open part; `rows` are positions in it, counted from 0.
-
-    It closes what it has open when nothing refers to it any more.
-    """
+    """An open part, closed when nothing refers to it; `rows` are positions in it, from 0 on."""
 
     def __init__(self, folder: Folder, index: Index, kind: Kind) -> None:
         self.index = index
@@ -58,7 +48,7 @@ class Part:
         self.reader = kind.container.open(folder, index)
 
     def copies(self) -> Iterator[Piece]:
-        """All records as they are, for another part."""
+        """Yield all records as they are, for another part."""
         index = self.index
         step = max(1, SLAB_BYTES * index.length // index.cell_bytes)
         for start in range(0, index.length, step):
@@ -71,11 +61,11 @@ class Part:
                 continue
             for shape, group in groupby(zip(index.shapes(rows), rows, strict=True), lambda x: x[0]):
                 some = np.array([row for _, row in group])
-                # Copied, since they may be waited for when this part is closed.
+                # Copied: they may be used after this part was closed.
                 yield Piece([*map(bytes, self._cells(some))], checksums[some - start], shape)
 
     def read_one(self, row: int, check: bool) -> Record:
-        """One record; raises `CorruptRecordError`."""
+        """Read one record; raises `CorruptRecordError`."""
         label, stored, shape, offset, size = self.index.row(row)
         image = self._decode(row, self.reader.cell(row, offset, size), shape)
         if check and checksum(self.first + row, label, shape, image) != stored:
@@ -83,7 +73,7 @@ class Part:
         return image, label
 
     def fill(self, rows: Rows, images: Images) -> None:
-        """Fill `images` of `rows`, an array or a list; raises `CorruptRecordError`."""
+        """Fill `images`, an array or a list, from `rows`; raises `CorruptRecordError`."""
         if isinstance(images, list) or not self.index.shape:
             shapes = [image.shape for image in images]
             every = [*zip(rows.tolist(), self._cells(rows), shapes, images, strict=True)]
@@ -97,10 +87,7 @@ class Part:
                 self.reader.run(row, row + 1, flat[i : i + 1])
 
     def shapes(self, rows: Rows) -> list[Shape]:
-        """The shape of each row; raises `CorruptRecordError` where a large one is not its cell's.
-
-        So a shape that a file merely claims takes no memory.
-        """
+        """The shape of each row; raises `CorruptRecordError` if a large one cannot fit its cell."""
         shapes = self.index.shapes(rows)
         for i in [i for i, shape in enumerate(shapes) if prod(shape) > LARGE_IMAGE]:
             (cell,) = self._cells(rows[i : i + 1])
@@ -118,7 +105,7 @@ class Part:
             raise self.index.damaged(row, str(error)) from error
 
     def _decode(self, row: int, cell: Cell, shape: Shape, image: Image | None = None) -> Image:
-        """The image of a cell, in memory that is given or, once the cell is seen to be it, new."""
+        """Decode a cell into `image`, or into new memory after its size was checked."""
         self._check_size(row, shape, len(cell))
         image = np.empty(shape, np.uint8) if image is None else image
         try:

@@ -1,4 +1,4 @@
-"""How the records of a batch are found, read and checked."""
+"""Finds, reads and checks the records of a batch."""
 
 from itertools import chain, pairwise
 from math import prod
@@ -12,14 +12,14 @@ from ._index import is_run
 from ._part import LARGE_IMAGE, PartName
 
 FEW_IDS = 8
-"""Up to this many scattered records are read part by part, without knowing where all others are."""
+"""Up to this many scattered records are read part by part, without opening all parts."""
 
 
 def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
-    """The records `ids` (at least one, all present), in that order.
+    """Read the records `ids` (at least one, all present), in that order.
 
-    Raises `CorruptRecordError` where one is not as it was stored and `check`, `CorruptStoreError`,
-    FileNotFoundError where a part is no longer there.
+    Raises FileNotFoundError if a part has gone, `CorruptStoreError`, and, with `check`,
+    `CorruptRecordError` if a record is not as it was stored.
     """
     if len(ids) == 1:
         image, label = catalog.read_one(int(ids[0]), check)
@@ -38,7 +38,7 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
 
 
 def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
-    """The parts that own the records in some places, where they are neighbours, and the places."""
+    """Split positions where the owner changes; returns each run's owner and its positions."""
     inner = np.flatnonzero(np.diff(owners[start:stop])) + (start + 1)
     cuts = [start, *inner.tolist(), stop]
     return [(int(owners[cut]), slice(cut, end)) for cut, end in pairwise(cuts)]
@@ -47,7 +47,7 @@ def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
 def _read_by_part(
     catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: bool
 ) -> tuple[Images, Labels]:
-    """Records of which those of one part are neighbours in `ids`; owners: the place of each's part."""
+    """Read ids that are grouped by part; owners: the position of each id's part in the listing."""
     names, n = listing.names, len(ids)
     images, step = _new_images(catalog, [(names[o], ids[w]) for o, w in _groups(owners, 0, n)])
     labels, stored = np.empty(n, np.int64), np.empty(n, np.uint64)
@@ -69,7 +69,7 @@ def _read_by_part(
 
 
 def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[Images, int]:
-    """Memory for the images of some ids of each part, and how many to read at a time."""
+    """Allocate the images of some ids of each part; also returns how many to read at a time."""
     shape, *others = {catalog.index(name).shape for name, _ in groups}
     if others or shape is None or prod(shape) > LARGE_IMAGE:
         every = [catalog.part(name).shapes(ids - name.first) for name, ids in groups]

@@ -1,4 +1,4 @@
-"""The stores there are: each a container and a payload. To add one: a class here."""
+"""The stores: each class is a container and a payload. To add a store, add a class here."""
 
 import os
 
@@ -41,10 +41,7 @@ class Hdf5PngStore(Store, name="hdf5-png", container=Hdf5Container(), payload=Pn
 def open_store(
     path: StrPath, mode: Mode = "r", *, durable: bool = True, verify: bool = True
 ) -> Store:
-    """Open an existing store whose format only its header knows; see `Store`.
-
-    Raises `StoreNotFoundError`, `FormatError` and what the store's class raises.
-    """
+    """Open an existing store of any format; see `Store` for the arguments and errors."""
     shown = printable(os.fspath(path))
     with os_errors(shown):
         _, name, _, _ = open_folder(os.fspath(path))

@@ -1,11 +1,4 @@
-"""An open store: how it is created, found, locked, shared with other processes, and closed.
-
-Beside its parts a store's directory holds
-
-    store.json          {"format": ..., "version": 2}, written last when a store is created
-    store.lock          empty; a writer holds a lock on it
-    count-000000001000  empty; the name tells how many images there are, or were a commit ago
-"""
+"""An open store: how it is created, found, locked, shared with other processes, and closed."""
 
 import json
 import os
@@ -45,7 +38,7 @@ NO_IMAGES = count_name(0)
 
 
 def open_folder(path: str) -> tuple[Folder, str, int, tuple[int, int]]:
-    """A store's directory, format, version, and what tells it from one put in its place.
+    """Return a store's directory, format and version, and an identity that a replacement lacks.
 
     Raises `StoreNotFoundError`, `CorruptStoreError`, OSError.
     """
@@ -64,13 +57,13 @@ def open_folder(path: str) -> tuple[Folder, str, int, tuple[int, int]]:
 
 
 def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:
-    """What is in a store's directory, but neither `is_own` nor left by a call cut short."""
+    """The names in a store's directory that are neither `is_own` nor from an interrupted call."""
     others = {name for name in listed if not name.startswith(TEMPORARY)} - {HEADER, LOCK, NO_IMAGES}
     return sorted(name for name in others if not is_own(name))
 
 
 class Session:
-    """What every store does but storing and reading; see `Store`."""
+    """What every store does besides storing and reading; see `Store`."""
 
     format: ClassVar[str]
     container: ClassVar[Container]
@@ -89,7 +82,7 @@ class Session:
         if mode not in ("r", "a", "x"):
             raise ValueError(f"mode {mode!r}: give 'r' (read), 'a' (open or create), 'x' (create)")
         path = os.fspath(path)
-        # Absolute, so that a later change of directory changes nothing; a Path takes far longer.
+        # Absolute, so that `chdir` changes nothing. A Path takes far longer.
         self._path = path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
         self._name = printable(self._path)  # for messages
         self.mode = mode
@@ -118,7 +111,7 @@ class Session:
     # ---- opening and closing -------------------------------------------------------------------
 
     def _enter(self) -> None:
-        """Open the directory of a store of this format, and find what it holds."""
+        """Open the directory of a store of this format, and find its parts."""
         self._folder, name, version, self._identity = open_folder(self._path)
         if (name, version) != (self.format, VERSION):
             wanted = f"not {self.format!r} version {VERSION}; use open_store, or another release"
@@ -126,7 +119,7 @@ class Session:
         self._attach()
 
     def _attach(self) -> None:
-        """Find what the store holds; a writer removes what others have left."""
+        """Find the store's parts; a writer also removes what a killed writer has left."""
         self._catalog = catalog = Catalog(self._folder, Kind(self.container, self.payload))
         self._length = catalog.listing.length
         if self.mode != "r":
@@ -135,14 +128,14 @@ class Session:
     def _open_for_writing(self) -> None:
         path = Path(self._path)
         if path.exists() and not path.is_dir():
-            raise self._error(StoreExistsError, "is no directory; choose an empty or a new one")
+            raise self._error(StoreExistsError, "is not a directory; choose an empty or a new one")
         new_folders = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         try:
             self._folder = Folder(self._path)
             self._is_there()
             self._lock = WriterLock(self._folder, LOCK)
-            if self._is_there():  # asked again now that nobody else can create it
+            if self._is_there():  # checked again, since now nobody else can create it
                 self._enter()
             else:
                 self._create(new_folders)
@@ -154,13 +147,13 @@ class Session:
             raise
 
     def _is_there(self) -> bool:
-        """Whether there is a store; refuses one that is to be created, and other data."""
+        """Whether there is a store; refuses to create one over it, and refuses other data."""
         listed = self._folder.names()
         if HEADER in listed and self.mode == "x":
             raise self._error(StoreExistsError, "a store exists; open it with mode='a' or 'r'")
         if HEADER not in listed and strangers(listed, lambda _: False):
             advice = "choose an empty directory, or restore that file"
-            raise self._error(StoreExistsError, f"holds something, but no {HEADER}; {advice}")
+            raise self._error(StoreExistsError, f"is not empty but has no {HEADER}; {advice}")
         return HEADER in listed
 
     def _create(self, new_folders: list[Path]) -> None:
@@ -168,13 +161,13 @@ class Session:
         header = json.dumps({"format": self.format, "version": VERSION}).encode() + b"\n"
         try:
             for name, data in ((NO_IMAGES, b""), (temporary, header)):
-                folder.remove(name)  # left by a creation cut short
+                folder.remove(name)  # left by an interrupted creation
                 folder.write(name, data)
             if self.durable:
                 for path in new_folders:
                     Folder(os.fspath(path.parent)).sync()
                 folder.sync([temporary])
-            folder.rename(temporary, HEADER)  # last: what has no header is not a store yet
+            folder.rename(temporary, HEADER)  # last: without a header it is not a store yet
             if self.durable:
                 folder.sync()
             self._enter()
@@ -201,7 +194,7 @@ class Session:
     # ---- calls ---------------------------------------------------------------------------------
 
     def _ready(self) -> Catalog:
-        """What the store holds; refuses a closed store, and a writer that was forked."""
+        """Return the catalog; refuses a closed store, and a writer in a forked process."""
         if self._closed:
             raise self._error(ClosedError, "the store is closed; open it again")
         if self.mode != "r" and self._process != os.getpid():
@@ -214,7 +207,7 @@ class Session:
         return catalog
 
     def _settled(self) -> Catalog:
-        """As `_ready`, under the lock; finds out what a call that was interrupted has done."""
+        """As `_ready`, under the lock; finds the parts again after an interrupted call."""
         if not self._is_settled:
             with os_errors(self._name):
                 self._attach()
@@ -222,10 +215,10 @@ class Session:
         return self._ready()
 
     def _locked(self, call: Callable[[], Result]) -> Result:
-        """Make a call that no other thread may make meanwhile, nor the call itself again."""
+        """Make a call under the lock, which that call cannot take again."""
         if self._owner == threading.get_ident() and self._mutex.locked():
-            raise self._error(BusyError, "the images being stored store images themselves")
-        # On one line, so that no exception of a trace function comes between and leaves it locked.
+            raise self._error(BusyError, "the iterable of images must not store images itself")
+        # On one line, since a trace function could raise between two and leave it locked.
         with self._mutex: return self._owned(call)  # fmt: skip  # noqa: E701
 
     def _owned(self, call: Callable[[], Result]) -> Result:
@@ -241,12 +234,12 @@ class Session:
             raise self._error(ReadOnlyError, "opened for reading; open it with mode='a'")
 
     def _change(self, call: Callable[[Catalog], Result]) -> Result:
-        """Make a call that writes, by one thread at a time."""
+        """Make a call that writes, one thread at a time."""
 
         def change() -> Result:
             with os_errors(self._name):
                 catalog = self._settled()
-                self._is_settled = False  # until this comes to its end, whatever ends it
+                self._is_settled = False  # until the call has succeeded
                 result = call(catalog)
             self._is_settled = True
             return result
@@ -254,7 +247,7 @@ class Session:
         return self._locked(change)
 
     def _while_compacted(self, read: Callable[[Catalog], Result]) -> Result:
-        """Read again as often as a writer has meanwhile joined the parts that were listed."""
+        """Call `read`; call it again if a writer has meanwhile joined the listed parts."""
         with os_errors(self._name):
             while True:
                 catalog = self._ready()
@@ -267,7 +260,7 @@ class Session:
                     if self.mode == "r":
                         catalog.look_again()
                     if catalog.listing is listing:
-                        missing = f"{error.filename}: is missing; restore it from a copy"
+                        missing = f"{error.filename} is missing; restore it from a copy"
                         raise CorruptStoreError(missing) from error
 
     # ---- other processes -----------------------------------------------------------------------
@@ -279,7 +272,7 @@ class Session:
     @classmethod
     def _after_fork(cls) -> None:
         for session in list(cls._alive):
-            session._new_mutex()  # a thread that the child does not have may hold the other
+            session._new_mutex()  # the old one may be held by a thread that the child lacks
             if session._lock is not None:
                 session._lock.release()
 
@@ -294,7 +287,7 @@ class Session:
 def opened_again(
     kind: type[Session], path: str, durable: bool, verify: bool, length: int, identity: object
 ) -> Session:
-    """A reader of the same store, and as many images, as one that was pickled."""
+    """A reader of the same store as a pickled one, with as many images."""
     session = kind(path, durable=durable, verify=verify)
     if session._identity != identity:
         raise session._replaced()

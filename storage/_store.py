@@ -32,40 +32,36 @@ class Store(Session):
 
     An image is uint8 of shape (H, W) or (H, W, C), 1 <= C <= 4; a label is any int64. One call
     that stores is one commit: after a crash the store holds exactly the calls that returned, or
-    those and the one in flight, whole. There is one writer at a time and any number of readers;
-    what a reader sees is fixed when it opens the store. Every record carries a checksum.
+    those and all of the call that was running. There is one writer at a time and any number of
+    readers. A reader sees the images that the store had when it was opened. Every record carries
+    a checksum.
 
     path: the store's directory
     mode: "r" reads (the default), "a" opens or creates, "x" creates
-    durable: what a call has stored has reached the disk when it returns; with False, the
-        operating system
-    verify: check each record read against its checksum
+    durable: whether a call returns only when its images are on the disk; if False, when the
+        operating system has them
+    verify: whether each record read is checked against its checksum
 
     Raises `StoreExistsError`, `StoreNotFoundError`, `FormatError`, `BusyError`, `ReadOnlyError`,
     `CorruptStoreError`; ValueError for another mode.
-
-    A class of stores is `class NpyStore(Store, name="npy", container=..., payload=...)`.
     """
 
     def __init_subclass__(
         cls, name: str = "", container: Container | None = None, payload: Payload | None = None
     ) -> None:
         if not (name or container or payload):
-            return  # one of a format that there is
+            return  # a subclass of an existing store
         if not (name and container and payload):
             raise TypeError(f"{cls.__name__}: give a name, a container and a payload")
         if name in STORES:
-            raise ValueError(f"{name!r}: there is a store of that name; choose another")
+            raise ValueError(f"{name!r}: a store of that name exists; choose another")
         cls.format, cls.container, cls.payload = name, container, payload
         STORES[name] = cls
 
     # ---- storing ---------------------------------------------------------------------------
 
     def store_single(self, image: Image, label: int) -> int:
-        """Store one image and return its id; one commit.
-
-        image: uint8 (H, W) or (H, W, C)
-        label: any int64
+        """Store one image and its label, and return the image's id; one commit.
 
         Raises `DTypeError`, `ShapeError`, `LabelError`, `ReadOnlyError`, `DiskFullError`,
         `StoreIOError`; nothing is stored then.
@@ -77,12 +73,12 @@ class Store(Session):
     ) -> range:
         """Store images in order and return their ids; one commit.
 
-        images: an array (N, H, W) or (N, H, W, C) of uint8, which no other thread may change
-            meanwhile, a list of images whose shapes may differ, or any iterable of images, which
-            is read once and never held whole
+        images: uint8, as an array (N, H, W) or (N, H, W, C), which no other thread may change
+            meanwhile; a list of images, whose shapes may differ; or any other iterable of images,
+            which is read once and never held whole
         labels: N integers within int64
 
-        Raises `LengthError` where the numbers differ or are zero, and what `store_single` raises;
+        Raises `LengthError` if the numbers differ or are zero, and what `store_single` raises;
         nothing is stored then. What the iterable itself raises is passed on.
         """
         self._refuse_reader()
@@ -108,12 +104,12 @@ class Store(Session):
     def _check_shape(self, shape: Shape) -> None:
         self.payload.check_shape(shape)
         if self.payload.is_raw and prod(shape) > (limit := self.container.largest_cell):
-            raise ShapeError(f"an image of shape {shape} is larger than {limit} bytes, the most")
+            raise ShapeError(f"an image of shape {shape} exceeds the limit of {limit} bytes")
 
     def compact(self) -> None:
-        """Rewrite many small commits as few; readers go on as they were.
+        """Rewrite many small commits as few; readers go on as before.
 
-        Crash-safe as any commit. Raises `ReadOnlyError`, `DiskFullError`, `StoreIOError`,
+        It is as crash-safe as a commit. Raises `ReadOnlyError`, `DiskFullError`, `StoreIOError`,
         `CorruptStoreError`.
         """
         self._refuse_reader()
@@ -122,7 +118,7 @@ class Store(Session):
     # ---- reading ---------------------------------------------------------------------------
 
     def read_single(self, image_id: int) -> Record:
-        """Return one image, an own writable uint8 array of the stored shape, and its label.
+        """Return one image, as a new writable uint8 array of the stored shape, and its label.
 
         Raises `ImageIdError`, `ImageIdTypeError`, `CorruptRecordError`.
         """
@@ -131,10 +127,10 @@ class Store(Session):
         return self._while_compacted(lambda catalog: catalog.read_one(checked, self._check))
 
     def read_many(self, ids: Ids | None = None) -> tuple[Images, Labels]:
-        """Return the images `ids`, in that order and as often as named; all of them for None.
+        """Return the images `ids` in that order, repeats included, and their labels; all for None.
 
-        The images are one array (N, H, W[, C]) where the shapes read are all equal, else a list
-        of arrays; labels are (N,) int64. No ids give an empty list. Raises as `read_single`.
+        The images are one array (N, H, W[, C]) if their shapes are equal, else a list of arrays;
+        labels are (N,) int64. Without ids, the images are an empty list. Raises as `read_single`.
         """
         self._ready()
         ids = range(self._length) if ids is None else ids
@@ -145,7 +141,7 @@ class Store(Session):
 
     @property
     def labels(self) -> Labels:
-        """All labels in id order, (N,) int64, read without touching pixels."""
+        """All labels in id order, (N,) int64; no pixels are read."""
         return self._while_compacted(lambda catalog: catalog.labels(self._length, self._check))
 
     def __len__(self) -> int:
@@ -158,7 +154,7 @@ class Store(Session):
     @overload
     def __getitem__(self, key: slice) -> tuple[Images, Labels]: ...
     def __getitem__(self, key: int | slice) -> Record | tuple[Images, Labels]:
-        """`store[i]` is `read_single(i)`, and from the end where i < 0; a slice is `read_many`."""
+        """`store[i]` is `read_single(i)`, from the end if i < 0; a slice is `read_many`."""
         if isinstance(key, slice):
             return self.read_many(range(*key.indices(len(self))))
         if is_integer_type(type(key)) and -len(self) <= key < 0:
@@ -166,7 +162,7 @@ class Store(Session):
         return self.read_single(key)
 
     def __getitems__(self, ids: Sequence[int]) -> list[Record]:
-        """A list of (image, label), which is what PyTorch's `DataLoader` asks of a data set."""
+        """A list of (image, label), as PyTorch's `DataLoader` expects of a data set."""
         images, labels = self.read_many(ids)
         return list(zip(images, labels.tolist(), strict=True))
 
@@ -175,10 +171,10 @@ class Store(Session):
             yield self.read_single(image_id)
 
     def iter_batches(self, n: int) -> Iterator[tuple[Images, Labels]]:
-        """All images in order, `n` at a time and the rest at last, as from `read_many`.
+        """Yield what `read_many` returns for `n` images at a time, in order; the last may be fewer.
 
-        Holds no more than that, so that a store larger than memory can be read. Raises ValueError
-        where `n` is no positive integer.
+        It holds no more than that, so a store may be larger than memory. Raises ValueError if `n`
+        is not a positive integer.
         """
         if not is_integer_type(type(n)) or n < 1:
             raise ValueError(f"{self._name}: batches of {n!r} images; give a positive integer")
@@ -186,7 +182,7 @@ class Store(Session):
         n, length = int(n), self._length
         return (self[i : min(i + n, length)] for i in range(0, length, n))
 
-    # ---- looking after it ------------------------------------------------------------------
+    # ---- maintenance -----------------------------------------------------------------------
 
     def disk_usage(self) -> DiskUsage:
         """Apparent bytes, allocated bytes and number of files of everything in the store."""
@@ -196,8 +192,8 @@ class Store(Session):
     def verify(self) -> None:
         """Read and check everything.
 
-        Raises `CorruptStoreError` with one line for each thing wrong in its `problems`, or
-        `BusyError` where nothing is but that another program has a file open for writing.
+        Raises `CorruptStoreError`, whose `problems` has a line for each problem, or `BusyError` if
+        the only problem is that another program has a file open for writing.
         """
         errors = self._while_compacted(lambda catalog: problems(catalog, self._length))
         found = [*map(str, errors)]

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a store, found by reading all of it."""
+"""Finds everything that is wrong with a store by reading all of it."""
 
 from collections.abc import Iterator
 
@@ -16,26 +16,25 @@ from ._session import strangers
 
 WRONG = (CorruptStoreError, FileNotFoundError)
 AT_ONCE = 1024
-"""At most so many records are read together; where they cannot be, the wrong ones are found by halving."""
+"""At most this many records are read together. If that fails, halving finds the wrong ones."""
 
 
 def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
-    """One line for each thing that is wrong with a store of `length` images, each once.
+    """One line for each problem of a store of `length` images, each once.
 
-    A file that another program has open is no such thing: its error stands for it.
-
-    Raises FileNotFoundError where a part has been joined to others meanwhile.
+    A file that another program has open gives its `BusyError` instead. Raises FileNotFoundError if
+    a part was joined to others meanwhile.
     """
     listed = catalog.folder.names()
     strays = strangers(listed, lambda name: PART.fullmatch(name) or COUNT.fullmatch(name))
     found: list[str | BusyError] = [
         f"{printable(name)} does not belong to the store" for name in strays
     ]
-    # Two listings, since a long one may meet a count that is just being renamed.
+    # Two listings, since the count may be renamed during one.
     counts = [len([*filter(COUNT.fullmatch, names)]) for names in (listed, catalog.folder.names())]
     if 1 not in counts:
-        mend = "open it once with mode='a', which mends that"
-        found.append(f"has {counts[1]} files named count-… where one belongs; {mend}")
+        mend = "open it once with mode='a' to repair that"
+        found.append(f"has {counts[1]} files named count-… instead of one; {mend}")
     for name in catalog.listing.names:
         if name.first < length:
             found += _of_part(catalog, name, min(name.stop, length))
@@ -43,7 +42,7 @@ def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
 
 
 def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | BusyError]:
-    """What is wrong with a part, of which the records before `stop` are this store's."""
+    """The problems of a part; of its records, only those before `stop` count."""
     container = catalog.kind.container
     try:
         folder = Folder(name.folder, catalog.folder)
@@ -68,19 +67,19 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
 
 
 def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
-    """Each of `ids` that cannot be read, and why."""
+    """Yield the reason for each of `ids` that cannot be read."""
     try:
         read(catalog, ids, check=True)
     except WRONG as error:
         if len(ids) == 1:
-            yield _reason(catalog, name, error)  # the same for each image of a lost block
+            yield _reason(catalog, name, error)  # all images of a lost block have the same reason
             return
         for half in np.array_split(ids, 2):
             yield from _unreadable(catalog, name, half)
 
 
 def _reason(catalog: Catalog, name: PartName, error: OSError) -> str:
-    """What `error` says; raises it where the whole part is no longer there."""
+    """The text of `error`; raises it if the whole part has gone."""
     if isinstance(error, CorruptStoreError):
         return str(error)
     if name.folder not in catalog.folder.names():

@@ -1,1 +1,1 @@
-"""How cells lie on disk: one module for each way."""
+"""How cells lie on disk: one module per container."""

@@ -1,8 +1,4 @@
-"""What a container defines: how the cells of a part are written, and read again.
-
-A part is written once, in a folder of its own: there is nothing to lock, to recover or to guard
-against another writer.
-"""
+"""What a container defines: how the cells of a part are written, once, and read."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
@@ -18,7 +14,7 @@ from ..payloads.base import Cell
 class Reader(ABC):
     """The cells of an open part. `rows` are positions in the part, counted from 0.
 
-    Several threads use it at once, and processes that were forked since it was opened, perhaps while
+    Several threads use it at once, and so do processes forked after it was opened, perhaps while
     another thread was inside a library. It closes what it holds when nothing refers to it any more.
     """
 
@@ -27,31 +23,30 @@ class Reader(ABC):
 
     @abstractmethod
     def cell(self, row: int, offset: int, size: int) -> Cell:
-        """One cell; offset: where it is among all cells laid end to end; size: its bytes.
+        """Return one cell of `size` bytes; offset: where it begins among all cells laid end to end.
 
-        Raises `CorruptStoreError` where the files cannot be as they were written, as `broken` or
-        `damaged` of the index makes it: in one line that names the part and its ids.
+        If the files have changed, raises `CorruptStoreError`: the index's `broken` or `damaged`.
         """
 
     def run(self, start: int, stop: int, out: Image) -> None:
-        """Fill `out`, (stop - start, bytes of a cell), where all cells of the part are as long."""
+        """Fill `out`, (stop - start, bytes of a cell); all cells of the part have that size."""
         size = out.shape[1]
         for row, image in zip(range(start, stop), out, strict=True):
             cell = self.cell(row, row * size, size)
             if len(cell) != size:
-                raise self._index.damaged(row, f"it has {len(cell)} bytes where {size} belong")
+                raise self._index.damaged(row, f"it has {len(cell)} bytes, not {size}")
             image[:] = np.frombuffer(cell, np.uint8)
 
     def addresses(self) -> Rows | None:
-        """Where in memory each block begins, (n,); None where not. Raises OSError, MemoryError."""
+        """The address of each block in memory, (n,), or None. Raises OSError, MemoryError."""
         return None
 
 
 class Container(ABC):
     """How the cells of a part lie on disk.
 
-    file: the name of the one file in the part's folder, or "" where there are several
-    largest_cell: bytes of the largest cell that it can hold
+    file: the name of the one file in the part's folder, or "" if there are several
+    largest_cell: the most bytes of a cell
     """
 
     file: str = ""
@@ -63,14 +58,11 @@ class Container(ABC):
 
     @abstractmethod
     def open(self, folder: Folder, index: Index) -> Reader:
-        """Open a part, whose files may be removed meanwhile: FileNotFoundError, and none is created.
-
-        Raises `CorruptStoreError` as `cell`.
-        """
+        """Open a part without creating files; raises FileNotFoundError, or as `cell` does."""
 
     def files(self, first: int, stop: int) -> Collection[str]:
-        """The names of the files of a part that has these ids."""
+        """The names of the files of a part with these ids."""
         return [self.file]
 
-    def check(self, folder: Folder, index: Index) -> None:  # noqa: B027  # as a rule, nothing
-        """Raise `CorruptStoreError` for what is wrong with the files beyond what reading shows."""
+    def check(self, folder: Folder, index: Index) -> None:  # noqa: B027  # most need none
+        """Raise `CorruptStoreError` for damage to the files that reading does not show."""

@@ -1,9 +1,9 @@
-"""Files: one for each image, named by its id, beside a table of labels, `metadata.csv`.
+"""Files: one for each image, named by its id, and a table of labels, `metadata.csv`.
 
     table = list(csv.DictReader(open("metadata.csv", newline="")))  # file_name, label, id
     image, label = Image.open(table[i]["file_name"]), int(table[i]["label"])
 
-The first columns are for Hugging Face's ImageFolder, the third is to sort what it yields by.
+Hugging Face's ImageFolder needs the first two columns; the third is there to sort its rows.
 """
 
 from collections.abc import Callable, Collection
@@ -18,11 +18,11 @@ from .base import Container, Reader
 
 TABLE = "metadata.csv"
 MORE_BYTES = 2**20
-"""A file that a tool has written anew may be this much longer than twice what it was."""
+"""A file that a tool has rewritten may have twice its old bytes and this many more."""
 
 
 class FilesContainer(Container):
-    """A file for each cell; suffix: of their names."""
+    """A file for each cell; suffix: how its name ends."""
 
     def __init__(self, suffix: str) -> None:
         self._suffix = suffix
@@ -50,10 +50,10 @@ class FilesContainer(Container):
         return FilesReader(folder, index, self._name)
 
     def check(self, folder: Folder, index: Index) -> None:
-        """Nothing here needs the table of labels, but others do."""
+        """Check the table of labels, which other tools need."""
         file, table = folder.open(TABLE), self._table(index.first, index.table["label"])
         if file.size != len(table) or file.read(file.size) != table:
-            raise index.broken(f"{TABLE} has not the labels of {INDEX}")
+            raise index.broken(f"the labels in {TABLE} are not those of {INDEX}")
 
 
 class FilesReader(Reader):
@@ -68,7 +68,7 @@ class FilesReader(Reader):
         try:
             file = self._folder.open(name)
         except CorruptStoreError as error:
-            raise self._index.damaged(row, f"{name} is a link, or not of its kind") from error
+            raise self._index.damaged(row, f"{name} is a link, or of the wrong type") from error
         if file.size > 2 * size + MORE_BYTES:
             raise self._index.damaged(row, f"{name} is much longer than it was")
         return file.read(file.size)

@@ -1,4 +1,4 @@
-"""Cells side by side in one file, behind what its format begins with."""
+"""Cells side by side in one file, after a heading."""
 
 import mmap
 from abc import abstractmethod
@@ -13,12 +13,12 @@ from .base import Container, Reader
 
 
 class FlatContainer(Container):
-    """One file of cells, the same bytes whatever the format calls them."""
+    """One file of cells; formats differ only in the heading."""
 
     @staticmethod
     @abstractmethod
     def heading(shape: Shape) -> bytes:
-        """What the file of an array of uint8 of that shape begins with; of one length for all."""
+        """The heading of a uint8 array of that shape; it has one length for all shapes."""
 
     def write(self, folder: Folder, cells: PartCells) -> Structure:
         start, length = len(self.heading((1,))), 0
@@ -26,11 +26,11 @@ class FlatContainer(Container):
             file.seek(start)
             for some in cells:
                 length += file.write(some.data if isinstance(some, np.ndarray) else b"".join(some))
-            # Shapes are known now. Where they differ, or cells are no pixels, they are one row.
+            # The shape is known now: one row of bytes if shapes differ or cells are not pixels.
             shape = (len(cells.labels), *cells.shape) if cells.shape else (length,)
             heading = self.heading(shape)
             if len(heading) != start:
-                raise OSError(f"{self.file}: begins with {len(heading)} bytes, not {start}")
+                raise OSError(f"{self.file}: the heading has {len(heading)} bytes, not {start}")
             file.seek(0)
             file.write(heading)
         return Structure([(0, start)], [(0, start)])
@@ -39,16 +39,16 @@ class FlatContainer(Container):
         file = folder.open(self.file)
         start = file.size - index.cell_bytes
         if start < 0 or index.blocks.tolist() != [[0, start]]:
-            raise index.broken(f"{file.path} has not the {index.cell_bytes} bytes of its images")
+            raise index.broken(f"{file.path} does not hold {index.cell_bytes} bytes of images")
         return BlockReader(file, index)
 
     def check(self, folder: Folder, index: Index) -> None:
-        """Nothing here needs the heading, but other readers of the file do."""
+        """Check the heading, which other readers of the file need."""
         index.check_structure(folder.open(self.file))
 
 
 class BlockReader(Reader):
-    """An open file of cells, which lie side by side from some rows on."""
+    """An open file of blocks, in which cells lie side by side."""
 
     _map: mmap.mmap | None = None
 
@@ -88,9 +88,9 @@ class BlockReader(Reader):
         return self._offsets + self.address()
 
     def address(self) -> int:
-        """Where in this process's memory the file begins; raises OSError, MemoryError."""
+        """The address in memory where the file begins; raises OSError, MemoryError."""
         if (data := self._map) is None:
             made = mmap.mmap(self.file.number, 0, prot=mmap.PROT_READ)
-            # Set but once: another thread may already use what is there.
+            # Set only once: another thread may already use it.
             data = self.__dict__.setdefault("_map", made)
         return int(np.frombuffer(data, np.uint8).ctypes.data)

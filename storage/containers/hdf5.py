@@ -3,14 +3,13 @@
     with h5py.File("images.h5") as file:
         image = file["images"][i]  # of (N, H, W) or (N, H, W, C) uint8
 
-Where shapes differ, or cells are PNGs, it is one row of all cells, of which `index.npy` tells where
-each is:
+If shapes differ or cells are PNGs, it is one row of all cells; `index.npy` tells where each is:
 
     with h5py.File("images.h5") as file:
         cell = file["images"][start : start + size]
 
-libhdf5 makes the structure of the file. Where the data begin does not depend on their shape: they are
-written as they come, and read without libhdf5, whose parsing a file takes a third of a millisecond.
+libhdf5 makes the structure of the file. The data begin at the same offset for every shape, so they
+are written as they come. They are read without libhdf5, which takes 0.3 ms to parse a file.
 """
 
 import io
@@ -25,13 +24,13 @@ from .._index import Index
 from .flat import FlatContainer
 
 FLAGS_AT, OPEN_FOR_WRITING = 11, b"\1"
-"""What libhdf5 notes in a file (File Format Specification, superblock version 2)."""
+"""Where libhdf5 marks a file as open (File Format Specification, superblock version 2)."""
 
 
 class Memory(io.BytesIO):
-    """What libhdf5 writes to, never as long as the data make it; a full disk has made it crash."""
+    """Takes what libhdf5 writes, without room for the data; libhdf5 has crashed on a full disk."""
 
-    # Not of Python, so that no exception of a signal is raised where libhdf5 would swallow it.
+    # Not a Python function: libhdf5 would swallow the exception of a signal handler.
     truncate = int  # type: ignore[assignment]  # it is called with the length alone
 
 
@@ -43,7 +42,7 @@ class Hdf5Container(FlatContainer):
     @staticmethod
     @lru_cache(maxsize=64)
     def heading(shape: Shape) -> bytes:
-        """What libhdf5 writes for one data set, but for the data; its metadata carry checksums."""
+        """What libhdf5 writes for one data set, without the data; its metadata carry checksums."""
         plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plan.set_layout(h5py.h5d.CONTIGUOUS)
         plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -59,7 +58,7 @@ class Hdf5Container(FlatContainer):
     def check(self, folder: Folder, index: Index) -> None:
         file = folder.open(self.file)
         if file.read(1, FLAGS_AT) == OPEN_FOR_WRITING:
-            text = "is open for writing in a program, or was when that was killed"
-            advice = "close it there, or clear the mark by h5clear -s, and verify again"
-            raise BusyError(f"{file.path}: {text}: {advice}")
+            text = "a program has it open for writing, or was killed while it had"
+            advice = "close it there, or clear the mark with h5clear -s, and verify again"
+            raise BusyError(f"{file.path}: {text}; {advice}")
         super().check(folder, index)

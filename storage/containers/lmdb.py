@@ -5,11 +5,11 @@
             cells = b"".join(value for _, value in transaction.cursor())
     cell = cells[start : start + size]
 
-`index.npy` tells where a cell is. A key is the row of its block's first cell, 8 bytes, big-endian; a
-value is as many cells as fit in `BLOCK_BYTES`, side by side, or one that is longer.
+`index.npy` tells where a cell is. A key is the row of its block's first cell, 8 bytes, big-endian.
+A value is as many cells as fit in `BLOCK_BYTES`, side by side, or one longer cell.
 
-LMDB believes what its pages say and would follow a damaged one out of the file, which ends the
-process: those of its trees are hashed when they are written, and again before LMDB opens them.
+LMDB trusts its pages. A damaged one can lead it out of the file, which ends the process. So the
+pages of its trees are hashed when they are written, and again before LMDB opens them.
 """
 
 import ctypes
@@ -32,32 +32,32 @@ from .base import Container, Reader
 from .flat import BlockReader
 
 SLAB_BYTES = 2**20
-"""Cells of a transaction, which LMDB holds in memory: of more, malloc returns it to the system."""
+"""Bytes of cells that a transaction holds in memory; malloc returns more to the system."""
 BLOCK_BYTES = 2**17
-"""Fewer make reading all slower, more a random batch."""
+"""Smaller blocks slow down reading everything; larger ones slow down a random batch."""
 SPARE_BYTES = 2**20
-"""What a map has room for beyond the pages of cells and a sixty-fourth of them."""
+"""A map has room for the pages of cells, a sixty-fourth of them more, and this."""
 MAX_VALUES = 10_000
-"""Blocks that are not looked up again; what is kept of each takes half a kilobyte."""
+"""This many blocks are remembered and not looked up again; each takes half a kilobyte."""
 key_of = struct.Struct(">Q").pack
 
 
 @contextmanager
 def lmdb_errors(place: Descriptor) -> Iterator[None]:
-    """Raise what an `lmdb.Error` means here: OSError, or `CorruptStoreError`."""
+    """Turn an `lmdb.Error` into the OSError or `CorruptStoreError` that it means here."""
     try:
         yield
     except lmdb.Error as error:
         code = getattr(error, "code", 0)
-        if code <= 0:  # LMDB's own, and no errno
+        if code <= 0:  # a code of LMDB's own, not an errno
             raise CorruptStoreError(f"{place.path}: LMDB says: {error}; restore it") from error
         if code == errno.EIO and not os.fstatvfs(place.number).f_bavail:
-            code = errno.ENOSPC  # LMDB says EIO where a write got only a part on the disk
+            code = errno.ENOSPC  # LMDB says EIO if only part of a write reached the disk
         raise OSError(code, os.strerror(code), place.path) from error
 
 
 def opened(path: str, map_size: int, **options: bool) -> lmdb.Environment:
-    """The environment of a file; path: from a descriptor on, which no renaming leads elsewhere."""
+    """Open the environment of a file; path: starts at a descriptor, so renaming does not matter."""
     path, mode = f"/proc/self/fd/{path}", 0o666
     return lmdb.open(path, subdir=False, lock=False, mode=mode, map_size=map_size, **options)
 
@@ -70,11 +70,11 @@ class LmdbContainer(Container):
 
     def write(self, folder: Folder, cells: PartCells) -> Structure:
         with lmdb_errors(folder):
-            # Created by LMDB. Of a file that is there it may say that it is open already: in the
-            # place of one that another thread closes, whose inode is free before it is forgotten.
+            # LMDB creates the file. It may call an existing one already open: the inode may be that
+            # of a file that another thread is closing, which LMDB has not forgotten yet.
             path = f"{folder.number}/{self.file}"
             environment = opened(path, SPARE_BYTES, sync=False)
-        with environment:  # an error of LMDB in what the caller gives is not of this file
+        with environment:  # outside `lmdb_errors`: the caller's images may raise their own
             page, pages = environment.stat()["psize"], 0
             for blocks in slabs_of(cells):
                 pages += sum(map(len, chain(*blocks.values()))) // page + 2 * len(blocks)
@@ -93,7 +93,7 @@ class LmdbContainer(Container):
         return LmdbReader(file, index)
 
     def check(self, folder: Folder, index: Index) -> None:
-        """What LMDB returns is where the index says; `open` has checked the rest."""
+        """Check that LMDB returns what the index says; `open` has checked the rest."""
         reader = LmdbReader(folder.open(self.file), index)
         for block, (row, offset) in enumerate(index.blocks.tolist()):
             value = reader.value(block)
@@ -102,7 +102,7 @@ class LmdbContainer(Container):
 
 
 def slabs_of(cells: PartCells) -> Iterator[dict[int, list[memoryview]]]:
-    """All cells as blocks, by the row of the first: slices of arrays where long enough, or more."""
+    """Yield all cells as blocks, some at a time: the pieces of each by its first cell's row."""
     blocks: dict[int, list[memoryview]] = {}
     row = size = total = 0
     for some in cells:
@@ -113,7 +113,7 @@ def slabs_of(cells: PartCells) -> Iterator[dict[int, list[memoryview]]]:
             if not blocks or size + len(piece) > BLOCK_BYTES:
                 if total >= SLAB_BYTES:
                     yield blocks
-                    blocks.clear()  # before the next is made
+                    blocks.clear()  # freed before the next is made
                     total = 0
                 block, size = blocks.setdefault(row, []), 0
             block.append(piece)
@@ -124,11 +124,11 @@ def slabs_of(cells: PartCells) -> Iterator[dict[int, list[memoryview]]]:
 def structure_of(environment: lmdb.Environment, size: int) -> Structure:
     """Where the blocks are in the file of `size` bytes, and which pages are not theirs."""
     page, base, blocks = environment.stat()["psize"], 0, list[tuple[int, int]]()
-    own = [0, size]  # where a value's own pages begin and end: a short one is on a page of the tree
+    own = [0, size]  # where values' own pages begin and end; a short value is on a page of the tree
     with environment.begin(buffers=True) as transaction:
         for key, value in transaction.cursor():
             start, inside = divmod(np.frombuffer(value, np.uint8).ctypes.data, page)
-            # The page that a value is on, or its own first one, begins with its number (mdb.c).
+            # The page of a value, or the first of its own, begins with the page number (mdb.c).
             base = base or start - ctypes.c_uint64.from_address(start * page).value
             begin = (start - base) * page
             blocks.append((int.from_bytes(key, "big"), begin + inside))
@@ -136,17 +136,17 @@ def structure_of(environment: lmdb.Environment, size: int) -> Structure:
                 own += begin, begin - (-(inside + len(value)) // page) * page
     own.sort()
     gaps = [(i, j - i) for i, j in zip(own[::2], own[1::2], strict=True) if j > i]
-    return Structure(blocks, [*gaps, (size, 0)])  # it is not shorter
+    return Structure(blocks, [*gaps, (size, 0)])  # the file may not be shorter
 
 
 _environments = weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment]()
-"""The open ones by device and inode: LMDB allows a process one on a file. Nor does it allow one to
-be carried across a fork, for the sake of its locks: here there are none, and a child goes on.
+"""The open environments by device and inode: LMDB allows a process only one per file. LMDB also
+forbids using one after a fork, because of its locks; there are none here, so a child may use it.
 """
 
 
 def environment_of(file: File) -> lmdb.Environment | None:
-    """The one on a file, closed when nothing refers to it any more; None if it is a stranger's."""
+    """The environment of a file, closed when nothing refers to it; None if other code opened it."""
     status = os.fstat(file.number)
     key = status.st_dev, status.st_ino
     if found := _environments.get(key):
@@ -161,7 +161,7 @@ def environment_of(file: File) -> lmdb.Environment | None:
 
 
 class LmdbReader(BlockReader):
-    """An open file; where this process has opened it by other means, it is read as any file."""
+    """An open file; without LMDB if other code in this process has opened it."""
 
     _environment: lmdb.Environment | None = None
 
@@ -170,14 +170,14 @@ class LmdbReader(BlockReader):
         self._values = dict[int, memoryview]()
 
     def value(self, block: int) -> memoryview | None:
-        """The cells of a block, as LMDB returns them; None where it cannot be asked."""
+        """The cells of a block, as LMDB returns them; None if LMDB cannot be asked."""
         if known := self._values.get(block):
             return known
         row = int(self._rows[block])
         with lmdb_errors(self.file):
             if (environment := self._environment or environment_of(self.file)) is None:
                 return None
-            # Kept, so that what LMDB returns stays in place: nothing is ever written to the file.
+            # Kept, so that LMDB's buffers stay valid: nothing is ever written to the file.
             self._environment = environment
             with environment.begin(buffers=True) as lookup:
                 value = memoryview(lookup.get(key_of(row), b""))

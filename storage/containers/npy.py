@@ -4,7 +4,7 @@
     image = images[i]  # of (N, H, W) or (N, H, W, C) uint8
     cell = images[start : start + size]
 
-The latter where shapes differ, or cells are PNGs: `index.npy` tells where each is in one row of all.
+If shapes differ or cells are PNGs, it is one row of all cells; `index.npy` tells where each is.
 """
 
 import numpy as np
@@ -21,5 +21,5 @@ class NpyContainer(FlatContainer):
 
     @staticmethod
     def heading(shape: Shape) -> bytes:
-        # NumPy leaves room for a shape to grow in place, and fills up to a multiple of 64 bytes.
+        # NumPy leaves room for a longer shape, and pads to a multiple of 64 bytes.
         return npy_heading(np.dtype(np.uint8), shape)

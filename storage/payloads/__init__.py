@@ -1,1 +1,1 @@
-"""How an image becomes the bytes of a cell: one module for each way."""
+"""How an image becomes the bytes of a cell: one module per payload."""

@@ -1,4 +1,4 @@
-"""What a payload defines: how an image becomes the bytes of a cell, and an image again."""
+"""What a payload defines: how an image becomes a cell, and a cell an image."""
 
 import os
 from abc import ABC, abstractmethod
@@ -15,22 +15,19 @@ from .._checksum import Shape
 Cell: TypeAlias = bytes | memoryview | NDArray[np.uint8]
 """The bytes of one image; an array has one dimension."""
 Cells: TypeAlias = Sequence[Cell] | NDArray[np.uint8]
-"""Consecutive cells; an array (n, bytes of a cell), C order, where all are as long."""
+"""Consecutive cells; those of one size may be an array (n, bytes of a cell), C order."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREAD_BYTES = 2**16
-"""Bytes that are worth threads: of all images of a slab when storing, but when reading of one: who
-wants smaller images faster has several processes reading, as training does.
+"""Bytes that are worth threads: of a slab when storing, of one image when reading. Smaller images
+are read faster by several processes, as in training.
 """
 
 
 class Payload(ABC):
-    """How images are kept as cells.
-
-    is_raw: whether a cell is the pixels as they are, so that they can be read straight into place
-    """
+    """How images become cells; is_raw: cells are the pixels, and are read straight into place."""
 
     is_raw: ClassVar[bool] = False
 
@@ -40,13 +37,13 @@ class Payload(ABC):
 
     @abstractmethod
     def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
-        """Fill `image`, C order; raises ValueError where the cell holds none of its shape."""
+        """Fill `image`, C order; raises ValueError if the cell holds no image of its shape."""
 
-    def check_shape(self, shape: Shape) -> None:  # noqa: B027  # most hold any
-        """Raise `ShapeError` where no cell can hold an image of that shape."""
+    def check_shape(self, shape: Shape) -> None:  # noqa: B027  # most hold any shape
+        """Raise `ShapeError` if no cell can hold an image of that shape."""
 
-    def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # not all know
-        """Raise ValueError where no cell of `size` bytes can hold an image of that shape."""
+    def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # not all can tell
+        """Raise ValueError if no cell of `size` bytes can hold an image of that shape."""
 
     def encode_many(self, images: NDArray[np.uint8]) -> Cells:
         """The cells of images of one shape, (n, H, W[, C]), C order."""
@@ -56,17 +53,16 @@ class Payload(ABC):
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], size: int = THREAD_BYTES
 ) -> list[Result]:
-    """`map`, in as many threads as there are cores where there are several items, and not small.
+    """`map`, in a thread per core if there are several items and `size` is at least `THREAD_BYTES`.
 
-    Where no thread is to be had, at a limit of the system or while the interpreter ends, all is
-    done here.
+    If no thread can be started, at a system limit or while the interpreter ends, the caller works.
     """
     if len(items) < 2 or size < THREAD_BYTES:
         return [function(item) for item in items]
     every, done, n = enumerate(items), dict[int, Result](), min(len(items), os.cpu_count() or 1)
 
     def work() -> None:
-        for i, item in every:  # which gives each to one thread
+        for i, item in every:  # each item goes to one thread
             done[i] = function(item)
 
     with ThreadPoolExecutor(n) as threads:

@@ -1,4 +1,4 @@
-"""PNG: a cell is a PNG file of 8 bits a channel.
+"""PNG: a cell is a PNG file with 8 bits per channel.
 
     image = np.array(Image.open(io.BytesIO(cell)))
 
@@ -25,13 +25,13 @@ MODES = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}
 """Pillow's mode and PNG's colour type, by number of channels."""
 
 MAX_ROW_BYTES, MAX_BYTES = 2**28 - 64, 2**31 - 2**24
-"""Pillow's codec counts the bits of a row in 31, PNG the bytes of compressed pixels."""
+"""31-bit counts set these limits: of a row's bits in Pillow, of compressed bytes in PNG."""
 MAX_DEFLATE_RATIO = 1032
-"""Deflate cannot expand data further: a smaller file that claims more pixels lies."""
+"""Deflate's highest ratio: a smaller file does not hold the pixels that it claims."""
 LARGEST_OVERHEAD = 2**16
-"""A PNG, not compressed at all, takes its pixels and less than this and them again."""
+"""Even an uncompressed PNG takes less than twice its pixels and this many bytes."""
 
-# Pillow's PNG plugin takes longer over the file's frame than its codec over 32 x 32 pixels. So only
+# Pillow's PNG plugin takes longer for the file's frame than its codec for 32 x 32 pixels. So only
 # the codec is Pillow's; the frame (https://www.w3.org/TR/png-3/#5DataRep) is written and read here.
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">IIBBBBB")
@@ -39,7 +39,7 @@ CHUNK = struct.Struct(">I4s")
 
 
 class PngPayload(Payload):
-    """Compressed without loss, as files that every tool reads."""
+    """Lossless compression, in files that every tool reads."""
 
     def check_shape(self, shape: Shape) -> None:
         if prod(shape[1:]) > MAX_ROW_BYTES or prod(shape) > MAX_BYTES:
@@ -59,14 +59,14 @@ class PngPayload(Payload):
 
     def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
         data, (mode, size, heading) = bytes(cell), described(image.shape)
-        # What the header claims is compared before Pillow allocates it.
+        # Compared before Pillow allocates what the header claims.
         if not data.startswith(SIGNATURE) or data[12:29] != b"IHDR" + heading:
             raise ValueError(f"not an 8-bit PNG of shape {shape_text(image.shape)}")
         try:
             picture = Pillow.frombytes(mode, size, compressed(data), "zip", mode, 0)
         except (OSError, SyntaxError, struct.error) as error:
             if isinstance(error, OSError) and type(error) is not OSError:
-                raise  # not of the codec: a signal handler's, say
+                raise  # not the codec's: a signal handler's, for example
             raise ValueError(f"the pixels cannot be decompressed ({error})") from error
         image[...] = np.asarray(picture).reshape(image.shape)
 
@@ -79,13 +79,13 @@ def described(shape: Shape) -> tuple[str, tuple[int, int], bytes]:
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """Length, kind, data, CRC-32 of the latter two."""
+    """A chunk: length, kind, data, and the CRC-32 of kind and data."""
     checksum = zlib.crc32(data, zlib.crc32(kind))
     return b"".join((CHUNK.pack(len(data), kind), data, checksum.to_bytes(4, "big")))
 
 
 def compressed(data: bytes) -> bytes:
-    """The pixels as PNG keeps them: what all IDAT chunks hold. Others but IEND are passed over."""
+    """The compressed pixels: the data of all IDAT chunks up to IEND; other chunks are skipped."""
     at, kind, pieces = len(SIGNATURE), b"", []
     while kind != b"IEND" and at < len(data):
         length, kind = CHUNK.unpack_from(data, at)

@@ -1,4 +1,4 @@
-"""Raw: a cell is the pixels as they are, uint8 in C order.
+"""Raw: a cell is the unchanged pixels, uint8 in C order.
 
 image = np.frombuffer(cell, np.uint8).reshape(shape)
 """
@@ -13,7 +13,7 @@ from .base import Cell, Cells, Payload
 
 
 class RawPayload(Payload):
-    """The pixels as they are."""
+    """The unchanged pixels."""
 
     is_raw = True
 

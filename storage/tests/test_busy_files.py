@@ -170,7 +170,7 @@ def test_verify_goes_on_beyond_a_file_that_is_open_for_writing(
     ):
         store.verify()
     told, *others = caught.value.problems  # it stands first, since its part does
-    assert told.startswith(f"{busy}: is open for writing")
+    assert told.startswith(f"{busy}: a program has it open for writing")
     assert others
     assert all(damaged.parent.name in each and "damaged" in each for each in others)
 

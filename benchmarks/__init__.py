@@ -1,1 +1,1 @@
-"""The benchmarks, and what measures, shows and judges them."""
+"""The benchmarks, and the code that measures, shows and judges them."""

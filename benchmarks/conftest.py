@@ -1,4 +1,4 @@
-"""For a link that leads straight to this folder: see `operations/conftest.py`."""
+"""Options for a run through a link to this folder: see `operations/conftest.py`."""
 
 from .operations.conftest import pytest_addoption
 

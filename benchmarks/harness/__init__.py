@@ -1,1 +1,1 @@
-"""What a run of the benchmarks is made of: its options, its stores, how each figure is measured."""
+"""The parts of a benchmark run: its options, its stores, the measuring of each figure."""

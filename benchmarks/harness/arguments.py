@@ -1,6 +1,6 @@
-"""Values of options that may not be empty, as a variable of the shell is that was not set.
+"""Types of options whose value must not be empty.
 
-To find "" in a name is to find it in every name; as a path, "" is the current directory.
+An unset shell variable gives "". Every name contains "", and as a path it is the current directory.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The operating system's page cache: what of a store is in it, and how to get it out.
+"""The operating system's page cache: how much of a store is in it, and how to evict a store.
 
-`POSIX_FADV_DONTNEED` drops a file's clean pages that nobody has mapped, without root; dirty pages
-are written first. Directory entries and inodes stay cached: only root can drop those.
+`POSIX_FADV_DONTNEED` drops a file's clean, unmapped pages and needs no root; dirty pages are
+written first. Directory entries and inodes stay cached: only root can drop those.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ def files_below(path: Path) -> Iterator[Path]:
 
 
 def evict(path: Path) -> None:
-    """Write what is dirty below `path` to disk and drop it from memory; raises OSError."""
+    """Write all dirty pages below `path` to disk and evict the files; raises OSError."""
     for file in files_below(path):
         descriptor = os.open(file, os.O_RDONLY)
         try:
@@ -39,7 +39,7 @@ def warm(path: Path) -> None:
     """Read every file below `path`, so that all of it is in memory; raises OSError."""
     for folder, _, names in os.walk(path):
         for name in names:
-            descriptor = os.open(f"{folder}/{name}", os.O_RDONLY)  # of a million, no Path is made
+            descriptor = os.open(f"{folder}/{name}", os.O_RDONLY)  # a million Paths would be slow
             try:
                 while os.read(descriptor, READ_BYTES):
                     pass
@@ -50,7 +50,7 @@ def warm(path: Path) -> None:
 def resident_fraction(path: Path) -> float:
     """The fraction of the pages of all files below `path` that are in memory, 0 to 1.
 
-    Asked of `mincore(2)`, which looks without reading.
+    `mincore(2)` tells without reading them.
     """
     resident = pages = 0
     for file in files_below(path):
@@ -68,7 +68,7 @@ def resident_fraction(path: Path) -> float:
 def _states(mapped: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """One byte per page; its lowest bit says whether the page is in memory."""
     states = np.zeros(-(-size // mmap.PAGESIZE), np.uint8)
-    view = np.frombuffer(mapped, np.uint8)  # gives the address of a map that is only readable
+    view = np.frombuffer(mapped, np.uint8)  # gives the address of a read-only map
     try:
         if ctypes.CDLL(None, use_errno=True).mincore(
             ctypes.c_void_p(view.ctypes.data),

@@ -1,11 +1,11 @@
-"""Checks that a figure depends on. Python leaves an `assert` out when it is told to optimise."""
+"""Checks that a figure depends on. They are no `assert`, since `python -O` leaves those out."""
 
 
 class WrongResultError(AssertionError):
-    """A store has not given back what was stored, or not all of it: there is no figure then."""
+    """A store did not return all that was stored, so there is no figure."""
 
 
 def require(holds: bool, otherwise: str) -> None:
-    """Raise WrongResultError, which says `otherwise`, unless something holds."""
+    """Raise WrongResultError with the message `otherwise` unless `holds`."""
     if not holds:
         raise WrongResultError(otherwise)

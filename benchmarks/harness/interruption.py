@@ -1,4 +1,4 @@
-"""Ending early, with everything removed that was made."""
+"""Interruption: a run that ends early removes everything it made."""
 
 import os
 import signal
@@ -15,24 +15,24 @@ from types import FrameType
 from typing import NoReturn
 
 EXIT_CODE = 130
-"""What a shell tells of a command that Ctrl-C has ended."""
+"""The code that a shell reports for a command ended by Ctrl-C."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""By a Ctrl-C, by a job that is cancelled, by a terminal that is closed."""
+"""Sent by Ctrl-C, by the cancelling of a job, by the closing of a terminal."""
 ALIKE_SECONDS = 5.0
-"""Within this time after a signal, another says the same: a shell, a terminal and a job may each
-send one of its own."""
+"""A signal within this time of another is ignored, since a shell, a terminal and a job may each
+send one."""
 AGAIN_SECONDS = 0.01
-"""After this time a signal is sent again whose exception was lost in a finaliser."""
+"""A signal is sent again after this time if its exception was lost in a finaliser."""
 
 
 def heed_termination() -> Callable[[], None]:
-    """Let these signals raise KeyboardInterrupt; returns what undoes that.
+    """Let `SIGNALS` raise KeyboardInterrupt; returns a function that undoes that.
 
-    What is ignored stays so, as `nohup` wants it. A forked process has its signals as they were.
+    An ignored signal stays ignored, as `nohup` needs. A forked process gets the old handlers.
     """
     owner = os.getpid()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    others = (signal.SIG_IGN, None)  # none of Python's, which it could not be given back
+    others = (signal.SIG_IGN, None)  # None: not set by Python, so it could not be restored
     before = {n: handler for n, handler in handlers.items() if handler not in others}
     heeded_at = -inf
 
@@ -71,9 +71,9 @@ def heed_termination() -> Callable[[], None]:
 
 @contextmanager
 def temporary_directory(prefix: str, directory: Path | None = None) -> Iterator[Path]:
-    """One that is removed at the end, and whole: a signal that comes meanwhile counts after that.
+    """A directory that is removed at the end; signals during the removal wait until it is done.
 
-    directory: where to make it, instead of where temporary files are
+    directory: the parent; by default, the system's directory for temporary files
     """
     with held():
         folder = tempfile.TemporaryDirectory(prefix=prefix, dir=directory)
@@ -86,7 +86,7 @@ def temporary_directory(prefix: str, directory: Path | None = None) -> Iterator[
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let signals that come within wait for the end."""
+    """Delay signals that arrive within the block until its end."""
     came: list[int] = []
     handlers = {n: signal.signal(n, lambda number, _: came.append(number)) for n in SIGNALS}
     try:
@@ -100,12 +100,12 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def kept_from_children() -> Iterator[None]:
-    """Block these signals in processes that are started within; here they wait for the end.
+    """Block `SIGNALS` in processes started within the block; here they wait for its end.
 
-    A terminal sends Ctrl-C to all of a program's processes, but it is for the one that ends the
-    others in order. Ignored rather than blocked meanwhile, a signal would be lost.
+    A terminal sends Ctrl-C to all of a program's processes, but only the parent should react: it
+    ends the others in order. A signal that was ignored instead of blocked would be lost.
     """
-    resource_tracker.ensure_running()  # starting it unblocks them
+    resource_tracker.ensure_running()  # starting the tracker unblocks the signals
     with held():
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -115,15 +115,15 @@ def kept_from_children() -> Iterator[None]:
 
 
 def exit_interrupted() -> NoReturn:
-    """Exit at once as what a signal has ended; what `atexit` would still do is not done.
+    """Exit at once with `EXIT_CODE`, without what is registered with `atexit`.
 
-    Python would end otherwise: it gives the signals that it handles their defaults back, which would
-    kill it if one came now, and under -m it kills itself where a KeyboardInterrupt has left a text
-    being evaluated, as named tuples are made of, although it was caught (CPython's `Py_RunMain`).
+    A normal exit could end in another way. Python restores the default handlers, so a signal that
+    comes then kills it. Under -m it also kills itself if a KeyboardInterrupt, even a caught one,
+    came while a string was evaluated, as for a named tuple (CPython's `Py_RunMain`).
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more
+        with suppress(OSError, ValueError):  # its reader is gone
             stream.flush()
     os._exit(EXIT_CODE)

@@ -1,6 +1,6 @@
-"""What the user named to be run, whichever symbolic links lead there.
+"""The paths that the user told pytest to run, with symbolic links resolved.
 
-pytest follows none: to it, a module that was named through one is another module, in another
+pytest does not follow links: it takes a module named through one for another module, in another
 package, which neither the hooks of `conftest.py` nor other modules know.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 class Project:
     """The directory of the project.
 
-    folder: as pytest calls it, which may be a link or below one
+    folder: its path as pytest has it, which may be a link or below one
     """
 
     def __init__(self, folder: Path) -> None:
@@ -21,15 +21,15 @@ class Project:
         self.real = folder.resolve()
 
     def own_name(self, path: Path) -> Path | None:
-        """Where in `folder` a path leads to; None for one that leads elsewhere, or nowhere."""
+        """The path in `folder` that `path` leads to; None if it leads elsewhere or nowhere."""
         try:
             real = path.resolve(strict=True)
-        except (OSError, RuntimeError):  # nothing there, or a link to itself
+        except (OSError, RuntimeError):  # no such file, or a link to itself
             return None
         return self.folder / real.relative_to(self.real) if real.is_relative_to(self.real) else None
 
     def without_links(self, argument: str, start: Path) -> str:
-        """A path that pytest was given, with or without names of tests behind it, in `folder`.
+        """An argument of pytest with its path given in `folder`; names of tests after it stay.
 
         start: the directory in which pytest was started
         """
@@ -40,7 +40,7 @@ class Project:
         return f"{own}{separator}{tests}"
 
     def is_second_name(self, path: Path) -> bool:
-        """Whether a path is a link to something else in the project, to be found there."""
+        """Whether a path is a link to something else in the project, which is collected there."""
         return self.own_name(path) not in (None, path)
 
 
@@ -50,14 +50,14 @@ def named_paths(arguments: Iterable[str], start: Path, pyargs: bool) -> list[Pat
     pyargs: whether arguments may be names of modules, as with pytest's `--pyargs`
     """
     names = [argument.split("::")[0] for argument in arguments]
-    # Unlike Path.resolve, this has an answer for a link to itself.
+    # Unlike Path.resolve, realpath accepts a link to itself.
     return [(pyargs and _of_module(name)) or Path(realpath(start / name)) for name in names]
 
 
 def _of_module(name: str) -> Path | None:
     try:
         spec = find_spec(name)
-    except (AttributeError, ImportError, ValueError):  # as pytest asks for it
+    except (AttributeError, ImportError, ValueError):  # as pytest does
         return None
     if spec is None or spec.origin is None:
         return None

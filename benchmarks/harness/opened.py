@@ -9,10 +9,10 @@ from storage import Store
 
 
 class OpenStore:
-    """Opens a store before the first round; where rounds must be cold, before each anew.
+    """Opens a store before the first round, or before every round if rounds must be cold.
 
-    A warm round finds what earlier ones have looked up, as the steps of a training run do. A store
-    must be closed to be evicted from the page cache, so a cold one finds nothing.
+    A warm round finds what earlier rounds looked up, as the steps of a training run do. A cold one
+    finds nothing, since a store must be closed to be evicted from the page cache.
     """
 
     def __init__(self, contender: StoreContender, path: Path, cold: bool) -> None:
@@ -27,12 +27,12 @@ class OpenStore:
         return self._store
 
     def before(self) -> None:
-        """Open the store for a round, if it is not."""
+        """Open the store for a round, if it is not open."""
         if self._store is None:
             self._store = self._contender.store_class(self._path)
 
     def after(self) -> None:
-        """Close it after a round, if the next must be cold."""
+        """Close the store after a round, if the next must be cold."""
         if self._cold:
             self._close()
 

@@ -1,4 +1,4 @@
-"""The command-line options of the suite, and what is wrong with them."""
+"""The command-line options of the suite, and their checks."""
 
 import os
 from contextlib import suppress
@@ -14,33 +14,33 @@ from .text import one_line
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
 SMALL_CUTOFFS = (10, 100)
-"""With `--benchmark-disable`, where every benchmark is only tried."""
+"""The cutoffs with `--benchmark-disable`, where every benchmark runs once, untimed."""
 CIFAR_SIDE, LARGEST_SIDE = 32, 4096
 USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
-"""Of larger images, only so many of the usual cutoffs as have no more pixels than CIFAR-10's."""
+"""The most pixel bytes that a usual cutoff may have: those of 100,000 CIFAR-10 images."""
 
 LONGEST_BUDGET = 86_400
-"""Seconds, a day."""
+"""Seconds; a day."""
 MOST_DIGITS = 18
-"""Of a number of images or pixels; Python refuses to read some thousands."""
+"""The most digits of a number of images or pixels; Python refuses to read some thousands."""
 
 FILES_PER_SECOND = 20_000
-"""No file system here stores PNG files faster."""
+"""PNG files are not stored faster than this on the file systems measured."""
 CLUSTER = 4096
-"""What a file system gives to a file at least, in bytes."""
+"""The least space that a file system allocates for a file, in bytes."""
 MOST_COMMITS = 10_000
-"""Commits of one image that are made, where there are so many images."""
+"""The most commits of one image that a benchmark makes; fewer if there are fewer images."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for, checked as far as that needs no data set."""
+    """The options of a run, checked as far as possible without the data set."""
 
     dataset: str
     offline: bool
     rows: tuple[str, ...]
     image_size: int  # height and width in pixels
-    cutoffs: tuple[int, ...] | None  # None: as many of the usual ones as the data set allows
+    cutoffs: tuple[int, ...] | None  # None: the usual ones that the data set has images for
     store_dir: Path | None  # None: the system's directory for temporary files
     round_budget: float
     cold: bool
@@ -49,7 +49,7 @@ class Options:
 
     @property
     def usual_cutoffs(self) -> tuple[int, ...]:
-        """The cutoffs where none are given."""
+        """The cutoffs if none are given."""
         if not self.timed:
             return SMALL_CUTOFFS
         image_bytes = self.image_size**2 * 3
@@ -78,7 +78,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--backend",
         metavar="NAMES",
-        help=f"the rows to measure, separated by commas, among {', '.join(ROWS)}; by default"
+        help=f"the rows to measure, separated by commas, from {', '.join(ROWS)}; by default"
         f" {', '.join(DEFAULT_ROWS)}",
     )
     group.addoption(
@@ -91,34 +91,33 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--store-dir",
         metavar="DIR",
-        help="an existing directory on the disk to be measured; by default the one for temporary"
-        " files",
+        help="an existing directory on the disk to measure; by default the one for temporary files",
     )
     group.addoption(
         "--round-budget",
         default="0.2",
         metavar="SECONDS",
-        help="time for the rounds of one benchmark, of which there are at least three (0.2)",
+        help="time for the rounds of one benchmark (0.2); at least three are run",
     )
     group.addoption(
         "--cache",
         choices=("warm", "cold"),
         default="warm",
-        help="whether what is read is in the page cache (warm, the default) or was evicted from it",
+        help="whether stores are in the page cache when read (warm, the default) or evicted (cold)",
     )
     group.addoption(
         "--durability",
         choices=("durable", "buffered"),
         default="durable",
         help="whether a storing call returns when the disk has its data (durable, the default) or"
-        " when the operating system has",
+        " when the operating system has it (buffered)",
     )
 
 
 def read_options(config: pytest.Config) -> Options:
     """Collect and check the options; raises pytest.UsageError."""
     disabled = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
-    # As in pytest-benchmark: side by side, under pytest-xdist, nothing can be timed.
+    # As in pytest-benchmark: under pytest-xdist tests run in parallel, so nothing can be timed.
     disabled |= config.getoption("dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ
     check_benchmark_options(config)
     return Options(
@@ -136,9 +135,9 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def check_benchmark_options(config: pytest.Config) -> None:
-    """Raise pytest.UsageError where pytest-benchmark would take an empty value for another one.
+    """Raise pytest.UsageError for values that pytest-benchmark would misunderstand.
 
-    It would save to the current directory, and compare with nothing.
+    With an empty one it would save to the current directory, and compare with nothing.
     """
     for option in ("--benchmark-storage", "--benchmark-compare"):
         value = config.getoption(option.strip("-").replace("-", "_"), None)
@@ -150,7 +149,7 @@ def check_benchmark_options(config: pytest.Config) -> None:
 
 
 def parse_dataset(text: str) -> str:
-    """What `--dataset` names; raises pytest.UsageError for nothing, which to a path is the current."""
+    """The value of `--dataset`; raises pytest.UsageError for "", the current folder to Path."""
     if not text:
         raise pytest.UsageError("--dataset: '' names no data set; give cifar10, standin or a path")
     return text
@@ -178,7 +177,7 @@ def _seconds(text: str) -> float:
 
 
 def parse_rows(text: str | None) -> tuple[str, ...]:
-    """What `--backend` chooses, in the order of the tables; raises pytest.UsageError."""
+    """The rows that `--backend` selects, in the order of the tables; raises pytest.UsageError."""
     if text is None:
         return DEFAULT_ROWS
     names = [name.strip() for name in text.split(",")]
@@ -191,7 +190,7 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
 
 
 def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:
-    """What `--cutoff` chooses, in ascending order; raises pytest.UsageError."""
+    """The cutoffs that `--cutoff` selects, in ascending order; raises pytest.UsageError."""
     if text is None:
         return None
     cutoffs = set()
@@ -206,10 +205,10 @@ def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_store_dir(text: str | None) -> Path | None:
-    """The directory that `--store-dir` names; raises pytest.UsageError where none can be used."""
+    """The directory that `--store-dir` names; raises pytest.UsageError if it cannot be used."""
     if text is None:
         return None
-    if not text:  # as a variable of the shell that is not set; to a path, it is the current one
+    if not text:  # from an unset shell variable; as a path, "" is the current directory
         raise pytest.UsageError("--store-dir: '' names no directory; for the current one, give .")
     try:
         path = Path(text).expanduser().resolve()
@@ -226,7 +225,7 @@ def parse_store_dir(text: str | None) -> Path | None:
 
 
 def choose_cutoffs(options: Options, name: str, capacity: int) -> tuple[int, ...]:
-    """The cutoffs for a data set; raises pytest.UsageError where it has not so many images."""
+    """The cutoffs for a data set; raises pytest.UsageError if it has too few images."""
     if options.cutoffs is None:
         return tuple(n for n in options.usual_cutoffs if n <= capacity) or (capacity,)
     if options.cutoffs[-1] > capacity:
@@ -244,12 +243,12 @@ def check_space(
     image_bytes: int,
     round_budget: float,
 ) -> None:
-    """Raise pytest.UsageError where the stores of a run will not fit in `directory`.
+    """Raise pytest.UsageError if the stores of a run will not fit in `directory`.
 
-    Each row keeps two stores per cutoff, and two of small commits. Those of a file per image also
-    keep, until the end, what their rounds of storing have made: the fewest allowed and a warm-up,
-    and as many as the budget has time for, twice, since `append` needs new stores; a small commit
-    is three clusters there.
+    Each row keeps two stores per cutoff, and two of small commits. A row with a file per image also
+    keeps the stores of its storing rounds until the end: those of `MIN_ROUNDS` and a warm-up, and
+    as many as the budget has time for, twice, since `append` needs new stores. A small commit takes
+    three clusters there.
     """
     png_rows = len(FILE_PER_IMAGE.intersection(rows))
     at_least = MIN_ROUNDS + 1

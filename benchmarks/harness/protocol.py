@@ -1,13 +1,13 @@
 """How every figure is measured: the same way for every row.
 
-Each round has fresh state, made before the clock starts; what it returned is checked, and what it
-left removed, after the clock has stopped. One round warms up and counts for nothing, or some, if
-they are short: the first may look for what later ones find. Where a small part of a round tells
-that one takes very long, that part is the warm-up. Then come as many as the time budget allows, at
-least three, and five if that does not take too much more; the median is the figure.
+Each round gets fresh state, made before the clock starts. After the clock has stopped, its result
+is checked and its files are removed. One round, or up to five short ones, warm up and do not count:
+the first may look up what later ones find. If a small part of a round shows that a whole one takes
+very long, that part is the warm-up. Then 3 to 100 timed rounds run, as many as fit the time budget;
+to reach five, they may take up to STRETCH times the budget. The median is the figure.
 
-Python's garbage collector stays on, but what was there before the first round is kept from it: to
-search all that pytest has in memory takes longer than many a round, and comes in every fourth or so.
+Python's garbage collector stays on, but objects from before the first round are frozen: searching
+all that pytest has in memory takes longer than many rounds, and would happen in about every fourth.
 """
 
 import gc
@@ -19,15 +19,15 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 Result = TypeVar("Result")
 
 MOST_WARM_UPS, WARM_UP_SHARE = 5, 0.1
-"""There are so many rounds of warm-up, or fewer once they have taken that part of the budget."""
+"""Warm-up ends after MOST_WARM_UPS rounds, or once it has taken WARM_UP_SHARE of the budget."""
 MIN_ROUNDS = 3
 MAX_ROUNDS = 100
 FEW_ROUNDS = 5
-"""Fewer rounds than this are remarked upon: their median may be off."""
+"""The tables mark a figure from fewer rounds than this: its median may be off."""
 STRETCH = 5
-"""By so much a budget may be exceeded for the sake of that many rounds, or of a whole warm-up."""
+"""A benchmark may take STRETCH times its budget to reach FEW_ROUNDS, or for a whole warm-up."""
 SMALL_PART, FEWEST_OF_PART = 100, 10
-"""The part of a round that is tried first is a hundredth of its images, if these are so many."""
+"""A round's part is 1/SMALL_PART of its images, if that is at least FEWEST_OF_PART images."""
 
 
 def nothing() -> None:
@@ -35,10 +35,10 @@ def nothing() -> None:
 
 
 class RoundPart(NamedTuple):
-    """A part of a round, with which a long one is warmed up.
+    """A part of a round, the warm-up if a whole round takes long.
 
-    run: does it, in the state that a round finds
-    share: of the round's images
+    run: does this part, in the state that `before` makes for a round
+    share: the fraction of the round's images, 0 to 1
     """
 
     run: Callable[[], object]
@@ -49,11 +49,11 @@ class RoundPart(NamedTuple):
 class Work(Generic[Result]):
     """One operation to be timed.
 
-    run: what is inside the timer, and nothing else
-    check: given what `run` returned; raises WrongResultError where it is not what was stored
+    run: the timed call, and nothing else
+    check: takes the result of `run`; raises WrongResultError if it is not what was stored
     before: makes the state that `run` needs
-    after: removes what it left, also after an error or an interruption
-    part: where a round may take very long, and each image costs what the last did
+    after: removes what `run` left, also after an error or an interruption
+    part: given if a round may take very long and every image costs the same
     """
 
     run: Callable[[], Result]
@@ -64,25 +64,25 @@ class Work(Generic[Result]):
 
 
 class Statistics(Protocol):
-    """Of the rounds' durations, in seconds."""
+    """Statistics of the rounds' durations, in seconds."""
 
     data: list[float]  # in the order they were measured
     median: float
 
 
 class Measured(Protocol):
-    """What pytest-benchmark has measured."""
+    """A result of pytest-benchmark."""
 
     stats: Statistics
 
 
 class Benchmark(Protocol):
-    """What is used of pytest-benchmark's fixture."""
+    """The part of pytest-benchmark's fixture that is used here."""
 
     enabled: bool
     has_error: bool
     group: str
-    extra_info: dict[str, Any]  # what JSON may hold
+    extra_info: dict[str, Any]  # any JSON
     stats: Measured
 
     def pedantic(
@@ -91,7 +91,7 @@ class Benchmark(Protocol):
 
 
 def images_of_part(n: int) -> int:
-    """How many of a round's `n` images a `RoundPart` has; 0 where there is to be none."""
+    """How many of a round's `n` images a `RoundPart` has; 0 for no part."""
     few = n // SMALL_PART
     return few if few >= FEWEST_OF_PART else 0
 
@@ -105,7 +105,7 @@ def rounds_within(budget: float, duration: float) -> int:
 
 
 class Rounds(Generic[Result]):
-    """Runs the parts of a `Work` in order, whichever of them the benchmark times."""
+    """Runs the functions of a `Work` in the order of a round, whichever the benchmark times."""
 
     def __init__(self, work: Work[Result]) -> None:
         self._work = work
@@ -113,7 +113,7 @@ class Rounds(Generic[Result]):
         self._open = False
 
     def begin(self) -> None:
-        """Finish the round before, and make the state for the next."""
+        """Finish the previous round, and make the state for the next."""
         self.finish()
         self._open = True
         self._work.before()
@@ -123,13 +123,13 @@ class Rounds(Generic[Result]):
         self._results.append(self._work.run())
 
     def finish(self) -> None:
-        """Check and free what the round returned, and clean up."""
+        """Check and free the round's result, and clean up."""
         if self._results:
             self._work.check(self._results[-1])
         self.close()
 
     def close(self) -> None:
-        """Clean up, if that is not done."""
+        """Clean up, unless that is done."""
         self._results.clear()
         if self._open:
             self._open = False
@@ -142,10 +142,10 @@ def measure(
     budget: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Measure `work` in about `budget` seconds of timed rounds, besides those of warm-up.
+    """Measure `work` in about `budget` seconds of timed rounds, after the warm-up.
 
-    With `--benchmark-disable`, one round is run and checked. A round that fails its check, or is
-    interrupted, marks the benchmark, so that it is not saved as a good one.
+    With `--benchmark-disable`, one round is run and checked. A round that fails its check or is
+    interrupted marks the benchmark as failed, so that it is not saved as a good one.
     """
     rounds = Rounds(work)
     count = 1
@@ -166,7 +166,7 @@ def measure(
 def _warm_up(
     rounds: Rounds[Result], part: RoundPart | None, budget: float, clock: Callable[[], float]
 ) -> float:
-    """Run rounds that do not count; return how long one takes, in seconds."""
+    """Run the warm-up; return how long one round takes, in seconds."""
     if part is not None:
         rounds.begin()
         start = clock()

@@ -26,11 +26,11 @@ from .text import one_line
 from .workspace import Workspace
 
 CHECKED_AT_ONCE = 4096
-"""Images compared with the data set at a time."""
+"""How many images are compared with the data set at a time."""
 STAYS_SECONDS = 30
-"""So long a store that was read is taken to be in memory.
+"""A store read within this many seconds counts as cached.
 
-The system may reclaim what was read or stored minutes ago, however much memory is free.
+The system may reclaim pages read or stored minutes ago, however much memory is free.
 """
 
 
@@ -38,12 +38,12 @@ The system may reclaim what was read or stored minutes ago, however much memory 
 class Case:
     """What one benchmark measures.
 
-    n: images in the store, or None where the operation does not depend on it
+    n: images in the store, or None if the operation does not depend on it
     images: images stored or read in one round
-    path: the store; a round of storing may make its own
-    reads: whether it reads an existing store, so that its cache state matters
-    variant: which of several ways of the operation, if there are
-    apart: whether these are too unlike to be compared with one another
+    path: the store; a storing round may make its own
+    reads: whether it reads an existing store, so that the cache state matters
+    variant: the variant of the operation, "" if there is only one
+    apart: whether the variants are too different to be compared with each other
     buffered: whether it does not wait for the disk, whatever --durability says
     """
 
@@ -59,13 +59,13 @@ class Case:
 
 
 class Measure(Protocol):
-    """The fixture of that name: `Suite.measure` with the test's benchmark."""
+    """The fixture `measure`: `Suite.measure` with the test's benchmark."""
 
     def __call__(self, case: Case, work: Work[Result]) -> None: ...
 
 
 class Suite:
-    """What the benchmarks of one run share.
+    """The state that the benchmarks of one run share.
 
     images: (N, H, W, C) uint8, as many as the largest cutoff
     labels: (N,) int64
@@ -112,7 +112,7 @@ class Suite:
         self.workspace.close()
 
     def header(self) -> list[str]:
-        """What the run measures, for the top of the terminal."""
+        """The lines at the top of the terminal: what the run measures."""
         lines = [
             f"data: {self.name} ({self.identity}), cutoffs {', '.join(map(str, self.cutoffs))}",
             f"stores: in {self.store_dir} ({self.file_system})",
@@ -120,7 +120,7 @@ class Suite:
         return [f"NOTE: {self.note}", *lines] if self.note else lines
 
     def circumstances(self) -> Circumstances:
-        """What a saved run says of this one."""
+        """The circumstances of this run, to be saved with it."""
         return Circumstances(
             dataset=self.identity,
             dataset_name=self.name,
@@ -133,7 +133,7 @@ class Suite:
     # ---- measuring -------------------------------------------------------------------------
 
     def measure(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
-        """Measure one operation and record with it what its figure depends on."""
+        """Measure one operation, and record what its figure depends on."""
         operation = f"{case.operation} {case.variant}" if case.apart else case.operation
         benchmark.group = operation + ("" if case.n is None else f" n={case.n}")
         recorded = Recorded(
@@ -171,13 +171,13 @@ class Suite:
             pytest.skip("--cache cold: this system cannot evict a file from its cache")
         evict(case.path)
         work.before()
-        # An operation on an open store cannot have its handle closed: what opening has read, and no
-        # eviction removes because it is mapped, counts as resident.
+        # An open store cannot be closed for this. Pages that opening read and that stay because
+        # they are mapped count as resident.
         fraction = self._evicted(case)  # once more: opening a store reads some of it
         recorded.resident_fraction = max(recorded.resident_fraction or 0.0, fraction)
 
     def _evicted(self, case: Case) -> float:
-        """Evict a store from the page cache; return the fraction that stayed, or skip."""
+        """Evict a store from the page cache; return the fraction that stayed. Skip if too large."""
         evict(case.path)
         fraction = resident_fraction(case.path)
         if fraction > COLD:
@@ -198,9 +198,9 @@ class Suite:
     def assert_equal(
         self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
     ) -> None:
-        """Check that what was read is the data set's images and labels `ids`, as one array.
+        """Check that one array of the data set's images `ids`, with their labels, was read.
 
-        Raises WrongResultError where it is not.
+        Raises WrongResultError if not.
         """
         if not isinstance(images, np.ndarray):
             raise WrongResultError(f"images came as a {type(images).__name__}, not as one array")

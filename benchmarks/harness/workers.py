@@ -27,24 +27,24 @@ KeptBatch: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 class Order(NamedTuple):
-    """What a process is to read, and whether to keep all of it to be checked, or the last only."""
+    """Batches for a process to read; keep: whether it keeps all for the check, or only the last."""
 
     batches: BatchIds
     keep: bool
 
 
 STOP_SECONDS = 5
-"""A process that has not ended by then is ended."""
+"""A process that has not ended after this time is killed."""
 
 
 def _serve(connection: Pipe, core: int) -> None:
-    """What a process does: open a store, read batches of it at a signal, until told to stop."""
-    # Ctrl-C and what else comes to the parent's whole group is for the parent, which hangs up then;
-    # when Python ends it, it ends those that are left, by a signal to each.
+    """The work of a process: open a store and read batches on command, until told to stop."""
+    # Ctrl-C and other signals to the parent's group are for the parent, which then closes the
+    # connections. When Python exits, it ends the remaining processes by a signal to each.
     os.setpgrp()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    # Processes woken together begin on one core, and are spread over the others only after some
-    # milliseconds, or not: as long as a whole round.
+    # Processes woken together start on one core. The kernel spreads them over the others only after
+    # some milliseconds, as long as a whole round, or not at all.
     os.sched_setaffinity(0, {core})
     gc.freeze()  # as in `protocol.measure`
     try:
@@ -60,20 +60,20 @@ def _serve(connection: Pipe, core: int) -> None:
                         if order.keep:
                             kept.append(batch)
                     connection.send("done")
-                    connection.recv()  # else sending would delay those that still read
+                    connection.recv()  # sending now would delay processes that still read
                     connection.send(kept or [batch])
             connection.send("closed")
     except (EOFError, ConnectionError):
-        pass  # the parent has hung up: no more is to be read
+        pass  # the parent has closed the connection: there is no more to read
     except Exception as error:  # for the parent to raise
         with suppress(ConnectionError):
             connection.send(error)
 
 
 class Workers:
-    """Reading processes, started when first asked for and kept for the run.
+    """Reading processes, started when first needed and kept for the run.
 
-    Each has a core of its own, as long as there are any that this process may use.
+    Each has its own core, as long as there are cores left that this process may use.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Workers:
 
     def first(self, size: int) -> list[Pipe]:
         """Connections to `size` processes."""
-        context = multiprocessing.get_context("spawn")  # what they import is all that they share
+        context = multiprocessing.get_context("spawn")  # they share only what they import
         while len(self._processes) < size:
             ours, theirs = context.Pipe()
             core = self._cores[len(self._processes) % len(self._cores)]
@@ -96,7 +96,7 @@ class Workers:
         return self._connections[:size]
 
     def join_first_core(self) -> None:
-        """Keep this process on the first core, beside the first of the others."""
+        """Keep this process on the first core, with the first reading process."""
         os.sched_setaffinity(0, self._cores[:1])
 
     def leave_first_core(self) -> None:
@@ -105,15 +105,15 @@ class Workers:
     def in_starting_order(self, size: int) -> list[Pipe]:
         """Connections of `size` processes, those on the first core last.
 
-        A process that is woken there may push this one aside, and whoever it has not woken by then
-        would begin when the first has nearly finished.
+        A process woken there may preempt this one. Processes not yet woken would then start when
+        the first has nearly finished.
         """
         cores = len(self._cores)
         every = range(size)
         return [self._connections[i] for i in sorted(every, key=lambda i: i % cores == 0)]
 
     def close(self) -> None:
-        """End all processes; others are started when asked for."""
+        """End all processes; new ones are started when needed."""
         for connection in self._connections:
             connection.close()
         for process in self._processes:
@@ -126,8 +126,8 @@ class Workers:
 class Team:
     """Some processes that have one store open, each with its own handle.
 
-    Like an `OpenStore`, it stays open from round to round unless each must be cold. EOFError means
-    that a process has died.
+    Like an `OpenStore`, it stays open from round to round unless rounds must be cold. EOFError
+    means that a process has died.
     """
 
     def __init__(
@@ -149,9 +149,9 @@ class Team:
             require(answer == word, f"a process said {answer!r}, not {word!r}")
 
     def before(self, batches: Sequence[BatchIds], keep: bool) -> None:
-        """Open the store if it is not, and hand each process the ids to read.
+        """Open the store if it is not open, and send each process the ids to read.
 
-        keep: whether `kept_batches` is to give all that each has read, or the last batch
+        keep: whether `kept_batches` returns all batches of each process, or only the last
         """
         if not self._is_open:
             self._connections = self._workers.first(self._size)
@@ -167,13 +167,13 @@ class Team:
         self._all_say("ready")
 
     def read(self) -> None:
-        """Let all read at once; return when the last has finished."""
+        """Let all processes read at once; return when the last has finished."""
         for connection in self._workers.in_starting_order(self._size):
             connection.send("go")
         self._all_say("done")
 
     def kept_batches(self) -> list[list[KeptBatch]]:
-        """What each has read and kept; to be asked for after each `read`."""
+        """The batches that each process has kept; call this after each `read`."""
         for connection in self._connections:
             connection.send("show")
         batches = [cast(list[KeptBatch], connection.recv()) for connection in self._connections]
@@ -187,7 +187,7 @@ class Team:
             self._close()
 
     def _close(self) -> None:
-        if self._is_reading:  # a round was broken off: the processes may be anywhere in it
+        if self._is_reading:  # a round was interrupted: the processes may be anywhere in it
             self._workers.leave_first_core()
             self._workers.close()
         elif self._is_open:

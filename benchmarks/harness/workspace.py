@@ -1,4 +1,4 @@
-"""The stores of a run, in one temporary directory that is removed with it."""
+"""The stores of a run, in one temporary directory that is removed at its end."""
 
 import os
 import secrets
@@ -25,14 +25,14 @@ from .cache import files_below
 from .interruption import held
 
 MANY_FILES = 50
-"""Files from which a store is removed only at the end."""
+"""A store of more files than this is removed only at the end."""
 TICK_SECONDS = 0.5
 SHOWN_FROM = 10_000
-"""Images from which making a store takes long enough to be shown."""
+"""The fewest images whose storing takes long enough to show progress."""
 
 
 class Workspace:
-    """Makes each store of the run once, when it is first asked for."""
+    """Makes each store of the run once, when it is first needed."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Workspace:
         return self._made[contender.name, n]
 
     def spare(self, contender: StoreContender, n: int) -> Path:
-        """Another one, that the caller may change."""
+        """Another store of the first `n` images, which the caller may change."""
         path = self._spare.pop((contender.name, n), None)
         if path is None:
             path = self.scratch()
@@ -72,8 +72,8 @@ class Workspace:
         return path
 
     def keep(self, contender: Contender, n: int, path: Path) -> None:
-        """Keep a store of the first `n` images for `store` to give."""
-        # Else the disk would still be writing this while the next benchmark is timed.
+        """Keep a store of the first `n` images for `store` to return."""
+        # Without this, the disk would still be writing while the next benchmark is timed.
         os.sync()
         self.usage[path] = disk_usage(path)
         images, labels = self.images[:n], self.labels[:n]
@@ -82,7 +82,7 @@ class Workspace:
         self._made[contender.name, n] = path
 
     def put_aside(self, contender: Contender, n: int, path: Path) -> None:
-        """Remove a store of the first `n` images, or keep it for `spare` if that is as good."""
+        """Remove a store of the first `n` images, or keep it for `spare` if it has many files."""
         is_spare = isinstance(contender, StoreContender) and (contender.name, n) not in self._spare
         if is_spare and _has_many_files(path):
             self._spare[contender.name, n] = path
@@ -90,13 +90,13 @@ class Workspace:
             self.remove(path)
 
     def scratch(self) -> Path:
-        """A path at which nothing is yet."""
+        """A path where nothing exists yet."""
         return self.path / f"scratch-{secrets.token_hex(8)}"  # ext4 chooses the place by the name
 
     def remove(self, path: Path) -> None:
-        """Clear a scratch path of the store made at it, if it was.
+        """Remove the store at a scratch path, if there is one.
 
-        A store of many files is set aside and removed with the rest at the end; see `_spread`.
+        A store of many files is renamed and removed at the end; see `_spread`.
         """
         if not path.exists():
             return
@@ -107,24 +107,24 @@ class Workspace:
             shutil.rmtree(path)
 
     def close(self) -> None:
-        """Remove everything; a signal that comes meanwhile counts after that."""
+        """Remove everything; a signal that comes meanwhile waits until that is done."""
         with held():
             if self.path.exists():
-                # A file system deletes in several folders at the same time.
+                # A file system can delete in several folders at the same time.
                 with ThreadPoolExecutor() as threads:
                     deque(threads.map(_remove_files, self.path.iterdir()), maxlen=0)
                 self._folder.cleanup()
 
 
 class NewStores:
-    """The stores of the first `n` images that rounds of storing make.
+    """The stores of the first `n` images that storing rounds make.
 
-    Each is put aside before the next is made, so that its memory, that of the page cache, can be
-    used again: a virtual machine that has never used its memory may take several times as long to
-    write into it. The last is kept for the benchmarks that read.
+    Each is put aside before the next is made, so that its pages in the page cache are reused: on a
+    virtual machine, writing to memory never used before may take several times as long. The last
+    store is kept for the benchmarks that read.
 
-    path: that of the round
-    accepted: how many were good
+    path: the store of the current round
+    accepted: how many stores were good
     """
 
     def __init__(self, workspace: Workspace, contender: Contender, n: int) -> None:
@@ -136,14 +136,14 @@ class NewStores:
         self.accepted = 0
 
     def begin(self) -> Path:
-        """Where the next round is to make its store."""
+        """The path at which the next round makes its store."""
         if self._is_good:
             self._workspace.put_aside(self._contender, self._n, self.path)
         self.path, self._is_good = self._workspace.scratch(), False
         return self.path
 
     def accept(self) -> None:
-        """Say that the round's store is good."""
+        """Mark the round's store as good."""
         self._is_good = True
         self.accepted += 1
 
@@ -162,21 +162,20 @@ def _has_many_files(path: Path) -> bool:
 
 
 def _spread(folder: Path) -> None:
-    """Let the file system keep the folders that will be in `folder` far apart, if it is ext4.
+    """Let ext4 place the folders that will be in `folder` far apart; other file systems ignore it.
 
     For minutes after files were deleted, ext4 searches past each of their inodes whenever a file is
-    created nearby (`recently_deleted` in fs/ext4/ialloc.c). Measured, that makes creating a file ten
-    to twenty times slower. Where ext4 takes folders for unrelated, which is what this attribute
-    says of them, each begins at a place of its own, and neither the next round nor the next run
-    meets what was deleted, but by chance.
+    created nearby (`recently_deleted` in fs/ext4/ialloc.c). By measurement, creating a file is then
+    ten to twenty times slower. This attribute tells ext4 that the folders are unrelated, so it
+    places each elsewhere, and the next round or run meets deleted inodes only by chance.
     """
     if chattr := shutil.which("chattr"):
-        # Other file systems do not know the attribute, and have no need of it.
+        # Other file systems do not know the attribute and do not need it.
         subprocess.run([chattr, "+T", folder], stderr=subprocess.DEVNULL, check=False)  # noqa: S603  # our own command
 
 
 def _remove_files(folder: Path) -> None:
-    """Remove the files below a folder in the order in which they lie on the disk.
+    """Remove the files below a folder in the order of their inodes.
 
     In the order of a listing, ext4 takes three times as long.
     """
@@ -186,12 +185,12 @@ def _remove_files(folder: Path) -> None:
         if entry.is_dir(follow_symlinks=False):
             _remove_files(Path(entry.path))
         else:
-            os.unlink(entry.path)  # noqa: PTH108  # of a million of them no Path is made
+            os.unlink(entry.path)  # noqa: PTH108  # a million Paths would be slow
 
 
 @contextmanager
 def _progress(path: Path, total: int, what: str, show: bool) -> Iterator[None]:
-    """Show on the terminal how much of about `total` bytes the store at `path` takes by now."""
+    """Show on the terminal how many of about `total` bytes the store at `path` has by now."""
     if not show:
         yield
         return
@@ -213,10 +212,10 @@ def _progress(path: Path, total: int, what: str, show: bool) -> Iterator[None]:
 
 
 def ids_read_singly(n: int) -> Sequence[int]:
-    """The images that `read_single` reads in turn: up to five, spread over the store."""
+    """The ids that `read_single` reads in turn: up to five, spread over the store."""
     return sorted({n * k // 5 for k in range(5)})
 
 
 def ids_checked(n: int) -> NDArray[np.int64]:
-    """Where what a round has stored is read back: up to twenty images, the last included."""
+    """The ids that are read back after a storing round: up to twenty, the last included."""
     return np.unique(np.linspace(0, n - 1, 20).astype(np.int64))

@@ -1,1 +1,1 @@
-"""What a run records, where runs are saved, and the tables of them."""
+"""Results of runs: recording, saving and reading them, and their tables."""

@@ -1,16 +1,16 @@
-"""Where a saved benchmark is now.
+"""The present addresses of saved benchmarks.
 
-pytest-benchmark takes two benchmarks for the same if their `fullname` is, which begins with the path
-of the module. Runs that were saved before modules were moved still compare by way of this.
+pytest-benchmark treats two benchmarks as the same if they have the same `fullname`, which begins
+with the path of the module. With this, runs saved before modules moved can still be compared.
 """
 
 import re
 from typing import Any
 
 MOVED = re.compile(r"^benchmarks/(?=test_\w+\.py::)")
-"""How addresses began before the benchmarks had a folder of their own."""
+"""The start of addresses from before the benchmarks had their own folder."""
 
 
 def update(bench: dict[str, Any]) -> None:
-    """Give a saved benchmark the address that it has now."""
+    """Give a saved benchmark its present address."""
     bench["fullname"] = MOVED.sub("benchmarks/operations/", bench["fullname"])

@@ -1,10 +1,10 @@
-"""What the user can mend."""
+"""Errors that the user can fix."""
 
 from benchmarks.harness.text import one_line
 
 
 class ResultsError(Exception):
-    """Why a saved run cannot be shown or compared, in one line, whatever the files and values in it are called."""
+    """A saved run cannot be shown or compared; the message is made one line, whatever it names."""
 
     def __init__(self, why: str) -> None:
         super().__init__(one_line(why))

@@ -1,4 +1,4 @@
-"""How sure a median is, told from the rounds that it is the median of."""
+"""Confidence intervals of medians, from the rounds behind them."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,13 @@ from scipy.stats import bootstrap
 CONFIDENCE = 0.95
 RESAMPLES = 2_000
 SEED = 0
-"""The same run gives the same page."""
+"""Fixed, so that the same run gives the same page."""
 
 Durations = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """Bootstrap percentile interval, at `CONFIDENCE`."""
+    """A bootstrap percentile interval at `CONFIDENCE`."""
 
     low: float
     high: float
@@ -25,12 +25,12 @@ class Interval(NamedTuple):
 
 
 def median_interval(rounds: Durations | None) -> Interval | None:
-    """Of the median of rounds, (rounds,) float64; None if there are fewer than two."""
+    """The interval of the median of rounds, (rounds,) float64; None for fewer than two."""
     return _interval((rounds,), np.median)
 
 
 def ratio_interval(over: Durations | None, under: Durations | None) -> Interval | None:
-    """Of the ratio of two medians, `over` / `under`; None if either has fewer than two rounds."""
+    """The interval of the ratio of two medians; None if either has fewer than two rounds."""
     return _interval((over, under), _ratio_of_medians)
 
 
@@ -47,7 +47,7 @@ def _interval(samples: tuple[Durations | None, ...], statistic: object) -> Inter
         statistic,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
-        method="percentile",  # others need more rounds than the three that some rows have
+        method="percentile",  # other methods need more rounds than the three that some rows have
         rng=np.random.default_rng(SEED),
     ).confidence_interval
     return Interval(float(found.low), float(found.high))

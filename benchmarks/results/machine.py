@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: the machine, its disk, the versions, the data."""
+"""The circumstances of a run: the machine, its disk, the versions of libraries, the data."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any  # of what JSON may hold
+from typing import Any  # for JSON
 
 import psutil
 
@@ -15,12 +15,12 @@ from benchmarks.harness.text import one_line
 LIBRARIES = ("numpy", "pillow", "lmdb", "h5py", "xxhash", "pytest-benchmark")
 
 DIGEST_SHOWN = len("sha256:") + 18
-"""Characters of a digest that tell a data set from others."""
+"""Characters of a digest that are enough to identify a data set."""
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a suite knows of its run; the data set and the disk decide over figures.
+    """What the suite knows about its run. Figures depend on the data set and on the disk.
 
     dataset: its identity
     cache: warm or cold
@@ -44,7 +44,7 @@ COMPARABLE = {
     "cache": "--cache",
     "durability": "--durability",
 }
-"""Runs that differ in one of these do not compare: key in the saved run, and what to call it."""
+"""Runs that differ in one of these cannot be compared: its key in a saved run, and its name."""
 
 
 def file_system(path: Path) -> str:
@@ -57,11 +57,11 @@ def file_system(path: Path) -> str:
 def describe(
     machine_info: Mapping[str, Any], run: Circumstances, **more: object
 ) -> dict[str, object]:
-    """What a saved run says of its circumstances.
+    """The description of the circumstances that is saved with a run.
 
-    machine_info: pytest-benchmark's own description, of which what differs between two runs on one
-        machine (the clock's momentary rate, a container's host name) is left out
-    more: what else is to be saved
+    machine_info: pytest-benchmark's own description; values that differ between two runs on one
+        machine (the momentary clock rate, a container's host name) are left out
+    more: further values to save
     """
     kept = {key: value for key, value in machine_info.items() if key not in ("cpu", "node")}
     return {
@@ -77,7 +77,7 @@ def describe(
 
 
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
-    """Why two runs do not compare, one phrase each."""
+    """The reasons why two runs cannot be compared, one phrase each."""
     return [
         f"{name} ({one_line(saved.get(key, 'not recorded'))}, now {one_line(now.get(key))})"
         for key, name in COMPARABLE.items()
@@ -86,7 +86,7 @@ def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
 
 
 def in_words(machine_info: Mapping[str, Any]) -> list[str]:
-    """The circumstances of a run, for a person, in two lines."""
+    """The circumstances of a run as two lines of text."""
     identity = machine_info["dataset"]
     shown = identity[:DIGEST_SHOWN] + "…" if identity.startswith("sha256:") else identity
     return [

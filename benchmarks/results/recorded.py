@@ -1,6 +1,6 @@
-"""What a benchmark records of itself beside its durations: pytest-benchmark's `extra_info`.
+"""The record of a benchmark besides its durations: pytest-benchmark's `extra_info`.
 
-It is written and read here only. The names of the fields are the keys in saved runs.
+It is written and read only here. The names of the fields are the keys in saved runs.
 """
 
 import re
@@ -12,11 +12,11 @@ from typing import Any, Self
 from . import rounds
 
 MOST = 10**15
-"""Images, files, bytes or rounds; who counts more of them has not counted."""
+"""The most images, files, bytes or rounds; a larger count is damage."""
 LONGEST = 1e9
-"""Seconds that anything here can take."""
+"""The longest duration, in seconds; a longer one is damage."""
 PROCESSES = re.compile(r"([1-9][0-9]{0,5}) process(es)?")
-"""What the variants of parallel reading are called."""
+"""The names of the variants of parallel reading."""
 TEXTS = ("operation", "variant", "backend", "cache", "durability")
 COUNTS = ("n", "images_per_round", "files", "apparent_bytes", "allocated_bytes")
 OF_ROUNDS = (
@@ -25,27 +25,27 @@ OF_ROUNDS = (
     "microseconds_per_image",
     "rounds_microseconds",
 )
-"""What `add_rounds` fills in."""
+"""The fields that `add_rounds` fills in."""
 
 
 def variant_of(processes: int) -> str:
-    """What reading by so many processes is called."""
+    """The variant's name for reading by this many processes."""
     return f"{processes} process" + ("es" if processes > 1 else "")
 
 
 @dataclass
 class Recorded:
-    """What one benchmark records.
+    """The record of one benchmark.
 
-    variant: which of several ways of the operation, "" if there is one
-    backend: the row, as `--backend` calls it
-    n: images in the store, 1 where the operation does not depend on it
+    variant: the variant of the operation, "" if there is only one
+    backend: the row's name, as in `--backend`
+    n: images in the store, 1 if the operation does not depend on it
     image_shape: (H, W, C), uint8
     dataset: its identity
-    cache: the run's, warm or cold
+    cache: the run's cache state, warm or cold
     durability: what a storing call promised
-    files, apparent_bytes, allocated_bytes: of the store that was made or read
-    resident_fraction: how much of a cold store was in memory before a round, at most
+    files, apparent_bytes, allocated_bytes: the size of the store that was made or read
+    resident_fraction: the largest fraction of a cold store in memory before a round
     images_per_second, pixel_megabytes_per_second, microseconds_per_image: of the median round
     rounds_microseconds: the rounds' durations, as `rounds.pack` writes them
     """
@@ -70,7 +70,7 @@ class Recorded:
     rounds_microseconds: str | None = None
 
     def add_rounds(self, seconds: Iterable[float], median: float) -> None:
-        """Fill in what the rounds' durations tell; a megabyte is 10**6 bytes."""
+        """Fill in the fields that depend on the durations; a megabyte is 10**6 bytes."""
         pixel_bytes = self.images_per_round * prod(self.image_shape)
         self.images_per_second = self.images_per_round / median
         self.pixel_megabytes_per_second = pixel_bytes / median / 1e6
@@ -78,20 +78,20 @@ class Recorded:
         self.rounds_microseconds = rounds.pack(seconds)
 
     def written(self) -> dict[str, Any]:
-        """As `extra_info`, without what was not measured."""
+        """The record as `extra_info`, without the fields that were not measured."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> Self:
-        """From the `extra_info` that a benchmark of this process has; it may say more."""
+        """The record in a benchmark's `extra_info` in this process; other keys are ignored."""
         known = {field.name for field in fields(cls)}
         return cls(**{key: value for key, value in info.items() if key in known})
 
     @classmethod
     def read(cls, info: object) -> Self:
-        """From a saved benchmark; raises KeyError, TypeError or ValueError for a damaged one.
+        """The record of a saved benchmark; raises KeyError, TypeError or ValueError if damaged.
 
-        Whatever is drawn, divided or printed later has come through here, and is not doubted again.
+        Every value that is drawn, divided or printed later is checked here, and not again.
         """
         if not isinstance(info, Mapping):
             raise TypeError(f"extra_info {info}")
@@ -109,37 +109,37 @@ class Recorded:
 
     @property
     def processes(self) -> int | None:
-        """That read at the same time, where that is the operation."""
+        """How many processes read at the same time; None for other operations."""
         found = PROCESSES.fullmatch(self.variant)
         return int(found[1]) if found and self.operation == "parallel_read" else None
 
 
 def is_recorded(info: Mapping[str, Any]) -> bool:
-    """Whether a benchmark of this process is one of this suite."""
+    """Whether `info` is that of a benchmark of this suite."""
     return "operation" in info
 
 
 def round_budget(info: object) -> float | None:
-    """Seconds, if a saved benchmark records what can be true, whatever else of it is damaged."""
+    """The recorded seconds if they are plausible, even if other fields are damaged; else None."""
     budget: Any = info.get("round_budget_seconds") if isinstance(info, Mapping) else None
-    if type(budget) in (int, float) and 0 < budget <= LONGEST:  # true is an int, but no time
+    if type(budget) in (int, float) and 0 < budget <= LONGEST:  # bool is an int, but no time
         return float(budget)
     return None
 
 
 def require_count(value: object) -> None:
-    """Raise ValueError for what does not count anything."""
-    if type(value) is not int or not 0 < value <= MOST:  # true is an int, but counts nothing
+    """Raise ValueError unless `value` is a positive, plausible count."""
+    if type(value) is not int or not 0 < value <= MOST:  # bool is an int, but no count
         raise ValueError(f"count {value}")
 
 
 @dataclass
 class Judged:
-    """What the gate records of a benchmark, where a round is a process.
+    """The gate's record of a benchmark, in which each round is a process.
 
-    screening_processes: how many of the processes were of the screen
-    processes: the rounds of each, as `rounds.pack` writes them
-    gate: what was found
+    screening_processes: how many of the processes belong to the screen
+    processes: the rounds of each process, as `rounds.pack` writes them
+    gate: the finding
     """
 
     screening_processes: int
@@ -150,16 +150,16 @@ class Judged:
     def of(
         cls, infos: Iterable[Mapping[str, Any]], screening: int, finding: Mapping[str, Any]
     ) -> Self:
-        """From the `extra_info` of each process."""
+        """The record made from the `extra_info` of each process."""
         return cls(
             screening, [Recorded.of(info).rounds_microseconds or "" for info in infos], finding
         )
 
     @classmethod
     def read(cls, info: Mapping[str, Any]) -> Self:
-        """From what the gate has saved; raises KeyError for anything else."""
+        """The record in the `extra_info` that the gate saved; raises KeyError for anything else."""
         return cls(**{field.name: info[field.name] for field in fields(cls)})
 
     def written(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """As `extra_info`: what that of one process says, but for its rounds, and this."""
+        """The record as `extra_info`, with that of one process except its rounds."""
         return {k: v for k, v in info.items() if k not in OF_ROUNDS} | asdict(self)

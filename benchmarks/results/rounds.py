@@ -1,8 +1,8 @@
-"""The durations of a benchmark's rounds, short enough to be saved with every run.
+"""The durations of a benchmark's rounds, in a form short enough to be saved with every run.
 
-A run that pytest-benchmark saves by itself holds quartiles but not the rounds, without which no
-interval can be told. As JSON its list would take a line of thirty characters for each number; as
-one string of four significant digits a number takes six.
+By default, pytest-benchmark saves quartiles but not the rounds, and intervals need the rounds. Its
+JSON list would take a line of thirty characters for each number. In one string, with four
+significant digits, a number takes six.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def pack(seconds: Iterable[float]) -> str:
-    """Durations as microseconds with a space between them, in the order they were measured."""
+    """Durations as microseconds, separated by spaces, in the order they were measured."""
     return " ".join(f"{duration * 1e6:.4g}" for duration in seconds)
 
 

@@ -1,4 +1,4 @@
-"""A saved run: found where pytest-benchmark finds it, and read."""
+"""Saved runs: finding them as pytest-benchmark does, and reading them."""
 
 import json
 from collections.abc import Mapping
@@ -24,31 +24,31 @@ from .summary import TITLES, Figure
 STORAGE = Path(".benchmarks")
 """pytest-benchmark's default, below the current directory."""
 NUMBERED = "[0-9][0-9][0-9][0-9]_"
-"""Runs that pytest-benchmark has saved, as it asks for them itself; the numbers rise."""
+"""pytest-benchmark's own pattern for the runs that it has saved; the numbers rise."""
 
 BRIEFEST = 1e-9
-"""Seconds that a round takes at least."""
+"""The shortest duration of a round, in seconds."""
 ROUNDED = 1e-3
-"""By how much of it the median of saved rounds, which have four digits, may be off."""
+"""The largest relative error of the median of saved rounds, which have four digits."""
 
 Key = tuple[str, str, str, int]
-"""Operation, variant, back end and n: what tells one row from all others."""
+"""Operation, variant, back end and n, which together identify a row."""
 
 
 def in_words(key: Key) -> str:
-    """A row's name, for a person."""
+    """A row's name as text."""
     operation, variant, backend, n = key
     return f"{operation} {backend} {variant}".strip() + f" n={n:,}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One benchmark of a run. All times are microseconds per image, or per call where that is timed.
+    """One benchmark of a run. Times are microseconds per image, or per call if calls are timed.
 
-    rounds: (rounds,) float64, in the order measured, or None where they are damaged, or in a run of
+    rounds: (rounds,) float64, in the order measured; None if they are damaged, or in a run from
         before they were saved
     q1, q3: the quartiles of the rounds
-    recorded: what the benchmark says of itself
+    recorded: the benchmark's own record
     """
 
     figure: Figure
@@ -59,7 +59,7 @@ class Row:
 
     @classmethod
     def of(cls, info: object, stats: Mapping[str, Any]) -> Self:
-        """From a saved benchmark; raises KeyError, TypeError or ValueError for a damaged one."""
+        """The row of a saved benchmark; raises KeyError, TypeError or ValueError if damaged."""
         recorded = Recorded.read(info)
         _check(stats)
         seconds = _rounds(recorded, stats)
@@ -78,27 +78,27 @@ class Row:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """Of the median."""
+        """The confidence interval of the median."""
         return median_interval(self.rounds)
 
 
 def _check(stats: Mapping[str, Any]) -> None:
-    """Raise KeyError, TypeError or ValueError where pytest-benchmark says what cannot be."""
+    """Raise KeyError, TypeError or ValueError for impossible statistics of pytest-benchmark."""
     require_count(stats["rounds"])
     quartiles = [stats[key] for key in ("q1", "median", "q3")]
     if bool in map(type, quartiles):
         raise TypeError(f"quartiles {quartiles}")
-    if not all(BRIEFEST <= seconds <= LONGEST for seconds in quartiles):  # nor is NaN
+    if not all(BRIEFEST <= seconds <= LONGEST for seconds in quartiles):  # also refuses NaN
         raise ValueError(f"quartiles {quartiles}")
-    if not np.allclose(quartiles, sorted(quartiles), rtol=1e-9, atol=0):  # but for rounding
+    if not np.allclose(quartiles, sorted(quartiles), rtol=1e-9, atol=0):  # allows for rounding
         raise ValueError(f"quartiles {quartiles}")
 
 
 def _rounds(recorded: Recorded, stats: Mapping[str, Any]) -> NDArray[np.float64] | None:
-    """The durations of a benchmark's rounds in seconds, if it has them and they fit its median."""
+    """The durations of a benchmark's rounds in seconds; None if absent or unlike its median."""
     try:
         seconds = rounds.unpack(recorded.rounds_microseconds or "")
-    except (AttributeError, ValueError):  # not text, not of numbers
+    except (AttributeError, ValueError):  # not text, or not numbers
         return None
     possible = ((seconds >= BRIEFEST) & (seconds <= LONGEST)).all()
     if len(seconds) != stats["rounds"] or not possible:
@@ -110,13 +110,13 @@ def _rounds(recorded: Recorded, stats: Mapping[str, Any]) -> NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What one file holds. All its text is fit to be printed and saved.
+    """The content of one file. All its text is safe to print and to save.
 
-    name: its number, or the name of a file that has none
-    round_budget: seconds, or None if it is not recorded
-    rows: those of back ends and operations that this version has
-    strangers: the names of others
-    unreadable: the names of benchmarks that are damaged, there a second time, or not this suite's
+    name: its number, or the file's name if it has no number
+    round_budget: seconds, or None if not recorded
+    rows: the rows of back ends and operations that this version knows
+    strangers: the names of back ends and operations that it does not know
+    unreadable: the names of benchmarks that are damaged, duplicates, or not this suite's
     """
 
     name: str
@@ -129,26 +129,26 @@ class SavedRun:
     unreadable: tuple[str, ...]
 
     def of(self, operation: str, variant: str = "") -> list[Row]:
-        """The rows of one operation, as they were saved."""
+        """The rows of one operation, in the order saved."""
         return [row for row in self.rows.values() if row.key[:2] == (operation, variant)]
 
 
 def find(name: str | None) -> Path:
-    """The file of a run: a path, a number, or None for the newest.
+    """The file of a run, by its path or number, or of the newest run for None.
 
-    The newest is what `pytest --benchmark-compare` takes: the last number in the folder of this
-    system and Python. pytest-benchmark numbers each such folder by itself, so across them numbers
-    say nothing; a run of another folder is taken where there is only one that it can be.
+    The newest is the one that `pytest --benchmark-compare` takes: the last number in the folder of
+    this system and Python. pytest-benchmark numbers each such folder separately, so numbers do not
+    order runs of different folders; another folder's run is taken only if it is the only match.
     """
     if name is not None and _is_file(name):
         return Path(name)
     if not STORAGE.is_dir():
         raise ResultsError(
-            f"no runs are saved in {STORAGE}; make one by `pytest benchmarks --benchmark-autosave`"
+            f"no runs are saved in {STORAGE}; run `pytest benchmarks --benchmark-autosave`"
         )
-    if name == "":  # as a variable of the shell that is not set
+    if name == "":  # from an unset shell variable
         raise ResultsError(
-            "no run is named by nothing; `pytest-benchmark list` shows those there are"
+            "the name of the run is empty; `pytest-benchmark list` shows the saved runs"
         )
     wanted = NUMBERED if name is None else name
     own = _query(wanted, get_machine_id())  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
@@ -157,7 +157,7 @@ def find(name: str | None) -> Path:
     found = own or _query(wanted, None)
     if not found:
         what = "numbered run" if name is None else f"run {name!r}"
-        raise ResultsError(f"no {what} in {STORAGE}; `pytest-benchmark list` shows those there are")
+        raise ResultsError(f"no {what} in {STORAGE}; `pytest-benchmark list` shows the saved runs")
     if len(found) > 1:
         why = (
             f"none of {len(found)} runs is of this system and Python"
@@ -172,12 +172,12 @@ def find(name: str | None) -> Path:
 def _is_file(name: str) -> bool:
     try:
         return Path(name).is_file()
-    except OSError:  # too long, or in a folder that may not be read
+    except OSError:  # too long, or in an unreadable folder
         return False
 
 
 def _query(wanted: str, machine: str | None) -> list[Path]:
-    """What pytest-benchmark finds in the folder of one machine, or of all, by rising number."""
+    """The files that pytest-benchmark finds in one machine's folder or in all, by rising number."""
     storage = load_storage(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
         f"file://{STORAGE}",
         logger=Logger(Logger.QUIET),  # type: ignore[no-untyped-call]  # nor has its logger
@@ -191,7 +191,7 @@ def _query(wanted: str, machine: str | None) -> list[Path]:
 
 
 def load(name: str | None) -> SavedRun:
-    """Read a run; raises ResultsError where there is none, or nothing in it can be used."""
+    """Read a run; raises ResultsError if there is none, or if nothing in it can be used."""
     path = find(name)
     number = path.stem.split("_")[0]
     made = _read(read_file(path), one_line(number if number.isdigit() else path.stem))
@@ -201,7 +201,7 @@ def load(name: str | None) -> SavedRun:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """What a file holds, as pytest-benchmark writes it; raises ResultsError for anything else."""
+    """The content of a file that pytest-benchmark wrote; raises ResultsError for other files."""
     try:
         saved = _printable(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
@@ -214,7 +214,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def _printable(value: Any) -> Any:
-    """A file's JSON, with every text in it as one line."""
+    """A file's JSON, with every string in it made one line."""
     if isinstance(value, str):
         return one_line(value)
     if isinstance(value, dict):
@@ -254,7 +254,7 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         when=when if isinstance(when, str) else "",
         commit=commit if isinstance(commit, dict) else {},
         machine=saved["machine_info"],
-        # One option for all of them; they may be damaged.
+        # All benchmarks have the same option, but some may be damaged.
         round_budget=next(filter(None, map(round_budget, infos)), None),
         rows=rows,
         strangers=tuple(strangers),

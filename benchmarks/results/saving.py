@@ -1,7 +1,7 @@
-"""What a run is saved to: looked at before anything is measured, and minded when it is saved.
+"""Saving a run: its destination is checked before anything is measured, and errors are caught.
 
-pytest-benchmark saves first and prints its tables afterwards. An error in saving would take with it
-what may have been measured for an hour.
+pytest-benchmark saves first and prints its tables afterwards. An error in saving would lose
+measurements of perhaps an hour.
 """
 
 import errno
@@ -24,7 +24,7 @@ IN_CURRENT_DIRECTORY = "file://./.benchmarks"
 
 
 class BenchmarkSession(Protocol):
-    """What is used of pytest-benchmark's session."""
+    """The part of pytest-benchmark's session that is used here."""
 
     save: str | None
     autosave: str | None
@@ -32,11 +32,11 @@ class BenchmarkSession(Protocol):
     histogram: str | Literal[False]
     compare: str | bool | None
     save_json: Callable[[object], None]
-    storage: Any  # of several kinds, none of them typed
+    storage: Any  # one of several untyped classes
 
 
 def save_in_repository(config: pytest.Config, folder: Path) -> None:
-    """Let a run from another directory be saved in the repository's folder, with its commit."""
+    """Save a run started in another directory in the repository's folder, with its commit."""
     if Path.cwd() == folder:
         return
     if config.option.benchmark_storage == IN_CURRENT_DIRECTORY:
@@ -47,13 +47,13 @@ def save_in_repository(config: pytest.Config, folder: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether no space is left, however a library says so."""
+    """Whether an error means that no space is left, whatever library raised it."""
     known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return known or isinstance(error, DiskFullError) or os.strerror(errno.ENOSPC) in str(error)
 
 
 def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:
-    """Raise pytest.UsageError where what the run is to be saved to cannot be written."""
+    """Raise pytest.UsageError if a file that the run will save cannot be written."""
     if session.json is not None:
         if session.json.is_dir() or not session.json.parent.is_dir():
             raise pytest.UsageError(
@@ -73,15 +73,15 @@ def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:
 
 
 def check_compared(session: BenchmarkSession) -> None:
-    """Raise pytest.UsageError where the run is to be compared with one that is not there.
+    """Raise pytest.UsageError if the run is to be compared with one that does not exist.
 
-    pytest-benchmark warns of it, after everything was measured and with nothing compared.
+    pytest-benchmark only warns, after everything was measured, and compares nothing.
     """
     named = session.compare
     if not isinstance(named, str) or not isinstance(session.storage, FileStorage):
         return
     found = []
-    with suppress(ValueError):  # what is no name of a run at all
+    with suppress(ValueError):  # not a name of a run
         found = session.storage.query(named)  # type: ignore[no-untyped-call]  # it has no types
     if not found:
         there = one_line(session.storage.path)
@@ -95,7 +95,7 @@ def _folder(storage: FileStorage) -> Path:
 
 
 def _require_folder(option: str, folder: Path) -> None:
-    """Of a folder that is made when it is needed, what is there already has to be writable."""
+    """Require that `folder`, or the nearest parent that exists, is a writable directory."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         raise pytest.UsageError(f"{option}: {one_line(there)} is not a directory")
@@ -111,9 +111,9 @@ def _require(option: str, path: Path) -> None:
 
 
 def mind_saving(session: BenchmarkSession) -> list[str]:
-    """Let a run whose saving fails go on to its tables.
+    """Let a run go on to its tables if saving fails.
 
-    Returns a list to which a line is added then: where the run could not be saved, and why.
+    Returns a list; a failure adds a line to it that says where the run was not saved, and why.
     """
     failures: list[str] = []
     save_json, save = session.save_json, session.storage.save
@@ -136,13 +136,13 @@ def mind_saving(session: BenchmarkSession) -> list[str]:
 
 @contextmanager
 def _minded(target: Path | None, failures: list[str]) -> Iterator[None]:
-    """Note what goes wrong, whatever it is, and leave no half of a file."""
+    """Note any error in `failures`, and remove a partly written file."""
     before = _state(target)
     try:
         yield
     except BaseException as error:
         if target is not None and target.is_file() and _state(target) != before:
-            target.unlink()  # half of what was to be saved; a device stays
+            target.unlink()  # it is partly written; a device stays
         if not isinstance(error, Exception):
             raise
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
@@ -150,7 +150,7 @@ def _minded(target: Path | None, failures: list[str]) -> Iterator[None]:
 
 
 def _state(target: Path | None) -> tuple[int, int] | None:
-    """What differs after a file was written to; None where there is none."""
+    """The time and size that change when a file is written; None if there is no file."""
     try:
         status = os.stat(target) if target else None
     except OSError:

@@ -1,8 +1,8 @@
-"""The tables at the end of a run: back ends by cutoffs, each beside the limit."""
+"""The tables at the end of a run: back ends by cutoffs, as multiples of the limit too."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self  # any: of what JSON may hold
+from typing import Any, Self  # Any: for JSON
 
 from benchmarks.contenders.rows import ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
@@ -24,11 +24,11 @@ TITLES = {
 }
 """The operations, in the order of their tables."""
 PER_CALL = {("store_single", ""), ("read_single", ""), ("commits", "open")}
-"""Operations and variants of which a call is timed, not the images in it."""
+"""Operations and variants whose figure is per call, not per image."""
 ORDER = {name: place for place, name in enumerate(ROWS)}
-"""Of the rows in a table."""
+"""The place of each row in a table."""
 
-# Five columns, with a space between them, and the labels beside them fit in 100.
+# The labels and five columns, separated by spaces, fit in 100 characters.
 LABEL_WIDTH = 16
 FIGURE_WIDTH = 8
 MULTIPLE_WIDTH = 8
@@ -36,7 +36,7 @@ MULTIPLE_WIDTH = 8
 
 @dataclass(frozen=True)
 class Figure:
-    """What one benchmark found."""
+    """The result of one benchmark."""
 
     operation: str
     variant: str
@@ -44,11 +44,11 @@ class Figure:
     n: int
     microseconds: float  # the median, per image or per call
     rounds: int
-    allocated_per_image: float | None  # where the operation made the store
+    allocated_per_image: float | None  # None if the operation is not `store_many`
 
     @classmethod
     def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
-        """From what pytest-benchmark keeps of a benchmark, in memory or saved."""
+        """The figure of a benchmark from pytest-benchmark's statistics, in memory or saved."""
         images = recorded.images_per_round
         stored = recorded.operation == "store_many"
         return cls(
@@ -82,7 +82,7 @@ def format_multiple(value: float) -> str:
 
 
 def tables(figures: Sequence[Figure]) -> list[str]:
-    """The lines of a table per operation, and of one of the space on disk."""
+    """The lines of one table per operation, and of one for the space on disk."""
     lines = []
     for operation, title in TITLES.items():
         chosen = [figure for figure in figures if figure.operation == operation]

@@ -1,7 +1,7 @@
-"""Refuses, in one line, benchmarks that pytest sees without the project around them.
+"""Refuses, in one line, to run benchmarks without the project around them.
 
-pytest looks for `conftest.py` and `pytest.ini` above a path as it was named. Above a link that leads
-here, or to the folder of this one, from elsewhere there are none, and so none of the suite's options.
+pytest looks for `conftest.py` and `pytest.ini` above a path as the user named it. Above a link from
+elsewhere to this folder or its parent there are none, so the suite's options would be missing.
 """
 
 from pathlib import Path
@@ -17,6 +17,6 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     project = REAL.parents[1] / "conftest.py"
     if not any(file and Path(file).resolve() == project for file in files):
         raise pytest.UsageError(
-            f"{HERE} leads straight to {REAL}, and pytest looks for the project above the link;"
+            f"{HERE} leads to {REAL}, and pytest looks for the project above the link;"
             f" name {REAL} itself"
         )

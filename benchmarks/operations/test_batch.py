@@ -39,15 +39,15 @@ def test_read_batch(suite: Suite, measure: Measure, store: StoreContender, n: in
 
 
 MOST_KEPT = 10_000
-"""Up to so many images, all of an epoch are kept and checked once, in the warm-up."""
+"""Up to this many images, a whole epoch is kept and checked once, in the warm-up."""
 
 
 def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
-    """Every image once, shuffled, in batches of 256: a pass of training, without the training."""
+    """Every image once, shuffled, in batches of 256: one epoch of training without the training."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
     order: ImageIds = np.arange(n)
-    seen_all = n > MOST_KEPT  # then of each round the last batch; `read_many` checks all
+    seen_all = n > MOST_KEPT  # then each round checks its last batch; `read_many` checks all
     part = None
     if few := images_of_part(n):
         part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
@@ -60,7 +60,7 @@ def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) ->
 
         def run() -> list[BatchRead]:
             kept: list[BatchRead] = []
-            for start in range(0, n, BATCH):  # a batch is freed when the next has been read
+            for start in range(0, n, BATCH):  # a batch is freed once the next has been read
                 batch = opened.store.read_many(order[start : start + BATCH])
                 if not seen_all:  # in the warm-up, or the only round: all are checked
                     kept.append(batch)

@@ -1,4 +1,4 @@
-"""Many small commits, as a camera makes them: what they cost, and what they leave to be read."""
+"""Many small commits, as a camera makes them: the cost of making them and of reading afterwards."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from benchmarks.harness.workspace import NewStores, ids_checked
 
 
 class SmallCommits(StoreContender):
-    """A store to which images come one by one while it is open."""
+    """A store whose images are added one by one while it stays open."""
 
     def __init__(self, store: StoreContender) -> None:
         super().__init__(store.store_class)
-        self.name = f"{store.name}, small commits"  # the workspace keeps it apart from the usual
+        self.name = f"{store.name}, small commits"  # the workspace tells stores apart by name
 
     def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
         with self.store_class(path, "x", durable=durable) as store:
@@ -27,7 +27,7 @@ class SmallCommits(StoreContender):
 
 
 def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) -> None:
-    """Each image a commit of its own, with one handle; buffered, or waiting would be all."""
+    """Store each image in its own commit, with one handle. Buffered: else disk waits dominate."""
     small = SmallCommits(store)
     n = min(suite.cutoffs[-1], MOST_COMMITS)
     images, labels = suite.images[:n], suite.labels[:n]
@@ -67,7 +67,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender) ->
 
 
 def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> None:
-    """Open and close: what finding so many commits costs."""
+    """Open and close: the cost of finding that many commits."""
     n = min(suite.cutoffs[-1], MOST_COMMITS)
     path = suite.workspace.store(SmallCommits(store), n)
 
@@ -85,14 +85,14 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> 
 
 @pytest.mark.parametrize("state", ["read", "compacted"])
 def test_commits_read(suite: Suite, measure: Measure, store: StoreContender, state: str) -> None:
-    """Open, read all, close: as they were committed, and after `compact`."""
+    """Open, read all, close: as the images were committed, and after `compact`."""
     n = min(suite.cutoffs[-1], MOST_COMMITS)
     small = SmallCommits(store)
     if state == "read":
         path = suite.workspace.store(small, n)
     else:
         path = suite.workspace.spare(small, n)
-        with store.store_class(path, "a") as opened:  # durable: nothing is left to write
+        with store.store_class(path, "a") as opened:  # durable, so no writes remain for later
             opened.compact()
     shape = (n, *suite.images.shape[1:])
     measure(

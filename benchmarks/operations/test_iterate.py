@@ -1,4 +1,4 @@
-"""In order: one image at a time, and the same images as one slice (the tutorial's last tip)."""
+"""Reading in order: one image at a time, or all as one slice (the tutorial's last tip)."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ from benchmarks.harness.suite import Case, Measure, Suite
 Read = tuple[object, Labels]
 
 MOST = 2_000
-"""Images of a larger store that are iterated over: by then an image costs the same as the last."""
+"""The most images that are read; beyond this, each further image costs the same."""
 
 
 @pytest.mark.parametrize("how", ["single", "slice"])
 def test_iterate(suite: Suite, measure: Measure, store: StoreContender, n: int, how: str) -> None:
-    """What asking for images one by one costs beside asking once."""
+    """The cost of reading images one by one, compared with one slice."""
     path = suite.workspace.store(store, n)
     stop = min(n, MOST)
     seen_all = False

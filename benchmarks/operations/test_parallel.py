@@ -1,4 +1,4 @@
-"""Several processes that read random batches of one store at the same time."""
+"""Parallel reading: processes read random batches of one store at the same time."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,9 @@ from benchmarks.results.recorded import variant_of
 from .test_batch import BATCH, SEED
 
 BATCHES = 8
-"""Batches that each process reads in a round, and keeps in the first to have them checked."""
+"""Batches that each process reads in a round; those of the first round are kept and checked."""
 MOST_BYTES = 2**26
-"""Of larger images, only so many batches as have no more pixels than this, or one."""
+"""The most pixel bytes that a process reads in a round, but at least one batch."""
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4], ids=lambda count: f"processes={count}")
@@ -26,7 +26,7 @@ def test_parallel_read(
     n: int,
     processes: int,
 ) -> None:
-    """The workers of a data loader, started beforehand: the throughput of all together."""
+    """Like the workers of a data loader, started beforehand: the throughput of all together."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
     batches = max(1, min(BATCHES, MOST_BYTES // (BATCH * suite.images[0].nbytes)))
@@ -39,7 +39,7 @@ def test_parallel_read(
             work[:] = (
                 [chance.integers(0, n, BATCH) for _ in range(batches)] for _ in range(processes)
             )
-            team.before(work, keep=not seen_all)  # all of the first round are checked
+            team.before(work, keep=not seen_all)  # the first round is checked whole
 
         def check(_: None) -> None:
             nonlocal seen_all

@@ -1,4 +1,4 @@
-"""Reading: one image, or all of a store, with opening and closing."""
+"""Reading: one image, or all images of a store, with opening and closing."""
 
 from itertools import cycle
 
@@ -11,7 +11,7 @@ from benchmarks.harness.workspace import ids_read_singly
 
 
 def test_read_single(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
-    """Open, read one image by id, close: a look at one picture, a service's first request."""
+    """Open, read one image by id, close: viewing one image, or a service's first request."""
     path = suite.workspace.store(contender, n)
     shape = suite.images.shape[1:]
     ids = cycle(ids_read_singly(n))
@@ -28,7 +28,7 @@ def test_read_single(suite: Suite, measure: Measure, contender: Contender, n: in
 
 
 def test_read_many(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
-    """Open, read all n images into one array, close: a data set that fits in memory."""
+    """Open, read all n images into one array, close: loading a data set that fits in memory."""
     path = suite.workspace.store(contender, n)
     shape = (n, *suite.images.shape[1:])
     part = None

@@ -1,4 +1,4 @@
-"""Storing: one image in an empty store, and n images in a new one."""
+"""Storing: one image in an empty store, n images in a new store, a batch in an existing one."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from benchmarks.harness.workspace import NewStores, ids_checked
 
 BATCH = 256
 ALL_CHECKED = 10_000
-"""Up to so many images, all that the first round stored are read back; of later rounds, some.
+"""Up to this many images, the first round's store is read back whole; later rounds', in part.
 
-Of more, that would take as long as to store them; `read_many` reads and checks all of the last.
+Reading more would take as long as storing; `read_many` checks the last round's store whole.
 """
 
 
 def test_store_single(suite: Suite, measure: Measure, contender: Contender) -> None:
-    """Open, store one image, close: what it costs to keep pictures as they come."""
+    """Open, store one image, close: the cost of storing images as they arrive."""
     path, durable = suite.workspace.scratch(), suite.options.durable
     image, label = suite.images[0], int(suite.labels[0])
 
@@ -38,7 +38,7 @@ def test_store_single(suite: Suite, measure: Measure, contender: Contender) -> N
 
 
 def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
-    """Create a store and store n images in one call: what it costs to convert a data set."""
+    """Create a store and store n images in one call: the cost of converting a data set."""
     durable = suite.options.durable
     images, labels = suite.images[:n], suite.labels[:n]
     stores = NewStores(suite.workspace, contender, n)
@@ -74,9 +74,9 @@ def test_store_many(suite: Suite, measure: Measure, contender: Contender, n: int
 
 
 def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
-    """Open a store of n images, store a batch in it, close: what it costs to add to a data set.
+    """Open a store of n images, store a batch in it, close: the cost of adding to a data set.
 
-    Rounds add to one store until it would have twice as many images, then to a new one.
+    Rounds add to one store until it would exceed twice n images, then to a new one.
     """
     durable = suite.options.durable
     ids = np.arange(BATCH) % len(suite.images)

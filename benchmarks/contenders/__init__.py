@@ -1,1 +1,1 @@
-"""What is compared: the stores, the floor under them, and the ways of the tutorial."""
+"""The contenders: the stores, the limit, and the tutorial's three ways."""

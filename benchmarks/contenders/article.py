@@ -1,12 +1,12 @@
-"""The tutorial's way, written anew, to measure against.
+"""The tutorial's three ways, rewritten as a reference.
 
 "Three Ways of Storing and Accessing Lots of Images in Python" (Rebecca Stone, Real Python, 2019,
 https://realpython.com/storing-images-in-python/) stores one PNG and one CSV row per image, one
 pickled object per LMDB record, and big-endian HDF5 data sets, and opens its environment or file
-anew for each call. The functions keep its names and its habits. Where a habit makes the call fail
-or lie it is mended, and a comment beginning with "Mended" says so.
+again for each call. The functions keep its names and its habits. A habit that makes a call fail or
+return wrong results is fixed, and a comment beginning with "Fixed" says so.
 
-Its records are pickles: read only what this benchmark has itself just written.
+The LMDB records are pickles: read only records that this benchmark has just written.
 """
 
 import csv
@@ -24,7 +24,7 @@ from .base import Contender, Image, ImageIds, Labels, Shape
 
 
 class CifarImage:
-    """The object that the tutorial pickles: bytes with their size, and a label."""
+    """The object that the tutorial pickles: pixel bytes with their size, and a label."""
 
     def __init__(self, image: Image, label: int) -> None:
         # The number of channels and the size are kept to rebuild the array; every record repeats
@@ -36,7 +36,7 @@ class CifarImage:
 
     def get_image(self) -> Image:
         pixels = np.frombuffer(self.image, dtype=np.uint8)
-        # Mended: that array cannot be written to; every other way of reading returns one that can.
+        # Fixed: that array is read-only; every other way of reading returns a writable one.
         return pixels.reshape(*self.size, self.channels).copy()
 
 
@@ -44,18 +44,18 @@ class CifarImage:
 
 
 def store_single_disk(folder: Path, image: Image, image_id: int, label: int) -> None:
-    """One PNG, and one CSV file with one row."""
+    """Store one PNG, and one CSV file with one row."""
     Pillow.fromarray(image).save(folder / f"{image_id}.png")
     with (folder / f"{image_id}.csv").open("w", newline="") as file:
         csv.writer(file).writerow([label])
 
 
 def store_many_disk(folder: Path, images: Image, labels: Labels) -> None:
-    """A PNG per image, and one CSV file with a row per image."""
+    """Store a PNG per image, and one CSV file with a row per image."""
     for i, image in enumerate(images):
         Pillow.fromarray(image).save(folder / f"{i}.png")
-    # Mended: the tutorial names this file by the number of images only, in one directory for all
-    # experiments, so that one overwrites another's; here each store has a directory of its own.
+    # Fixed: the tutorial names this file only by the number of images, in one directory for all
+    # experiments, so one overwrites another's file; here each store has its own directory.
     with (folder / f"{len(images)}.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         for label in labels:
@@ -70,9 +70,9 @@ def read_single_disk(folder: Path, image_id: int) -> tuple[Image, int]:
 
 
 def read_many_disk(folder: Path, shape: Shape) -> tuple[Image, Labels]:
-    """Every image, and the labels from the one CSV file."""
-    # The same for all `read_many_…`: filled in place, where the tutorial returns a list, so that
-    # every way returns one array, and the tutorial's does not pay for another copy.
+    """Read every image, and the labels from the one CSV file."""
+    # All `read_many_…` fill an array in place, where the tutorial returns a list. So every way
+    # returns one array, and the tutorial's does not pay for another copy.
     images = np.empty(shape, np.uint8)
     for image_id in range(shape[0]):
         images[image_id] = np.array(Pillow.open(folder / f"{image_id}.png"))
@@ -84,11 +84,11 @@ def read_many_disk(folder: Path, shape: Shape) -> tuple[Image, Labels]:
 # ---- LMDB ----------------------------------------------------------------------------------
 
 MAP_SLACK = 10 * 2**20
-"""Mended: the tutorial's map, ten times the pixels of one image, cannot hold LMDB's own pages."""
+"""Fixed: the tutorial's map, ten times the pixels of one image, cannot hold LMDB's own pages."""
 
 
 def store_single_lmdb(folder: Path, image: Image, image_id: int, label: int) -> None:
-    """One record in an environment opened for it."""
+    """Store one record in an environment opened for it."""
     environment = lmdb.open(str(folder), map_size=image.nbytes * 10 + MAP_SLACK)
     with environment.begin(write=True) as transaction:
         value = pickle.dumps(CifarImage(image, label))
@@ -97,7 +97,7 @@ def store_single_lmdb(folder: Path, image: Image, image_id: int, label: int) -> 
 
 
 def store_many_lmdb(folder: Path, images: Image, labels: Labels) -> None:
-    """A record per image, all in one transaction."""
+    """Store a record per image, all in one transaction."""
     environment = lmdb.open(str(folder), map_size=images.nbytes * 10 + MAP_SLACK)
     with environment.begin(write=True) as transaction:
         for i, image in enumerate(images):
@@ -113,7 +113,7 @@ def _loads(data: bytes | None) -> CifarImage:
 
 
 def read_single_lmdb(folder: Path, image_id: int) -> tuple[Image, int]:
-    """One record, from an environment opened for it."""
+    """Read one record from an environment opened for it."""
     environment = lmdb.open(str(folder), readonly=True)
     with environment.begin() as transaction:
         data = transaction.get(f"{image_id:08}".encode("ascii"))
@@ -123,7 +123,7 @@ def read_single_lmdb(folder: Path, image_id: int) -> tuple[Image, int]:
 
 
 def read_many_lmdb(folder: Path, shape: Shape) -> tuple[Image, Labels]:
-    """Every record, key by key."""
+    """Read every record, key by key."""
     images = np.empty(shape, np.uint8)
     labels = []
     environment = lmdb.open(str(folder), readonly=True)
@@ -131,7 +131,7 @@ def read_many_lmdb(folder: Path, shape: Shape) -> tuple[Image, Labels]:
         for image_id in range(shape[0]):
             data = transaction.get(f"{image_id:08}".encode("ascii"))
             record = _loads(data)
-            # Without get_image: its copy is made by filling the array.
+            # Without get_image, since filling the array already copies.
             pixels = np.frombuffer(record.image, dtype=np.uint8)
             images[image_id] = pixels.reshape(*record.size, record.channels)
             labels.append(record.label)
@@ -143,16 +143,16 @@ def read_many_lmdb(folder: Path, shape: Shape) -> tuple[Image, Labels]:
 
 
 def store_single_hdf5(folder: Path, image: Image, image_id: int, label: int) -> None:
-    """A file of one image, with data sets `image` and `meta`."""
+    """Store a file of one image, with data sets `image` and `meta`."""
     with h5py.File(folder / f"{image_id}.h5", "w") as file:
         file.create_dataset("image", np.shape(image), h5py.h5t.STD_U8BE, data=image)
-        # Mended: in the tutorial labels are unsigned bytes too, which changes those beyond 255.
+        # Fixed: the tutorial stores labels as unsigned bytes too, which changes those above 255.
         file.create_dataset("meta", np.shape(label), h5py.h5t.STD_I64BE, data=label)
 
 
 def store_many_hdf5(folder: Path, images: Image, labels: Labels) -> None:
-    """A file of all images, with data sets `images` and `meta`."""
-    # Mended: the tutorial leaves this file open and so unwritten until it is collected.
+    """Store a file of all images, with data sets `images` and `meta`."""
+    # Fixed: the tutorial leaves this file open, so it is unwritten until it is garbage-collected.
     with h5py.File(folder / f"{len(images)}_many.h5", "w") as file:
         file.create_dataset("images", np.shape(images), h5py.h5t.STD_U8BE, data=images)
         file.create_dataset("meta", np.shape(labels), h5py.h5t.STD_I64BE, data=labels)
@@ -160,26 +160,26 @@ def store_many_hdf5(folder: Path, images: Image, labels: Labels) -> None:
 
 def read_single_hdf5(folder: Path, image_id: int) -> tuple[Image, int]:
     """Read what `store_single_hdf5` stored."""
-    # Mended: the tutorial opens this file for writing ("r+"), and leaves it open.
+    # Fixed: the tutorial opens this file for writing ("r+"), and leaves it open.
     with h5py.File(folder / f"{image_id}.h5", "r") as file:
         return np.array(file["/image"]).astype("uint8"), int(np.array(file["/meta"]))
 
 
 def read_many_hdf5(folder: Path, shape: Shape) -> tuple[Image, Labels]:
-    """Every image, as one slice."""
-    # Mended as above. The tutorial's two copies of all images, by np.array and astype, are one here,
-    # as in every other way.
+    """Read every image, as one slice."""
+    # Fixed as above. The tutorial copies all images twice, by np.array and astype; here they are
+    # copied once, as in every other way.
     with h5py.File(folder / f"{shape[0]}_many.h5", "r") as file:
         images = np.empty(shape, np.uint8)
         file["/images"].read_direct(images)
         return images, np.array(file["/meta"]).astype(np.int64)
 
 
-# ---- some of many, to check them ------------------------------------------------------------
+# ---- some images of many, for checks --------------------------------------------------------
 
 
 def read_some_disk(folder: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
-    """The images `ids` of what `store_many_disk` stored."""
+    """Read the images `ids` that `store_many_disk` stored."""
     images = np.stack([np.array(Pillow.open(folder / f"{i}.png")) for i in ids.tolist()])
     with (folder / f"{shape[0]}.csv").open(newline="") as file:
         labels = [int(row[0]) for row in csv.reader(file)]
@@ -187,7 +187,7 @@ def read_some_disk(folder: Path, ids: ImageIds, shape: Shape) -> tuple[Image, La
 
 
 def read_some_hdf5(folder: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
-    """The images `ids` of what `store_many_hdf5` stored."""
+    """Read the images `ids` that `store_many_hdf5` stored."""
     images, labels = read_many_hdf5(folder, shape)
     return images[ids], labels[ids]
 
@@ -197,7 +197,7 @@ def read_some_hdf5(folder: Path, ids: ImageIds, shape: Shape) -> tuple[Image, La
 
 @dataclass(frozen=True)
 class Article(Contender):
-    """One of the tutorial's three ways; each store has a directory of its own."""
+    """One of the tutorial's three ways; each store has its own directory."""
 
     name: str
     single: Callable[[Path, Image, int, int], None]
@@ -206,7 +206,7 @@ class Article(Contender):
     all: Callable[[Path, Shape], tuple[Image, Labels]]
     some: (
         Callable[[Path, ImageIds, Shape], tuple[Image, Labels]] | None
-    )  # None: `one` reads from many
+    )  # None: `one` can read what `many` stored
     syncs: bool  # whether its storing calls wait for the disk
 
     def create(self, path: Path, durable: bool) -> None:
@@ -231,7 +231,7 @@ class Article(Contender):
     def prepare_read_single(
         self, path: Path, images: Image, labels: Labels, ids: Sequence[int]
     ) -> None:
-        if self.some:  # what holds many is not what `one` reads
+        if self.some:  # `one` cannot read what `many` stored
             for image_id in ids:
                 self.single(path, images[image_id], image_id, int(labels[image_id]))
 

@@ -1,4 +1,4 @@
-"""A way of storing images, as the four operations that all that is compared have."""
+"""The interface of a contender: the four operations that every row has."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ ImageIds = NDArray[np.int64]
 
 
 class Contender(ABC):
-    """One way of storing images. Every operation opens, does its work and closes.
+    """One way of storing images. Every operation opens the store, does its work and closes it.
 
-    name: how rows and `--backend` call it
+    name: its name in rows and in `--backend`
     """
 
     name: str
@@ -35,25 +35,25 @@ class Contender(ABC):
 
     @abstractmethod
     def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
-        """Read one image and its label; `shape`, (H, W, C), is for those that do not store it."""
+        """Read one image and its label; formats that do not store `shape`, (H, W, C), need it."""
 
     @abstractmethod
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         """Read all images as one array of `shape`, (n, H, W, C), and their labels, in order."""
 
     def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
-        """Read the images `ids` of what `store_many` has stored, `shape` being that of all.
+        """Read the images `ids` that `store_many` stored; `shape` is that of all images.
 
-        For checking, so that it need not be fast.
+        It is used only for checks, so it need not be fast.
         """
         found = [self.read_single(path, i, shape[1:]) for i in ids.tolist()]
         return np.stack([image for image, _ in found]), np.array([label for _, label in found])
 
-    def prepare_read_single(  # noqa: B027  # most need nothing
+    def prepare_read_single(  # noqa: B027  # most contenders need nothing
         self, path: Path, images: Image, labels: Labels, ids: Sequence[int]
     ) -> None:
-        """Add to a store of `images` what `read_single` needs to read the images `ids`."""
+        """Add the files that `read_single` needs for the images `ids` to a store of `images`."""
 
     def durability(self, durable: bool) -> str:
-        """What a storing call promises, for the record."""
+        """The promise of a storing call, as text for the record."""
         return "durable" if durable else "buffered"

@@ -1,10 +1,10 @@
-"""The floor under every table: one plain file, with nothing between it and the arrays.
+"""The limit, a floor for every table: one plain file, with nothing between it and the arrays.
 
 It holds the labels of all images as int64, then their pixels. It has no checksums, no index and no
-way to append, and so is no store.
+way to append, so it is not a store.
 
 The labels come first because of how processors copy: NumPy's large arrays begin 16 bytes into a
-page, and to copy what begins a page to there takes a third longer than from elsewhere in the file.
+page, and copying to there from the start of a page takes a third longer than from other offsets.
 """
 
 import os
@@ -20,7 +20,7 @@ LABEL_BYTES = 8
 
 
 class Limit(Contender):
-    """One plain file in a directory of its own."""
+    """One plain file in its own directory."""
 
     name = "limit"
 

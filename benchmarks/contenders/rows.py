@@ -15,8 +15,8 @@ ROWS: dict[str, Contender] = {
 }
 
 DEFAULT_STORES = ("png", "lmdb", "hdf5")
-"""The stores that are measured where `--backend` does not say which."""
+"""The stores that are measured without `--backend`."""
 DEFAULT_ROWS = tuple(name for name in ROWS if name in DEFAULT_STORES or name not in STORE_ROWS)
 
 FILE_PER_IMAGE = {"png", "article-png"}
-"""The rows whose stores have a file for each image."""
+"""The rows whose stores have one file per image."""

@@ -28,7 +28,7 @@ class StoreContender(Contender):
             store.store_many(images, labels)
 
     def append(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
-        """Store `images` in the store at `path`, behind what it holds."""
+        """Append `images` to the store at `path`."""
         with self.store_class(path, "a", durable=durable) as store:
             store.store_many(images, labels)
 

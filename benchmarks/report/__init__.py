@@ -2,4 +2,4 @@
 
 from .plain import import_matplotlib
 
-import_matplotlib()  # before any module here does
+import_matplotlib()  # before any module here imports it

@@ -1,4 +1,4 @@
-"""The command line: reads one saved run, or two, and writes the folder."""
+"""The command line: reads one or two saved runs, and writes the folder."""
 
 import argparse
 import sys
@@ -33,16 +33,16 @@ def parser() -> argparse.ArgumentParser:
         type=some_path,
         default=Path("report"),
         metavar="DIR",
-        help="where index.html, results.csv and the figures go; made if need be (report)",
+        help="folder for index.html, results.csv and the figures; made if needed (report)",
     )
     made.add_argument(
-        "--against", metavar="RUN", help="an earlier run, to show what has changed since"
+        "--against", metavar="RUN", help="an earlier run; the page shows the changes since then"
     )
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report; returns the exit code, 2 where the user has to do something."""
+    """Write the report; returns the exit code, 2 if the user has to fix something."""
     options = parser().parse_args(arguments)
     try:
         run = load(options.run)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2
-    say([one_line(written)])  # the page is there, whether or not this is read
+    say([one_line(written)])  # the page exists even if printing fails
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Which store is best at which job, by what factor, and how sure that is."""
+"""The answers of the page: which store is best at each job, by what factor, how certainly."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ NOT_DECIDED = "not decided"
 
 @dataclass(frozen=True)
 class Job:
-    """Something people do with lots of images, and the operation that shows what it costs.
+    """A common task with lots of images, and the operation that shows its cost.
 
-    disk: whether the space counts, not the time
+    disk: whether disk space is compared instead of time
     """
 
     name: str
@@ -44,8 +44,8 @@ JOBS = (
 class Place:
     """One store at one job and n.
 
-    value: in the job's unit; less is better
-    interval: of the value; None where the run does not say
+    value: the figure in the job's unit; less is better
+    interval: the value's interval; None if the run does not hold its rounds
     """
 
     row: Row
@@ -59,13 +59,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the page says of one job.
+    """The page's answer for one job.
 
-    verdict: the winner's name, or why there is none
-    won: whether there is one
-    n: images in the stores that were compared, or None if none were
+    verdict: the winner's name, or why there is no winner
+    won: whether there is a winner
+    n: images in the compared stores, or None if none were measured
     reasons: sentences
-    values: each store's own figure, best first
+    values: each store's figure, best first
     """
 
     job: Job
@@ -77,7 +77,7 @@ class Answer:
 
 
 def answers(run: SavedRun) -> list[Answer]:
-    """One for each job, whether or not it was measured."""
+    """One answer for each job, whether or not it was measured."""
     return [_answer(job, run) for job in JOBS]
 
 
@@ -85,7 +85,7 @@ def _answer(job: Job, run: SavedRun) -> Answer:
     by_n = _places_by_n(job, run)
     if not by_n:
         return Answer(job, "not measured")
-    # The largest n, but not one that lacks a store which another n has.
+    # The largest of those n that have the most stores.
     n = max(by_n, key=lambda n: (len(by_n[n]), n))
     places = by_n[n]
     if len(places) == 1:
@@ -115,12 +115,12 @@ def _names(places: Iterable[Place]) -> set[str]:
 def _place(job: Job, row: Row) -> Place:
     if job.disk:
         size = row.recorded.allocated_bytes / row.recorded.images_per_round
-        return Place(row, size, Interval(size, size))  # counted, so it is what it is
+        return Place(row, size, Interval(size, size))  # a size is exact
     return Place(row, row.figure.microseconds, row.interval)
 
 
 def _verdict(places: Sequence[Place]) -> tuple[str, bool]:
-    """Of two stores or more, and whether it names a winner: its interval overlaps no other's."""
+    """The verdict on several stores, and whether there is a winner; its interval overlaps none."""
     first, *others = places
     if any(place.interval is None for place in places):
         return NOT_DECIDED, False
@@ -138,7 +138,7 @@ def _level_with(first: Place, others: Sequence[Place]) -> list[Place]:
 
 
 def _ahead(job: Job, places: Sequence[Place], won: bool) -> list[str]:
-    """By what factor the first is ahead of each other; how sure that is, where it won."""
+    """By what factor the first is ahead of each other store, with intervals."""
     first, *others = places
     lead = "" if won else f"{first.name} has the lowest figure: "
     behind = [_behind(job, other, first) for other in others]
@@ -155,11 +155,11 @@ def _behind(job: Job, other: Place, first: Place) -> str:
 
 
 def _doubts(places: Sequence[Place]) -> list[str]:
-    """Why there is no winner, if there is none."""
+    """The reasons why there is no winner, if there is none."""
     first, *others = places
     doubts = []
     if any(place.interval is None for place in places):
-        doubts.append("Without the durations of the rounds nobody can say how sure that is.")
+        doubts.append("Without the durations of the rounds, the uncertainty is unknown.")
     level = _level_with(first, others)
     if level:
         names = " and ".join(place.name for place in level)
@@ -168,10 +168,10 @@ def _doubts(places: Sequence[Place]) -> list[str]:
 
 
 def _elsewhere(verdicts: Mapping[int, str], verdict: str, count: int) -> list[str]:
-    """At which n it is the same, or different.
+    """A sentence on the n with the same verdict, or with others.
 
-    verdicts: by n, without those n at which other stores were measured
-    count: of all n
+    verdicts: by n, without the n at which other stores were measured
+    count: the number of all n
     """
     at: dict[str, list[str]] = {}
     for n in sorted(verdicts):

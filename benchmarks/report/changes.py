@@ -1,4 +1,4 @@
-"""What has changed from one run to another, and what of that is more than noise."""
+"""The changes from one run to another, and which of them are more than noise."""
 
 import math
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ from benchmarks.results.interval import Interval, ratio_interval
 from benchmarks.results.runs import Key, Row, SavedRun
 
 MIN_REFERENCES = 10
-"""Fewer reference rows than this say nothing of the noise between two runs."""
+"""The noise between two runs can be estimated from at least this many reference rows."""
 CALM_SHARE = 0.95
-"""The share of the reference rows that moved least, by which the noise is told; the rest stalled."""
+"""The share of the reference rows that estimates the noise: those that moved least."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """Of one row.
+    """The change of one row.
 
-    ratio: its median over what it was: less than 1 is faster
-    interval: of the ratio, or None where a run does not hold its rounds
-    beyond: whether the whole interval lies outside the noise; never so for reference rows, which
-        tell what noise is
+    ratio: its median divided by the earlier one: less than 1 is faster
+    interval: the interval of the ratio, or None if a run does not hold its rounds
+    beyond: whether the whole interval lies outside the noise; never true for reference rows, which
+        define the noise
     """
 
     ratio: float
@@ -36,10 +36,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Changes:
-    """Of every row that both runs have.
+    """The changes of all rows that both runs have.
 
-    noise: the factor by which rows move without a reason, or None if it cannot be told
-    appeared, gone: rows that only the later, only the earlier run has
+    noise: the factor by which rows move without a cause, or None if it cannot be estimated
+    appeared, gone: the rows that only the later run has, and only the earlier
     """
 
     before: SavedRun
@@ -50,7 +50,7 @@ class Changes:
 
     @classmethod
     def between(cls, before: SavedRun, now: SavedRun) -> Self:
-        """Raises ResultsError if the two are not of the same machine, disk and data."""
+        """Compare two runs; raises ResultsError unless machine, disk and data are the same."""
         differing = machine.differences(now.machine, before.machine)
         if differing:
             raise ResultsError(
@@ -78,7 +78,7 @@ class Changes:
 
     @property
     def none(self) -> bool:
-        """Whether the two have the same rows with the same times, as a run and itself have."""
+        """Whether both runs have the same rows with the same times, as a run has with itself."""
         moved = any(change.ratio != 1 for change in self.rows.values())
         return not (moved or self.appeared or self.gone)
 
@@ -88,10 +88,10 @@ def _ratio(before: Row, now: Row) -> float:
 
 
 def _noise(references: list[float]) -> float | None:
-    """How far rows move whose code stays as it is: the limit's and the tutorial's.
+    """How far rows move although their code stays the same: those of the limit and the tutorial.
 
-    Rounds that follow each other within a second are more alike than two runs are, so the interval
-    over rounds alone would call nearly every row changed.
+    Rounds within the same second are more alike than two runs, so judged by the interval over
+    rounds alone, nearly every row would have changed.
     """
     if len(references) < MIN_REFERENCES:
         return None

@@ -9,10 +9,10 @@ from .changes import Changes
 
 
 def write_results(path: Path, run: SavedRun, changes: Changes | None) -> None:
-    """Write every row of `run`; what is not known, or does not apply, is left empty.
+    """Write every row of `run`; unknown values, and those that do not apply, are left empty.
 
-    A call is timed, or the images in it are: `microseconds_per` says which, and what counts images
-    is empty for calls. Raises OSError.
+    `microseconds_per` says whether times are per call or per image. The columns that count images
+    are empty for calls. Raises OSError.
     """
     lines = [_line(row) | (_changed(row, changes) if changes else {}) for row in run.rows.values()]
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -25,7 +25,7 @@ def _line(row: Row) -> dict[str, object]:
     figure = row.figure
     interval = row.interval
     return {
-        # Together, so that no cell is empty that rows are told apart by.
+        # In one cell, so that no cell that identifies a row is empty.
         "operation": f"{figure.operation} {figure.variant}".strip(),
         "back_end": figure.backend,
         "n": figure.n,

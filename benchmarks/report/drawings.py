@@ -1,4 +1,4 @@
-"""What each kind of figure shows. A drawing is false where the run has nothing to show on it."""
+"""Drawing each kind of figure. A drawing returns false if the run has no data for it."""
 
 from collections.abc import Callable, Mapping
 from itertools import chain
@@ -15,11 +15,11 @@ from . import style
 from .series import Value, by_backend, draw_line, legend, log_axis, n_axis
 
 ARTICLE = "article-{}"
-"""What the tutorial's way of a store is called."""
+"""The row of the tutorial's way that matches a store."""
 COMMON = ("store_single", "store_many", "read_single", "read_many")
 """The operations that the tutorial has too."""
 GROUP = 0.8
-"""The share of the room between two groups of bars that the bars take."""
+"""The fraction of the distance between two groups that the bars of a group take."""
 
 
 def over_n(
@@ -30,15 +30,15 @@ def over_n(
     log: bool,
     finish_y: Callable[[Axes], None],
 ) -> bool:
-    """A line for each back end and kind of operation; those of a second kind are broken.
+    """Draw a line for each back end and kind of operation, dashed for the second kind.
 
-    kinds: operation and variant, by what the legend says after the back end's name
+    kinds: operation and variant, by the text after the back end's name in the legend
     log: whether n is on a logarithmic axis
     """
     found = [run.of(*kind) for kind in kinds.values()]
     for place, (ending, rows) in enumerate(zip(kinds, found, strict=True)):
         for name, points in by_backend(rows).items():
-            if len(kinds) == 1 or name in STORE_ROWS:  # with two limits there are too many lines
+            if len(kinds) == 1 or name in STORE_ROWS:  # two limits would be too many lines
                 ns = [row.figure.n for row in points]
                 draw_line(axes, name, ns, points, value, ending, dashed=place > 0)
     n_axis(axes, chain(*found), log)
@@ -47,14 +47,14 @@ def over_n(
 
 
 def over_processes(axes: Axes, run: SavedRun) -> bool:
-    """Images per second of parallel readers of the largest store."""
+    """Draw the images per second of parallel readers of the largest store."""
     sizes = {key: row.recorded.processes for key, row in run.rows.items() if row.recorded.processes}
     n = max((key[3] for key in sizes), default=0)
     for name, points in by_backend(run.rows[key] for key in sizes if key[3] == n).items():
         points.sort(key=lambda row: sizes[row.key])
         processes = [sizes[row.key] for row in points]
         draw_line(axes, name, processes, points, lambda microseconds, _: 1e6 / microseconds)
-    axes.set_xscale("log", base=2)  # where twice as many images by twice as many is a straight line
+    axes.set_xscale("log", base=2)  # so that ideal scaling is a straight line
     axes.set_xticks(sorted(set(sizes.values())))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
     axes.set_xlabel(f"processes, reading a store of n = {n:,} images")
@@ -63,7 +63,7 @@ def over_processes(axes: Axes, run: SavedRun) -> bool:
 
 
 def disk(axes: Axes, run: SavedRun) -> bool:
-    """Bytes per image, a group of bars for each n: allocated, and within it apparent."""
+    """Draw bytes per image, a group of bars for each n: allocated, and within it apparent."""
     stored = by_backend(run.of("store_many"))
     ns = sorted({row.figure.n for row in chain(*stored.values())})
     width = GROUP / max(len(stored), 1)
@@ -83,7 +83,7 @@ def disk(axes: Axes, run: SavedRun) -> bool:
 
 
 def speed_up(axes: Axes, run: SavedRun) -> bool:
-    """The tutorial's time over this project's, at the largest n, a group of bars per operation."""
+    """Draw the tutorial's time divided by each store's, at the largest n, grouped by operation."""
     groups = {operation: pairs for operation in COMMON if (pairs := _pairs(run, operation))}
     names = [name for name in STORE_ROWS if any(name in pairs for pairs in groups.values())]
     height = GROUP / max(len(names), 1)
@@ -105,7 +105,7 @@ def speed_up(axes: Axes, run: SavedRun) -> bool:
 
 
 def _pairs(run: SavedRun, operation: str) -> dict[str, tuple[Row, Row]]:
-    """Each store's row at the largest n, and that of the tutorial's way."""
+    """Each store's row at the largest n, and the row of the tutorial's way."""
     rows = {row.key: row for row in run.of(operation)}
     largest = max((row.figure.n for row in rows.values()), default=0)
     found = {}

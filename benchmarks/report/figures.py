@@ -1,4 +1,4 @@
-"""The figures of a page, those of the tutorial first."""
+"""The figures of a page, with the tutorial's figures first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from . import style
 from .drawings import disk, over_n, over_processes, speed_up
 from .series import log_axis, per_image, seconds, seconds_axis
 
-QUARTILES = "Marks are medians, the bars at them interquartile ranges."
+QUARTILES = "Marks are medians, and their bars are interquartile ranges."
 
 
 @dataclass(frozen=True)
 class FigurePlan:
     """A figure that a run may have.
 
-    name: of its files
-    caption: what it shows, and what its marks mean
-    draw: on empty axes; false if the run has nothing to show
+    name: the name of its files
+    caption: the content of the figure, and the meaning of its marks
+    draw: draws on empty axes; returns false if the run has no data for it
     """
 
     name: str
@@ -32,7 +32,7 @@ class FigurePlan:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that has been drawn. `svg` is for a page; see `style.standalone`."""
+    """A drawn figure; `svg` is for a page, see `style.standalone`."""
 
     plan: FigurePlan
     svg: str
@@ -61,7 +61,7 @@ PLANS = (
     FigurePlan(
         "store-time-log",
         "Storing n images, logarithmic",
-        f"The same on logarithmic axes, where small stores can be seen. {QUARTILES}",
+        f"The same on logarithmic axes, which also show small stores. {QUARTILES}",
         _time("store_many", log=True),
     ),
     FigurePlan(
@@ -79,7 +79,7 @@ PLANS = (
     FigurePlan(
         "store-and-read-time-log",
         "Storing and reading together",
-        f"Solid lines store n images, broken lines read them. {QUARTILES}",
+        f"Solid lines are for storing n images, dashed lines for reading them. {QUARTILES}",
         partial(
             over_n,
             kinds={" storing": ("store_many", ""), " reading": ("read_many", "")},
@@ -91,47 +91,47 @@ PLANS = (
     FigurePlan(
         "disk",
         "Space on disk",
-        "The wide, faint bars are what the file system allocates, the narrow ones within them the"
-        " sizes of the files.",
+        "The wide, faint bars show the space that the file system allocates, the narrow bars within"
+        " them the sizes of the files.",
         disk,
     ),
     FigurePlan(
         "store-per-image",
         "Storing, per image",
-        f"The dotted limit writes the raw pixels to one plain file. {QUARTILES}",
+        f"The dotted line is the limit: writing the raw pixels to one plain file. {QUARTILES}",
         _per_image({"": ("store_many", "")}),
     ),
     FigurePlan(
         "read-per-image",
         "Reading everything, per image",
-        f"The dotted limit reads the raw pixels from one plain file. {QUARTILES}",
+        f"The dotted line is the limit: reading the raw pixels from one plain file. {QUARTILES}",
         _per_image({"": ("read_many", "")}),
     ),
     FigurePlan(
         "read-single",
         "Opening a store for one image",
-        f"Open, read one image by its id, close. {QUARTILES}",
+        f"The time to open a store, read one image by its id and close it. {QUARTILES}",
         _per_image({"": ("read_single", "")}, "µs per call"),
     ),
     FigurePlan(
         "iterate",
         "One by one, or as a slice",
-        "Up to 2,000 images of an open store in order: one at a time (solid), or all at once"
-        f" (broken). {QUARTILES}",
+        "Reading up to 2,000 images of an open store in order: one at a time (solid), or all at"
+        f" once (dashed). {QUARTILES}",
         _per_image({" one by one": ("iterate", "single"), " slice": ("iterate", "slice")}),
     ),
     FigurePlan(
         "random-batches",
         "Random batches",
-        "256 random images of an open store (solid), and a shuffled pass over all of it in such"
-        f" batches (broken). {QUARTILES}",
+        "Reading 256 random images of an open store (solid), and a shuffled pass over the store in"
+        f" batches of 256 (dashed). {QUARTILES}",
         _per_image({" batch": ("read_batch", ""), " whole pass": ("epoch", "")}),
     ),
     FigurePlan(
         "parallel-read",
         "Parallel readers",
-        "Processes that read random batches of one store at the same time: what they reach"
-        f" together. {QUARTILES}",
+        "The total throughput of processes that read random batches of one store at the same time."
+        f" {QUARTILES}",
         over_processes,
     ),
     FigurePlan(
@@ -146,7 +146,7 @@ PLANS = (
 
 
 def draw(run: SavedRun) -> tuple[list[Picture], list[FigurePlan]]:
-    """The figures that a run has something to show on, and those it has not."""
+    """Draw the figures that a run has data for; returns them, and the plans of the others."""
     pictures, missing = [], []
     for plan in PLANS:
         with style.canvas(plan.name, plan.title) as (figure, axes):

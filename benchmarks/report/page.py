@@ -1,4 +1,4 @@
-"""The page: what the template is filled with, and the files beside it."""
+"""The page: filling the template, and writing it with its figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from .remarks import remarks
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10
-"""Characters of a commit's name."""
+"""Characters of a commit's hash that are shown."""
 
 
 def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
@@ -30,7 +30,7 @@ def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
         (folder / f"{picture.plan.name}.svg").write_text(
             style.standalone(picture.svg), encoding="utf-8"
         )
-    for plan in missing:  # of an earlier run, which would be taken for this one's
+    for plan in missing:  # an earlier run's figures would be taken for this run's
         for ending in (".png", ".svg"):
             (folder / f"{plan.name}{ending}").unlink(missing_ok=True)
     target = folder / "index.html"
@@ -41,7 +41,7 @@ def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
 def render(
     run: SavedRun, changes: Changes | None, pictures: Sequence[Picture], remarked: Sequence[str]
 ) -> str:
-    """The page's HTML, which needs no other file."""
+    """The page as HTML that needs no other file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -64,7 +64,7 @@ def render(
 
 
 def circumstances(run: SavedRun) -> dict[str, str]:
-    """What the figures depend on, under the words to call it by."""
+    """The circumstances that the figures depend on, as text by term."""
     info = run.machine
 
     def known(key: str) -> str:
@@ -83,14 +83,14 @@ def circumstances(run: SavedRun) -> dict[str, str]:
         "Versions": ", ".join(
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
-        "Protocol": "a warm-up, of long rounds a hundredth; then up to"
+        "Protocol": "a warm-up (a hundredth of a long round), then up to"
         f" {MAX_ROUNDS} rounds in about {budget}, or {FEW_ROUNDS} in {STRETCH} times that, never"
         f" fewer than {MIN_ROUNDS}; each is checked after the clock has stopped; the median counts",
     }
 
 
 def identity(run: SavedRun) -> str:
-    """Which run it is, of when and of which code."""
+    """The run's name, its time and its commit."""
     commit = str(run.commit.get("id", ""))[:COMMIT_SHOWN]
     changed = " with changes" if run.commit.get("dirty") else ""
     when = run.when[:16].replace("T", " ")

@@ -1,4 +1,4 @@
-"""matplotlib without what the user has set for it, so that figures look the same everywhere."""
+"""matplotlib without the user's settings, so that figures look the same everywhere."""
 
 import importlib
 import os
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 
 SETTINGS = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
-"""In place of the user's: a notebook's backend need not be installed here, nor a file be readable."""
+"""They replace the user's: a notebook's backend may be missing here, and a file unreadable."""
 
 
 def import_matplotlib() -> None:
-    """Import matplotlib, if nobody has, so that it reads no settings of the user."""
-    with _set(), chdir("/"):  # from where it is started, it reads settings first
+    """Import matplotlib, unless it is imported, without reading the user's settings."""
+    with _set(), chdir("/"):  # it would first read settings in the current directory
         importlib.import_module("matplotlib")
 
 

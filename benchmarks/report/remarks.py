@@ -1,4 +1,4 @@
-"""What a reader has to know of a run before he believes its page: what is missing, what is odd."""
+"""Remarks on a run that its readers need before they rely on it: what is missing or odd."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from benchmarks.results.summary import TITLES
 from .figures import FigurePlan
 
 SHOWN = 5
-"""Names of benchmarks before their list is cut short: there may be hundreds."""
+"""Names of benchmarks that a list shows before it is cut, since there may be hundreds."""
 
 
 def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
-    """Sentences; none if nothing is to be said.
+    """The remarks, one sentence or more each.
 
-    missing: the figures that the run has nothing to show on
+    missing: the figures that the run has no data for
     """
     made = [
         _if("The data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
@@ -46,13 +46,13 @@ def _without_rounds(run: SavedRun) -> str:
     lacking = [in_words(key) for key, row in run.rows.items() if row.rounds is None]
     if len(lacking) < len(run.rows):
         return _if(
-            "Without an interval, and so without a winner where they compete, because the durations"
+            "Without an interval, and so without a winner if they compete, because the durations"
             " of their rounds are missing or damaged: {}.",
             _cut(lacking),
         )
     return (
-        "This run does not hold the durations of the rounds, as runs of earlier versions do not, or"
-        " they are damaged: there are no intervals, and no winner is called but for the disk. A new"
+        "This run does not hold the durations of the rounds, like runs of earlier versions, or"
+        " they are damaged. So there are no intervals, and no winners except for the disk. A new"
         " run has them."
     )
 
@@ -68,7 +68,7 @@ def _stores(run: SavedRun) -> list[str]:
 
 
 def _holes(run: SavedRun) -> list[str]:
-    """Rows of an operation that another back end has at some n."""
+    """The names of rows that are missing although another back end has them."""
     by_operation: dict[tuple[str, str], list[Key]] = {}
     for key in run.rows:
         by_operation.setdefault(key[:2], []).append(key)

@@ -1,4 +1,4 @@
-"""Lines over n, and the axes they are drawn on."""
+"""Lines over n, and their axes."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -22,19 +22,19 @@ from . import style
 
 LOG = " (log scale)"
 FEW_DECADES = 1e4
-"""The ratio of the ends of an axis with room for three marks in each decade."""
+"""The largest ratio of an axis's ends with room for three marks in each decade."""
 MOST_COLUMNS = 3
-"""Of a legend of more than one line, where the names of many stores are long."""
+"""The most columns of a legend with several lines, since the names of stores may be long."""
 USUAL_LINES, LINE_INCHES = 3, 0.21
-"""Lines of a legend that a figure has room for, and how much each further one makes it higher."""
+"""Lines of a legend that fit in a figure, and the height that each further line adds."""
 APART = 0.14
-"""The part of an axis that the label of an n takes, as 100,000 does."""
+"""The fraction of an axis that a label of n takes; that of 100,000."""
 Value = Callable[[float, Row], float]
-"""What a figure shows of a row's time, given as microseconds per image."""
+"""Turns a time of a row, in microseconds per image, into the value that a figure shows."""
 
 
 def seconds(microseconds: float, row: Row) -> float:
-    """Of a whole round."""
+    """The time of a whole round."""
     return microseconds * row.recorded.images_per_round / 1e6
 
 
@@ -60,13 +60,13 @@ def draw_line(
     ending: str = "",
     dashed: bool = False,
 ) -> None:
-    """The medians of one back end, with the interquartile range at each.
+    """Draw the medians of one back end, with the interquartile range at each.
 
-    ending: of the name in the legend
-    dashed: for the second of two kinds of lines; the limit is dotted anyway
+    ending: the text after the name in the legend
+    dashed: for the second of two kinds of lines; the limit is always dotted
     """
     medians = [value(row.figure.microseconds, row) for row in rows]
-    # Sorted, because of values that rise where times fall.
+    # Sorted, because some values rise when times fall.
     quartiles = [sorted((value(row.q1, row), value(row.q3, row))) for row in rows]
     below = [max(m - low, 0.0) for m, (low, _) in zip(medians, quartiles, strict=True)]
     above = [max(high - m, 0.0) for m, (_, high) in zip(medians, quartiles, strict=True)]
@@ -85,7 +85,7 @@ def draw_line(
 
 
 def legend(axes: Axes, columns: int) -> bool:
-    """Name what is drawn, above it, where that hides nothing; false if nothing is drawn."""
+    """Put a legend above the axes, where it hides nothing; false if nothing is drawn."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return False
@@ -96,7 +96,7 @@ def legend(axes: Axes, columns: int) -> bool:
     assert figure is not None
     figure.set_figheight(figure.get_figheight() + more * LINE_INCHES)
     axes.legend(
-        # Lines without their error bars, over which the marks are lost.
+        # Lines without their error bars, which would hide the marks.
         [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles],
         labels,
         loc="lower left",
@@ -111,7 +111,7 @@ def legend(axes: Axes, columns: int) -> bool:
 
 
 def n_axis(axes: Axes, rows: Iterable[Row], log: bool) -> None:
-    """The number of images, written out, as in 1,000."""
+    """Label the axis of n, with numbers written out, as in 1,000."""
     axes.set_xlabel("n, images in the store" + (LOG if log else ""))
     ns = sorted({row.figure.n for row in rows})
     if log:
@@ -122,7 +122,7 @@ def n_axis(axes: Axes, rows: Iterable[Row], log: bool) -> None:
 
 
 def _ticks(ns: Sequence[int], log: bool) -> list[int]:
-    """Those n, from the largest down, whose labels do not touch; on a linear axis 0 too."""
+    """The n whose labels do not touch, chosen from the largest down; on a linear axis 0 too."""
     if not ns:
         return []
     place = math.log if log else float
@@ -138,7 +138,7 @@ def _ticks(ns: Sequence[int], log: bool) -> list[int]:
 
 
 def seconds_axis(axes: Axes, log: bool) -> None:
-    """Of a time, each mark in a unit that it is legible in."""
+    """Label the axis of a time, each mark in a fitting unit."""
     axes.set_ylabel("time" + (LOG if log else ""))
     if log:
         _log_scale(axes)
@@ -154,7 +154,7 @@ def log_axis(axes: Axes, label: str) -> None:
 
 
 def _log_scale(axes: Axes) -> None:
-    """Marked at 1, 2 and 5 of each decade, where there are few; there is one at least."""
+    """Use a log scale of at least a decade, marked at 1, 2 and 5 if there are few decades."""
     axes.set_yscale("log")
     axes.yaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()

@@ -1,4 +1,4 @@
-"""How figures look: one colour for a store everywhere, one drawing for a light and a dark page."""
+"""The style of figures: one colour per store, and one drawing for light and dark pages."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.results.summary import LIMIT
 
 INCHES = (5.2, 3.6)
-"""So small that the letters are legible on a telephone, where a figure is as wide as the page."""
+"""Small, so that letters stay legible on a phone, where a figure is as wide as the page."""
 PNG_DOTS_PER_INCH = 200
 
 SURFACE, INK, MUTED, GRID = "#fdfdfc", "#1f2428", "#59626b", "#dfe3e7"
@@ -22,8 +22,8 @@ STORE_COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#b0508a"),
     *("#8a6d00", "#4b4ba8", "#7f1d1d", "#5b8c00"),
 )
-"""In the order of the registry, from the start again where there are more stores. The first three are Okabe and Ito's blue, vermilion and green
-(https://jfly.uni-koeln.de/color/), told apart with any kind of colour vision."""
+"""In the order of the registry, repeated if need be. Any kind of colour vision tells the first
+three apart: Okabe and Ito's blue, vermilion and green (https://jfly.uni-koeln.de/color/)."""
 LIMIT_COLOUR = "#565e66"
 DARK = dict(
     zip(
@@ -39,11 +39,11 @@ DARK = dict(
 )
 """Each colour's counterpart on a dark page."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-"""For those who see no colours at all, or print the page."""
+"""For readers who see no colours, or print the page."""
 
 RC: dict[Any, Any] = {  # matplotlib's type of its keys differs between versions
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # all wide: what has room here, fits
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # all are wide, so text fits with each
     "font.size": 11,
     "axes.edgecolor": MUTED,
     "axes.facecolor": SURFACE,
@@ -62,7 +62,7 @@ RC: dict[Any, Any] = {  # matplotlib's type of its keys differs between versions
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
     "savefig.facecolor": SURFACE,
-    "svg.fonttype": "none",  # letters stay letters: to be searched, copied and read aloud
+    "svg.fonttype": "none",  # letters stay text that can be searched, copied and read aloud
     "text.color": INK,
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -74,17 +74,17 @@ RC: dict[Any, Any] = {  # matplotlib's type of its keys differs between versions
 DEFAULTS: dict[Any, Any] = {
     key: mpl.rcParamsDefault[key]
     for key in mpl.rcParamsDefault
-    if key != "backend"  # which matplotlib chooses when it is asked for
+    if key != "backend"  # reading it would make matplotlib choose one
 }
-"""What else a figure depends on, in case somebody has imported matplotlib with settings of his own."""
+"""All other settings, in case matplotlib was imported before with the user's settings."""
 
 
 @contextmanager
 def canvas(name: str, title: str) -> Iterator[tuple[Figure, Axes]]:
-    """A figure without content; what is drawn and saved within has this style.
+    """An empty figure; everything drawn and saved within the block has this style.
 
-    name: from which an SVG's names are made, so that the same figure is the same file, and two on a
-        page do not share a name
+    name: the seed of the names in an SVG, so that the same figure gives the same file, and two on
+        a page do not share a name
     """
     with mpl.rc_context(DEFAULTS | RC | {"svg.hashsalt": name}):
         figure = Figure(figsize=INCHES)
@@ -105,9 +105,9 @@ def marker(backend: str) -> str:
 
 
 def dark_rules() -> str:
-    """CSS by which a figure's colours change with the page's.
+    """CSS that changes a figure's colours with the page's.
 
-    Without naming `svg`, inside of which a mark that is drawn by `use` does not count as being.
+    The selectors do not name `svg`, since a mark drawn by `use` does not count as inside it.
     """
     rules = [
         f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
@@ -118,23 +118,23 @@ def dark_rules() -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """Light: whoever shows it elsewhere may not say which page it is for."""
+    """The figure as PNG in light colours, since the page that shows it is unknown."""
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
     return target.getvalue()
 
 
 def svg(figure: Figure) -> str:
-    """Light and dark, by whoever looks at it; the figure stands alone or within a page."""
+    """The figure as SVG, light or dark as the viewer prefers, for a page or `standalone`."""
     target = io.StringIO()
     figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
     drawn = target.getvalue()
-    # Nothing refers to names with a number, which would be there once for each figure of a page.
+    # Nothing refers to names with a number, and each figure of a page would repeat them.
     return re.sub(r' id="[\w.]+_\d+"', "", drawn[drawn.index("<svg") :])
 
 
 def standalone(drawn: str) -> str:
-    """The SVG of a file, which brings its own rules for dark pages."""
+    """The SVG as a file of its own, with the rules for dark pages."""
     end = drawn.index(">") + 1
     style = f"\n <style>{dark_rules()}</style>"
     return f'<?xml version="1.0" encoding="utf-8"?>\n{drawn[:end]}{style}{drawn[end:]}'

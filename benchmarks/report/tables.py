@@ -13,11 +13,11 @@ from .changes import Change, Changes
 
 @dataclass(frozen=True)
 class TableCell:
-    """What stands in one place of a table.
+    """One cell of a table.
 
-    note: smaller, below the text
-    mark: `best`, `faster` or `slower`, if it is to be seen at once
-    few: whether it is of too few rounds
+    note: small text below the main text
+    mark: `best`, `faster` or `slower` to highlight the cell, or ""
+    few: whether the figure is from too few rounds
     """
 
     text: str
@@ -31,10 +31,10 @@ NOT_MEASURED = TableCell("-")
 
 @dataclass(frozen=True)
 class TableLine:
-    """One back end, or one variant of it; one cell for each column.
+    """One line, for a back end or a variant of it, with one cell for each column.
 
     begins: whether another variant begins here
-    reference: whether it is not one of this project's stores
+    reference: whether the back end is not one of this project's stores
     """
 
     label: str
@@ -45,10 +45,10 @@ class TableLine:
 
 @dataclass(frozen=True)
 class Table:
-    """One operation.
+    """The table of one operation.
 
-    unit: what is timed, and in what the figures are
-    columns: the n of each
+    unit: what is timed, and the unit of the figures
+    columns: the n of each column
     """
 
     title: str
@@ -58,7 +58,7 @@ class Table:
 
 
 def of_times(run: SavedRun) -> list[Table]:
-    """One per operation: medians, with their multiple of the limit below."""
+    """One table per operation: medians, with their multiple of the limit below."""
     return [
         _table(operation, TITLES[operation].removeprefix(f"{operation}: "), rows, _time_cells(rows))
         for operation, rows in _by_operation(run.rows.values())
@@ -66,7 +66,7 @@ def of_times(run: SavedRun) -> list[Table]:
 
 
 def of_disk(run: SavedRun) -> list[Table]:
-    """Bytes per image that storing took, allocated, with the apparent ones below; one or none."""
+    """A table of allocated bytes per image, with apparent ones below; none without data."""
     rows = run.of("store_many")
     allocated = {
         row.key: row.recorded.allocated_bytes / row.recorded.images_per_round for row in rows
@@ -85,7 +85,7 @@ def of_disk(run: SavedRun) -> list[Table]:
 
 
 def of_changes(run: SavedRun, changes: Changes) -> list[Table]:
-    """How much longer or shorter each row takes than before, with the interval below."""
+    """One table per operation: the change of each row's time, with its interval below."""
     both = [row for row in run.rows.values() if row.key in changes.rows]
     cells = {row.key: _change_cell(changes.rows[row.key]) for row in both}
     return [
@@ -95,7 +95,7 @@ def of_changes(run: SavedRun, changes: Changes) -> list[Table]:
 
 
 def percent(ratio: float) -> str:
-    """A ratio as the change that it is."""
+    """A ratio as a change in per cent."""
     return f"{(ratio - 1) * 100:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
@@ -125,7 +125,7 @@ def _time_cells(rows: Sequence[Row]) -> dict[Key, TableCell]:
 
 
 def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
-    """The stores with the least value of each variant and n, where there are some to compare."""
+    """The stores with the least value of each variant and n, if there are several stores."""
     rivals: dict[tuple[str, int], list[Key]] = {}
     for row in rows:
         if row.figure.backend in STORE_ROWS:

@@ -461,7 +461,7 @@ def test_with_too_few_references_the_page_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damaged", "said"),
     [
-        (lambda _: True, "nothing says what is more than noise, and no row is marked"),
+        (lambda _: True, "so noise cannot be told from change, and no row is marked"),
         (
             lambda info: info["operation"] == "epoch",
             f"{len(STORE_ROWS) * len(NS)} of them cannot be judged",

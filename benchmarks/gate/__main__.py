@@ -2,7 +2,7 @@
 
     python -m benchmarks.gate --base REV
 
-Both versions are measured here and now, in turns, so that neither the machine nor the hour matters.
+Both versions are measured here, in turns, so neither the machine nor the time of day matters.
 Exits with 0 (pass), 1 (regressed), 2 (invalid) or 3 (inconclusive).
 """
 
@@ -28,7 +28,7 @@ from .run import GateRun
 CODES = {Verdict.PASS: 0, Verdict.REGRESSED: 1, Verdict.INVALID: 2, Verdict.INCONCLUSIVE: 3}
 COLUMNS = 100
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The environment variable in which GitHub names the file for Markdown."""
+"""The environment variable with GitHub's path of the file for Markdown."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         _tell(f"{Verdict.INVALID.upper()}: {reason}", [], [])
         return CODES[Verdict.INVALID]
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: nothing was judged, and what was made for it is removed\n")
+        sys.stderr.write("interrupted: nothing was judged, and all temporary files are removed\n")
         exit_interrupted()
 
 
@@ -58,7 +58,7 @@ def _run(request: Request, folder: Path) -> int:
 def _tell(line: str, findings: Sequence[Finding], notes: Sequence[str]) -> None:
     wrapped = [part for note in notes for part in _wrapped(note)]
     lines = [*_wrapped(line), *verdict.text_table(findings), *wrapped]
-    say(lines)  # the verdict stands, and its exit code, whether or not this is read
+    say(lines)  # the verdict and its exit code stand even if printing fails
     if os.environ.get(STEP_SUMMARY):
         try:
             with Path(os.environ[STEP_SUMMARY]).open(
@@ -74,17 +74,17 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _progress(what: str, total: int, measured: Iterable[MeasuredPair]) -> Iterator[MeasuredPair]:
-    if total and not sys.stderr.isatty():  # a log, in which a bar would be a thousand lines
+    if total and not sys.stderr.isatty():  # in a log, a bar would be a thousand lines
         sys.stderr.write(f"{what}: {total} pairs of measurements\n")
     bar = tqdm(measured, what, total, unit="pair", leave=False, disable=None if total else True)
     yield from bar
 
 
 def run() -> int:
-    """`main`, of which no defect is taken for a verdict: Python would exit with 1, "regressed"."""
+    """Run `main`; a bug exits as invalid, since Python's own exit code 1 means "regressed"."""
     try:
         return main()
-    except Exception:  # whatever it is; it is shown whole
+    except Exception:  # any bug; its traceback is printed
         traceback.print_exc()
         return CODES[Verdict.INVALID]
 

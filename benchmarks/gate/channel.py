@@ -1,10 +1,10 @@
-"""What the gate and the processes that it starts say to each other: a line of JSON at a time."""
+"""Messages between the gate and the processes that it starts, each one line of JSON."""
 
 import json
 import socket
 from typing import Any
 
-Message = dict[str, Any]  # of JSON's types
+Message = dict[str, Any]  # any JSON
 
 
 class Channel:
@@ -15,8 +15,8 @@ class Channel:
         self._lines = connection.makefile("r", encoding="utf-8")
 
     def send(self, message: Message) -> None:
-        """Send one message; raises EOFError where the other end is closed."""
-        # pytest-benchmark describes its options by objects that JSON does not know.
+        """Send one message; raises EOFError if the other end is closed."""
+        # pytest-benchmark describes its options with objects that JSON cannot hold.
         line = json.dumps(message, default=str).encode() + b"\n"
         try:
             self._connection.sendall(line)
@@ -24,7 +24,7 @@ class Channel:
             raise EOFError from error
 
     def receive(self) -> Message:
-        """The next message; raises EOFError where the other end is closed, or TimeoutError."""
+        """The next message; raises EOFError if the other end is closed, or TimeoutError."""
         try:
             line = self._lines.readline()
         except ConnectionError as error:

@@ -1,13 +1,13 @@
-"""The statistics: what the pairs of measurements of a benchmark say of it.
+"""The statistics: from the pairs of measurements of a benchmark to a finding.
 
-A pair is two fresh processes, one of each side, that measure a benchmark in turns, which first
-being a matter of chance. Its one number is the logarithm of the head's median over the base's: were
-both sides the same code, it would be as often above zero as below, by as much, whatever else the
-machine does. That is all that the signed-rank test needs.
+A pair is two fresh processes, one of each side, that measure a benchmark in turns; chance decides
+which begins. It gives one number: the logarithm of the head's median over the base's. If both sides
+are the same code, its distribution is symmetric around zero, whatever else the machine does. The
+signed-rank test needs no more than that.
 
-It is asked twice, each time of other pairs. A screen of all benchmarks clears those that are surely
-not slower by as much as matters. Only what it cannot clear is measured again; there it must be
-shown to be slower by more than a margin, with a small chance of one error over all of them.
+The test is applied twice, to different pairs. A screen of all benchmarks clears those shown not to
+be slower by `EFFECT`. Only the others are measured again; then a benchmark must be shown to be
+slower by more than `MARGIN`, with a small chance of one error over all of them.
 """
 
 import math
@@ -25,38 +25,38 @@ LogRatios: TypeAlias = NDArray[np.float64]
 MARGIN = 0.05
 """A slow-down must be shown to be larger than this fraction."""
 EFFECT = 0.08
-"""And have been measured to be at least this fraction."""
+"""The measured slow-down must be at least this fraction."""
 UNSEEN = 0.15
-"""Where even this much slower cannot be ruled out, nor shown, there is no answer."""
+"""If a slow-down by this fraction is neither shown nor ruled out, the verdict is inconclusive."""
 FAMILY_ERROR = 0.01
 """The chance that any benchmark is called slower although none is by more than the margin."""
 SCREEN_ERROR = 0.05
-"""The chance that the screen clears a benchmark that is slower by `EFFECT`; by more, far less."""
+"""The chance that the screen clears a benchmark slower by `EFFECT`; if slower by more, far less."""
 POWER = 0.99
-"""The chance wanted of finding a benchmark that is slower by `UNSEEN`."""
+"""The wanted chance of finding a benchmark that is slower by `UNSEEN`."""
 CONFIDENCE = 0.95
-"""Of intervals."""
+"""The confidence level of intervals."""
 
 TO_SPARE = 12
-"""Pairs beyond those with which the test can reject at all.
+"""Pairs beyond the fewest with which the test can reject at all.
 
-A pair in which the machine was busy during one side's turns says anything, loudly. With so many to
-spare, two of the loudest may contradict all others.
+If the machine was busy during one side's turns, a pair can have any ratio, also an extreme one.
+With this many to spare, the test can reject although the two most extreme pairs contradict it.
 """
 MOST_PAIRS = 40
-"""Of one suspect. More would not finish."""
+"""The most pairs of one suspect; more would take too long."""
 FEWEST_SCREENED = 5
-"""With fewer, the screen could clear nothing: half to the power of their number is its smallest p."""
+"""With fewer pairs, the screen could clear nothing: the smallest p of n pairs is 0.5**n."""
 
-# The signed-rank test needs as many more pairs than a t-test would, if the noise is Gaussian; where
-# it is worse, fewer (Hodges and Lehmann, 1956).
+# With Gaussian noise, the signed-rank test needs 1/0.955 times as many pairs as a t-test; with
+# worse noise, it needs fewer than a t-test (Hodges and Lehmann, 1956).
 RELATIVE_EFFICIENCY = 3 / math.pi
 MEDIAN_ERROR = math.sqrt(math.pi / 2)
-"""The standard error of a median over that of a mean, if the noise is Gaussian."""
+"""The standard error of a median divided by that of a mean, if the noise is Gaussian."""
 
 
 class Verdict(StrEnum):
-    """Of a benchmark, or of a whole run."""
+    """The verdict on a benchmark, or on a whole run."""
 
     PASS = "pass"  # noqa: S105  # a word to print
     IMPROVED = "improved"  # of a benchmark only
@@ -67,13 +67,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What is said of one benchmark.
+    """The result for one benchmark.
 
     base, head: medians over its processes, in seconds
-    ratio: the median of head over base of each pair
-    low, high: interval of that ratio
-    detectable: the smallest slow-down that would have been found nearly always, as a fraction
-    confirmed: whether it was a suspect, and all this is of the second measurement
+    ratio: the median over the pairs of head / base
+    low, high: the interval of that ratio
+    detectable: the smallest slow-down that would nearly always have been found, as a fraction
+    confirmed: whether it was a suspect; then all figures are of the second measurement
     """
 
     name: str
@@ -89,41 +89,40 @@ class Finding:
 
 
 def may_be_slower(ratios: LogRatios) -> bool:
-    """Whether the screen leaves a benchmark a suspect.
+    """Whether a benchmark is a suspect after the screen.
 
-    It does unless the opposite is shown: that it is not slower by `EFFECT`. So where there is much
-    noise, more is measured again, and nothing is let pass.
+    It is, unless the test shows that it is not slower by `EFFECT`. So with much noise more
+    benchmarks are measured again, and none passes without evidence.
     """
     return p_value(ratios, EFFECT, "less") > SCREEN_ERROR
 
 
 def p_value(ratios: LogRatios, bound: float, alternative: str) -> float:
-    """Of the exact one-sided signed-rank test of the ratios against 1 + `bound`."""
+    """The p of the exact one-sided signed-rank test of the ratios against 1 + `bound`."""
     shifted = ratios - math.log1p(bound)
     return float(stats.wilcoxon(shifted, alternative=alternative, method="exact").pvalue)
 
 
 def spread(ratios: LogRatios) -> float:
-    """The standard deviation of the log ratios, but for outliers, which the test minds little."""
+    """The standard deviation of the log ratios without outliers, which affect the test little."""
     return float(stats.iqr(ratios, scale="normal"))
 
 
 def _fewest_pairs(error: float) -> int:
-    """With fewer, no p can be below `error`: half to the power of their number is the smallest."""
+    """The fewest pairs that can give a p of at most `error`: the smallest p of n is 0.5**n."""
     return math.ceil(-math.log2(error))
 
 
 def _errors_away(error: float) -> float:
-    """How many standard errors beyond the margin a ratio must be to be found with `POWER`."""
+    """How many standard errors a ratio must be beyond the margin to be found with `POWER`."""
     return float(stats.norm.isf(error) + stats.norm.ppf(POWER))
 
 
 def pairs_needed(screened: Sequence[LogRatios]) -> list[int]:
-    """How many fresh pairs each suspect gets, by what the screen has shown of its noise.
+    """How many fresh pairs each suspect gets, from its noise in the screen.
 
-    As many as make a slow-down of `UNSEEN` found with `POWER`, though the strictest of Holm's
-    levels be applied; within limits. One outlier among a screen's few pairs may be one of many,
-    so here it counts.
+    Enough, within limits, to find a slow-down of `UNSEEN` with `POWER` at the strictest of Holm's
+    levels. Outliers count here, since one among a screen's few pairs may be one of many.
     """
     error = FAMILY_ERROR / max(1, len(screened))
     fewest = _fewest_pairs(error) + TO_SPARE
@@ -136,11 +135,10 @@ def pairs_needed(screened: Sequence[LogRatios]) -> list[int]:
 
 
 def detectable(ratios: LogRatios, error: float) -> float:
-    """The smallest slow-down, a fraction, that so many pairs of that spread show with `POWER`.
+    """The smallest slow-down, a fraction, that pairs with this spread show with `POWER`.
 
-    It must be shown to be beyond the margin, and the median must come out at `EFFECT` or more.
-
-    error: the level of the test; infinity where so few pairs can never reach it
+    It must be shown to be beyond the margin, and the median must be `EFFECT` or more. The result
+    is infinity for too few pairs to reach `error`, the level of the test.
     """
     if len(ratios) < _fewest_pairs(error):
         return math.inf
@@ -152,7 +150,7 @@ def detectable(ratios: LogRatios, error: float) -> float:
 
 
 def holm(p_values: Sequence[float], error: float) -> list[bool]:
-    """Which hypotheses to reject so that one true one among them is with chance `error` at most.
+    """Which hypotheses to reject so that the chance of rejecting any true one is at most `error`.
 
     S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
@@ -166,7 +164,7 @@ def holm(p_values: Sequence[float], error: float) -> list[bool]:
 
 def interval(ratios: LogRatios) -> tuple[float, float]:
     """A bootstrap interval of the median ratio."""
-    if np.ptp(ratios) == 0:  # of which there is no distribution to be had
+    if np.ptp(ratios) == 0:  # equal ratios have no bootstrap distribution
         return math.exp(ratios[0]), math.exp(ratios[0])
     found = stats.bootstrap(
         (ratios,),
@@ -179,7 +177,7 @@ def interval(ratios: LogRatios) -> tuple[float, float]:
 
 
 MedianPairs: TypeAlias = Sequence[tuple[float, float]]
-"""Medians in seconds, base and head, of each pair of processes."""
+"""The medians of base and head in seconds, for each pair of processes."""
 
 
 def log_ratios(pairs: MedianPairs) -> LogRatios:
@@ -189,22 +187,22 @@ def log_ratios(pairs: MedianPairs) -> LogRatios:
 
 
 def cleared(name: str, pairs: MedianPairs) -> Finding:
-    """What is said of a benchmark that the screen has cleared: whether it has become faster."""
+    """The finding for a benchmark that the screen has cleared: improved, or pass."""
     verdict = Verdict.IMPROVED if _is_faster(log_ratios(pairs)) else Verdict.PASS
     return _finding(name, pairs, verdict, FAMILY_ERROR, confirmed=False)
 
 
 def _is_faster(ratios: LogRatios) -> bool:
-    """By as much as makes a benchmark slower, the other way round.
+    """Whether a benchmark is faster, by the rule for slower ones reversed.
 
-    Nothing hangs on that, so it is not corrected for the number of benchmarks.
+    No exit code depends on it, so it is not corrected for the number of benchmarks.
     """
     shown = p_value(ratios, 1 / (1 + MARGIN) - 1, "less") <= FAMILY_ERROR
     return shown and bool(np.median(ratios) <= -math.log1p(EFFECT))
 
 
 def confirmed(measured: Mapping[str, MedianPairs]) -> list[Finding]:
-    """What is said of each suspect, by its fresh pairs alone."""
+    """The finding for each suspect, from its fresh pairs alone."""
     ratios = {name: log_ratios(pairs) for name, pairs in measured.items()}
     p_values = [p_value(found, MARGIN, "greater") for found in ratios.values()]
     error = FAMILY_ERROR / max(1, len(measured))
@@ -233,7 +231,7 @@ def _finding(
 
 
 def overall(findings: Sequence[Finding]) -> Verdict:
-    """Of the run: the worst of its benchmarks'."""
+    """The verdict on the run: the worst of its benchmarks' verdicts."""
     found = {finding.verdict for finding in findings}
     for verdict in (Verdict.REGRESSED, Verdict.INCONCLUSIVE):
         if verdict in found:

@@ -1,5 +1,5 @@
-"""Why the gate can say nothing."""
+"""The error of an invalid run."""
 
 
 class InvalidError(Exception):
-    """The two sides cannot be compared; the message is one line that says why and what to do."""
+    """The two sides cannot be compared; the message says in one line why and what to do."""

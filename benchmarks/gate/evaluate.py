@@ -1,15 +1,15 @@
-"""How often the gate is right: it is run many times where the answer is known.
+"""How often the gate is right: many runs of it with a known answer.
 
     python -m benchmarks.gate.evaluate RECORD self-checks 20 [--load]
     python -m benchmarks.gate.evaluate RECORD injections 20
     python -m benchmarks.gate.evaluate RECORD mutants 1
     python -m benchmarks.gate.evaluate RECORD counts
 
-Each run is the gate as a user starts it. Its verdict is appended to the file RECORD, so that what
-was interrupted is taken up again: the numbers are those of runs that RECORD is to hold in the end.
-The same measurements are judged, too, as `--benchmark-compare-fail=median:10%` judges two runs of
-the suite, one after the other: by one process of each side, that of the base from the first pair
-and that of the head from the second.
+Each run starts the gate as a user does, and appends its verdict to the file RECORD. The number says
+how many runs RECORD should hold in the end, so an interrupted evaluation can be continued. The same
+measurements are also judged as `--benchmark-compare-fail=median:10%` judges two runs of the suite,
+one after the other: by one process of each side, the base's from the first pair and the head's from
+the second.
 """
 
 import argparse
@@ -41,11 +41,11 @@ from .trees import git
 MUTANTS = Path(__file__).parent / "mutants"
 GATE = (sys.executable, "-m", "benchmarks.gate", "--offline")
 SIZES = (10, 15, 20, 30)
-"""Per cent that are injected."""
+"""The slow-downs that are injected, in per cent."""
 STOCK_LIMIT = 0.10
 VERDICTS = {0: Verdict.PASS, 1: Verdict.REGRESSED, 2: Verdict.INVALID, 3: Verdict.INCONCLUSIVE}
 AUTHOR = ("-c", "user.name=gate", "-c", "user.email=gate@localhost")
-"""Of a commit in a clone that is thrown away."""
+"""The author of a commit in a temporary clone."""
 
 LOAD = """
 import os, random, time
@@ -56,11 +56,11 @@ while os.getppid() == parent:
         sum(range(10_000))
     time.sleep(random.uniform(0, 1))
 """
-"""What another process loads the machine with: one core, in bursts."""
+"""The program of another process, which loads one core in bursts."""
 
 
 class Target(NamedTuple):
-    """A narrowed profile, and the operation that is made slower."""
+    """A profile of one back end and n, and the operation that is made slower."""
 
     backend: str
     cutoff: int
@@ -73,18 +73,18 @@ TARGETS = (
     Target("hdf5", 1000, "store_many"),
     Target("lmdb", 1000, "read_batch"),
 )
-"""Taken in turns: slow and fast operations, of each store."""
+"""Used in turn: slow and fast operations of each store."""
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What one run said.
+    """The result of one run.
 
-    commit: of this code
-    trial: what it was a run of
-    right: the verdict that it should have had
+    commit: the commit of this code
+    trial: the name of the trial
+    right: the correct verdict
     found: benchmarks called slower
-    stock: those that pytest-benchmark would have failed
+    stock: benchmarks that pytest-benchmark would have failed
     """
 
     commit: str
@@ -105,7 +105,7 @@ def read_records(path: Path) -> list[TrialRecord]:
 def run_gate(
     trial: str, right: Verdict, *arguments: str, loaded: bool, repository: Path = REPOSITORY
 ) -> TrialRecord:
-    """Run the gate once; raises InvalidError where that was interrupted or nothing could be kept."""
+    """Run the gate once; raises InvalidError if it was interrupted or could not save its files."""
     commit = git(REPOSITORY, "rev-parse", "--short", "HEAD").decode().strip()
     with temporary_directory("gate-evaluation-") as folder, _load(loaded):
         start = time.monotonic()
@@ -120,7 +120,7 @@ def run_gate(
             try:
                 said = process.communicate()[0]
             except KeyboardInterrupt:
-                process.terminate()  # and let it clear up
+                process.terminate()  # and let it clean up
                 process.wait()
                 raise
         seconds = round(time.monotonic() - start, 1)
@@ -141,7 +141,7 @@ def run_gate(
 
 
 def stock_failures(saved: dict[Side, Any]) -> list[str]:
-    """The benchmarks whose medians, in one process and then in another, differ by too much."""
+    """The benchmarks with too large a difference between the medians of two processes."""
     return [
         base["name"]
         for base, head in zip(*(saved[side]["benchmarks"] for side in Side), strict=True)
@@ -151,7 +151,7 @@ def stock_failures(saved: dict[Side, Any]) -> list[str]:
 
 @contextmanager
 def _load(wanted: bool) -> Iterator[None]:
-    """Keep another process busy meanwhile."""
+    """Keep another process busy within the block, if `wanted`."""
     if not wanted:
         yield
         return
@@ -167,13 +167,13 @@ def _load(wanted: bool) -> Iterator[None]:
 
 
 def self_checks(runs: int, loaded: bool) -> Iterator[TrialRecord]:
-    """The whole profile, the same code on both sides."""
+    """Run the whole profile with the same code on both sides."""
     for _ in range(runs):
         yield run_gate("self-check", Verdict.PASS, "--self-check", loaded=loaded)
 
 
 def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[TrialRecord]:
-    """A profile narrowed to one operation, which is slower on one side by `size` per cent."""
+    """Run a profile of one operation, which is slower on one side by `size` per cent."""
     for i in range(done, done + runs):
         target = TARGETS[i % len(TARGETS)]
         yield run_gate(
@@ -190,7 +190,7 @@ def injection(size: int, runs: int, done: int, loaded: bool) -> Iterator[TrialRe
 
 
 def mutant(patch: Path, loaded: bool, undone: bool) -> TrialRecord:
-    """The whole profile in a clone: the mutant against its parent, or the other way round."""
+    """Run the whole profile in a clone: the mutant against its parent, or the reverse."""
     with temporary_directory("gate-mutant-") as folder:
         clone = folder / "clone"
         git(REPOSITORY, "clone", "--quiet", "--shared", str(REPOSITORY), str(clone))
@@ -203,11 +203,11 @@ def mutant(patch: Path, loaded: bool, undone: bool) -> TrialRecord:
         return run_gate(trial, right, "--base=HEAD", loaded=loaded, repository=clone)
 
 
-# ---- what came of them -----------------------------------------------------------------------
+# ---- the results -----------------------------------------------------------------------------
 
 
 def counts(records: list[TrialRecord]) -> list[str]:
-    """A line for each trial."""
+    """The lines of a table with one row per trial."""
     said = (Verdict.PASS, Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.INVALID)
     heads = ("trial", "runs", "right", *map(str, said), "stock", "s")
     rows: list[tuple[str, ...]] = [heads]
@@ -235,7 +235,7 @@ def counts(records: list[TrialRecord]) -> list[str]:
 
 
 def trials(asked: argparse.Namespace, records: list[TrialRecord]) -> Iterator[TrialRecord]:
-    """The runs that are still to be made."""
+    """Make the runs that are missing in `records`."""
     done = Counter(r.trial for r in records if r.loaded == asked.load)
     match asked.what:
         case "self-checks":
@@ -261,12 +261,12 @@ def main() -> None:
     parser.add_argument("record", type=some_path, metavar="RECORD")
     parser.add_argument("what", choices=("self-checks", "injections", "mutants", "counts"))
     parser.add_argument("runs", type=int, nargs="?", default=0, metavar="N")
-    parser.add_argument("--load", action="store_true", help="while another process loads a core")
+    parser.add_argument("--load", action="store_true", help="load a core with another process")
     asked = parser.parse_args()
     heed_termination()
     try:
         if asked.what != "counts":
-            asked.record.open("a").close()  # says now, not after minutes, that it cannot be kept
+            asked.record.open("a").close()  # fails now, not after minutes, if it is not writable
         for record in trials(asked, read_records(asked.record)):
             sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
             with asked.record.open("a") as file:

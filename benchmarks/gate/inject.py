@@ -1,4 +1,4 @@
-"""A slow-down of known size, to see whether the gate finds it."""
+"""Injecting a slow-down of known size, to test whether the gate finds it."""
 
 import time
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from benchmarks.harness.protocol import Result, Work
 from benchmarks.harness.suite import Case, Measure
 
 PIECE = bytes(4096)
-"""Hashed again and again: a fifth of a microsecond each time, short beside any operation."""
+"""Hashed repeatedly: a fifth of a microsecond each time, short compared with any operation."""
 
 
 class Slowdown:
     """Makes some benchmarks slower by a fraction of their own time.
 
-    A pytest plugin. Work is added, in each round, in proportion to what that round took: so every
-    figure of it, and its median, is multiplied alike, and the processor is as busy as it would be.
+    This pytest plugin adds work to each round in proportion to the round's own time. So all figures
+    grow by the same factor, and the processor is as busy as in a real slow-down.
 
     fraction: 0.15 makes them 15 % slower
-    into: part of the names of those benchmarks
+    into: a part of the names of these benchmarks
     """
 
     def __init__(self, fraction: float, into: str) -> None:
@@ -32,8 +32,8 @@ class Slowdown:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
-        """Put the extra work into the benchmark's own, just before it is called."""
-        given: dict[str, Any] = pyfuncitem.funcargs  # pytest knows no more of fixtures' types
+        """Add the extra work to the benchmark just before it is called."""
+        given: dict[str, Any] = pyfuncitem.funcargs  # pytest does not type fixtures
         if self._into in pyfuncitem.name and "measure" in given:
             given["measure"] = partial(_measure_slowed, given["measure"], self._fraction)
 

@@ -1,4 +1,4 @@
-"""The order of events: screen all benchmarks, then measure the suspects again."""
+"""Judging: screen all benchmarks, then measure the suspects again."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from .errors import InvalidError
 
 
 class MeasuredPair(NamedTuple):
-    """One benchmark in a pair of processes, by what pytest-benchmark says of each."""
+    """One benchmark in a pair of processes, as pytest-benchmark describes it for each."""
 
     name: str
     base: Message
@@ -28,22 +28,22 @@ class MeasuredPair(NamedTuple):
 
     @property
     def medians(self) -> tuple[float, float]:
-        """Base and head, in seconds."""
+        """The medians of base and head, in seconds."""
         return self.base["stats"]["median"], self.head["stats"]["median"]
 
 
 MeasurePair: TypeAlias = Callable[[Sequence[str]], Iterable[MeasuredPair]]
-"""Measures benchmarks in one fresh process of each side, and gives them as they are done.
+"""Measures benchmarks in one fresh process of each side, and yields each when it is done.
 
-One may be left out, from the first pair on, if the user expects that the base cannot be measured.
+A benchmark is left out, from the first pair on, if it fails on the base and the user expects that.
 """
 Progress: TypeAlias = Callable[[str, int, Iterable[MeasuredPair]], Iterable[MeasuredPair]]
-"""Passes on measurements of what is described, of which there will be so many, showing them."""
+"""Takes a description, a total and measurements; passes these on and shows progress."""
 
 
 @dataclass
 class Judgement:
-    """What was measured and what is said of it."""
+    """The measurements and the findings."""
 
     screened: list[MeasuredPair] = field(default_factory=list)
     confirmed: list[MeasuredPair] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the run."""
+        """The verdict on the run."""
         return overall(self.findings)
 
 
@@ -79,7 +79,7 @@ def judge(
 
 
 def _measure(planned: Mapping[str, int], measure_pair: MeasurePair) -> Iterator[MeasuredPair]:
-    """Measure pair after pair, each benchmark in so many of them."""
+    """Measure pair after pair, each benchmark in its planned number of pairs."""
     left_out: set[str] = set()
     for done in range(max(planned.values(), default=0)):
         due = [name for name, pairs in planned.items() if pairs > done and name not in left_out]

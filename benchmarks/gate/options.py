@@ -20,10 +20,10 @@ EXIT_CODES = "exit codes: 0 pass, 1 regressed, 2 invalid, 3 inconclusive, 130 in
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for.
+    """The parsed command line.
 
     base: a revision; None to compare the working tree with itself
-    rows: of the tables; None for the default stores
+    rows: the rows to measure; None for the default stores
     """
 
     base: str | None
@@ -41,7 +41,7 @@ class Request:
 
 
 def parse(arguments: list[str] | None) -> Request:
-    """The request; ends the program with a line and exit code 2 where it makes no sense."""
+    """Parse the command line; for an invalid one, exit with a line and exit code 2."""
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
@@ -107,36 +107,36 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=PAIRS,
         metavar="N",
-        help=f"of processes, to begin with ({PAIRS})",
+        help=f"pairs of processes in the screen ({PAIRS})",
     )
     parser.add_argument(
         "--all-cores",
         action="store_true",
-        help="let a store's threads have every core: noisier, but what they gain is seen",
+        help="let a store's threads use every core: noisier, but shows what threads gain",
     )
     parser.add_argument("--dataset", default="cifar10", metavar="NAME|PATH", help="as for pytest")
     parser.add_argument("--offline", action="store_true", help="never download CIFAR-10")
     parser.add_argument(
-        "--store-dir", metavar="DIR", help="where to make stores; by default on a RAM disk"
+        "--store-dir", metavar="DIR", help="directory for stores; by default on a RAM disk"
     )
     parser.add_argument(
         "--save",
         type=some_path,
         default=FOLDER,
         metavar="DIR",
-        help=f"keep measurements here ({FOLDER})",
+        help=f"directory for the measurements ({FOLDER})",
     )
     parser.add_argument(
         "--inject",
         type=_percentage,
         metavar="PERCENT",
-        help="make the working tree's side slower by so much, such as 15%%, to see it found",
+        help="slow the working tree's side down by this much, such as 15%%, to test the gate",
     )
     parser.add_argument(
         "--into",
         type=some_text,
         metavar="NAME",
-        help="in benchmarks with this in their names (read_many)",
+        help="inject into benchmarks with this in their names (read_many)",
     )
     return parser
 

@@ -18,13 +18,13 @@ from .profile import Profile
 class ProcessPairs:
     """Starts pairs of processes.
 
-    trees: where each side's code is
+    trees: the directory of each side's code
     profiles: what each side can measure
-    log: what a process prints
-    injection: makes the head slower
-    expected: parts of names of benchmarks that may fail on the base
+    log: the file for a process's output, without the ending
+    injection: a slow-down of the head, or None
+    expected: parts of the names of benchmarks that may fail on the base
     all_cores: whether the stores may use every core
-    left_out: those that did fail there, and why
+    left_out: the benchmarks that did fail there, and why
     """
 
     trees: Mapping[Side, Path]
@@ -39,10 +39,10 @@ class ProcessPairs:
 
     @contextmanager
     def _on_one_core(self) -> Iterator[None]:
-        """Keep this process, and with it those that it starts, on one core, chosen by chance.
+        """Keep this process, and all that it starts, on one randomly chosen core.
 
-        One core may be slower than another, for seconds. On the same, that is so for both sides;
-        and a process that waits for its turn leaves the core to the other at once.
+        One core may be slower than another for seconds; on the same core this affects both sides.
+        A process that waits for its turn leaves the core to the other at once.
         """
         cores = os.sched_getaffinity(0)
         if self.all_cores:
@@ -70,15 +70,15 @@ class ProcessPairs:
                 for side, tree in self._shuffled(self.trees)
             }
             yield processes
-            for process in processes.values():  # all, before one is waited for
+            for process in processes.values():  # all of them, before the first is waited for
                 process.finish()
 
     def _shuffled(self, sides: Mapping[Side, Path]) -> list[tuple[Side, Path]]:
-        # Which comes first must not go with what is slower: not even in starting.
+        # The order must be independent of the side, even in starting, or it would bias the ratio.
         return self._chance.sample([*sides.items()], len(sides))
 
     def names(self) -> dict[Side, list[str]]:
-        """What the head's suite has collected with each side's stores."""
+        """The benchmarks that the head's suite has collected with each side's stores."""
         with self._started() as processes:
             names = {side: process.names() for side, process in processes.items()}
             for process in processes.values():
@@ -100,7 +100,7 @@ class ProcessPairs:
                     yield MeasuredPair(name, base, head)
 
     def _take_turns(self, processes: Mapping[Side, Process]) -> dict[Side, Message]:
-        """What both sides say of the next benchmark."""
+        """The outcomes of the next benchmark on both sides."""
         outcomes: dict[Side, Message] = {}
         waiting = [side for side, _ in self._shuffled(self.trees)]
         while waiting:
@@ -114,12 +114,12 @@ class ProcessPairs:
 
     def _look_for_problems(self, name: str, outcomes: Mapping[Side, Message]) -> None:
         """Leave out what fails on the base as expected; raises InvalidError for other failures."""
-        for side in reversed(Side):  # that it fails on the head is the worse news
+        for side in reversed(Side):  # the head first, since its failures matter more
             if "problem" not in outcomes[side]:
                 continue
             problem = outcomes[side]["problem"]
             expected = side is Side.BASE and any(part in name for part in self.expected)
-            # What worked a moment ago is in the measurements, which must not end half-way.
+            # A benchmark that worked before has measurements, which must not end half-way.
             if not expected or name in self._measured:
                 raise InvalidError(f"{name} fails on the {side}: {problem}")
             self.left_out[name] = problem

@@ -1,4 +1,4 @@
-"""A fresh process of one side, which measures benchmarks one by one when it is told to."""
+"""A fresh process of one side, which measures benchmarks one by one on command."""
 
 import os
 import re
@@ -22,15 +22,15 @@ from .profile import Profile
 from .trees import STORES
 
 PATIENCE = 600.0
-"""Seconds until a process that says nothing is taken to have locked up."""
+"""Seconds without an answer after which a process counts as locked up."""
 ENDING = 60.0
-"""Seconds it then has to remove its stores."""
+"""Seconds that a process has to end and remove its stores."""
 REASON = re.compile(r"(?:E +)?((?:\w+\.)*(?:\w+Error|ERROR|UsageError)\b: .*)")
 """A line of pytest's output that says why it ended."""
 
 
 class Side(StrEnum):
-    """Which version of the code."""
+    """One of the two versions of the code."""
 
     BASE = "base"
     HEAD = "head"
@@ -38,25 +38,25 @@ class Side(StrEnum):
 
 @dataclass(frozen=True)
 class Injection:
-    """How much slower than it is a side is made, a fraction, in benchmarks named so."""
+    """A slow-down of one side by `fraction`, in benchmarks with `into` in their names."""
 
     fraction: float
     into: str
 
 
 UNSET = {
-    "PYTHONSAFEPATH",  # a tree's own packages come first
-    "PYTHONHASHSEED",  # each process has its own chance, so that no pair repeats another's
-    "PYTHONDONTWRITEBYTECODE",  # the trees are read by many processes, and removed
+    "PYTHONSAFEPATH",  # a tree's own packages must come first
+    "PYTHONHASHSEED",  # each process needs its own seed, so that no pair repeats another's
+    "PYTHONDONTWRITEBYTECODE",  # many processes read the trees, which are removed afterwards
 }
 
 
 UTF8 = {"PYTHONIOENCODING": "utf-8"}
-"""Set for processes whose output is read here, whatever this one's is to be."""
+"""Set for processes whose output is read here, whatever this process's own encoding is."""
 
 
 def environment() -> dict[str, str]:
-    """That of a process to be measured: this one's, but for what changes how it runs."""
+    """The environment of a measured process: this one's, without what changes how it runs."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -68,7 +68,7 @@ def environment() -> dict[str, str]:
 class Process:
     """pytest in one side's tree, at the other end of a channel.
 
-    Raises InvalidError, from all but `finish`, where it has ended instead of answering.
+    All methods except `finish` raise InvalidError if it has ended instead of answering.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # a Ctrl-C is the gate's, which ends this in its own time
+                start_new_session=True,  # Ctrl-C goes only to the gate, which ends this process
             )
         self._channel = Channel(ours)
 
     def names(self) -> list[str]:
-        """The benchmarks that it has collected, once it has."""
+        """Wait for the benchmarks that the process has collected, and return their names."""
         hello = self._receive()
         imported = Path(hello["storage"]).parent.resolve()
         if imported != (self._tree / STORES).resolve():
@@ -113,13 +113,14 @@ class Process:
         return names
 
     def choose(self, names: Sequence[str]) -> None:
-        """Say which benchmarks are to be measured, in this order."""
+        """Tell the process which benchmarks to measure, in this order."""
         self._send({"names": [*names]})
 
     def take_turn(self) -> Message | None:
-        """Let it go on; a benchmark's outcome, or None where it needs more turns.
+        """Give the process a turn; returns a benchmark's outcome, or None if it needs more turns.
 
-        An outcome is {"benchmark": ...} or {"problem": ...}. The turn after it begins the next one.
+        An outcome is {"benchmark": ...} or {"problem": ...}. The turn after it begins the next
+        benchmark.
         """
         self._send({})
         outcome: Message | None = self._receive()["outcome"]
@@ -142,17 +143,17 @@ class Process:
             raise self._ended() from error
 
     def _ended(self, patience: float = ENDING) -> InvalidError:
-        """Why it has ended, or hung up, in one line."""
+        """The error that says in one line why the process ended or closed the channel."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
         output = self._log.read_text(encoding="utf-8", errors="replace")
         why = reason(output, self._process.returncode)
         if not output:
-            why += f" and has said nothing: there may be no room in {self._log.parent}"
+            why += f" and printed nothing: there may be no space in {self._log.parent}"
         return InvalidError(f"the {self.side} cannot be measured: {why}")
 
     def finish(self) -> None:
-        """Let it end."""
+        """Let the process end."""
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -164,9 +165,9 @@ class Process:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait until it has ended, or after an error end it; its stores are the caller's then.
+        """Wait until the process has ended; after an error, kill it and leave its stores behind.
 
-        Raises InvalidError where it does not end by itself and in order.
+        Raises InvalidError if it does not end by itself, or is ended by a signal.
         """
         self.finish()
         try:
@@ -181,9 +182,9 @@ class Process:
 
 
 def reason(output: str, code: int | None) -> str:
-    """Why pytest has ended, in one line."""
+    """The reason why pytest ended, in one line."""
     if code is None:
-        return "it has hung up, but not ended"
+        return "it has closed its connection, but not ended"
     if code < 0:
         return f"it was ended by {signal.Signals(-code).name}"
     found = REASON.findall(output)
@@ -202,20 +203,20 @@ def list_stores(side: Side, tree: Path) -> list[str]:
 
 def list_benchmarks(tree: Path, profile: Profile) -> list[str]:
     """The names of the benchmarks that the base's own suite has in `profile`."""
-    failure = "the base's own benchmarks cannot be listed, so that none can be missed"
+    failure = "the base's own benchmarks cannot be listed, to find any that are missing"
     pytest_lines = _ask(failure, tree, "-m", "pytest", *profile.choice, "--collect-only", "-q")
     return [line.split("::")[-1] for line in pytest_lines if "::" in line]
 
 
 def _ask(failure: str, tree: Path, *arguments: str) -> list[str]:
-    """The lines that Python prints in a tree; raises InvalidError, which begins with `failure`."""
+    """The lines that Python prints in a tree; raises InvalidError with `failure` in front."""
     try:
         done = subprocess.run(  # noqa: S603  # our own command
             [sys.executable, *arguments],
             cwd=tree,
             env=environment(),
             stdin=subprocess.DEVNULL,
-            capture_output=True,  # each by itself: a warning is no name
+            capture_output=True,  # stderr separately, since a warning is not a name
             encoding="utf-8",
             errors="replace",
             check=False,
@@ -231,14 +232,13 @@ def _ask(failure: str, tree: Path, *arguments: str) -> list[str]:
 def compare_names(
     own: Sequence[str], names: Mapping[Side, Sequence[str]], expected: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """The benchmarks to be measured, in order, and those missing on one side as expected.
+    """The benchmarks to measure, in order, and those missing on one side as expected.
 
-    Raises InvalidError where others are missing, or none is left.
+    Raises InvalidError if others are missing, or if none is left.
 
-
-    own: those of the base's own suite, any of which the head may have removed or renamed
-    names: what the head's suite has collected with each side's stores
-    expected: parts of names of benchmarks that may be missing on one side
+    own: the benchmarks of the base's own suite, which the head may have removed or renamed
+    names: the benchmarks that the head's suite has collected with each side's stores
+    expected: parts of the names of benchmarks that may be missing on one side
     """
     head, base = names[Side.HEAD], names[Side.BASE]
     lacking = {Side.HEAD: {*own} - {*head}, Side.BASE: {*head} - {*base}}
@@ -247,10 +247,10 @@ def compare_names(
         if unexpected:
             more = f" and {len(unexpected) - 1} more" if len(unexpected) > 1 else ""
             raise InvalidError(
-                f"the {side} has no {unexpected[0]}{more}; if that is as it should be, name"
-                " what was removed, renamed or added with --expect"
+                f"the {side} has no {unexpected[0]}{more}; if that is intended, name what was"
+                " removed, renamed or added with --expect"
             )
     common = [name for name in head if name in base]
     if not common:
-        raise InvalidError("no benchmark is left to be measured; widen -k, --backend or --cutoff")
+        raise InvalidError("no benchmark is left to measure; widen -k, --backend or --cutoff")
     return common, sorted(lacking[Side.HEAD] | lacking[Side.BASE])

@@ -1,4 +1,4 @@
-"""What the gate measures: a bounded part of the suite, without waiting for a disk."""
+"""The part of the suite that the gate measures; it does not wait for a disk."""
 
 import pickle
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from benchmarks.harness.options import check_space
 OPERATIONS = ("store_single", "store_many", "read_single", "read_many", "read_batch")
 CUTOFFS = (1, 100, 1_000)
 ROUND_BUDGET = 0.05
-"""Seconds. More pairs of processes are worth more than more rounds in each."""
+"""Seconds; short, since more pairs of processes are worth more than more rounds in each."""
 PAIRS = 10
-"""Of processes, in the screen."""
-RAM_DISK = Path("/dev/shm")  # noqa: S108  # what Linux has there is the point
+"""Pairs of processes in the screen."""
+RAM_DISK = Path("/dev/shm")  # noqa: S108  # Linux's RAM disk
 BATCH_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Which benchmarks, on what.
+    """A choice of benchmarks, and what they run on.
 
-    rows: of the tables
-    keyword: as of pytest's -k, to choose among them; "" for all
+    rows: the rows to measure
+    keyword: an expression for pytest's -k that chooses among them; "" for all
     dataset: a directory with as many images as are needed
-    store_dir: where stores are made
+    store_dir: the directory for stores
     """
 
     rows: tuple[str, ...]
@@ -40,7 +40,7 @@ class Profile:
 
     @property
     def choice(self) -> tuple[str, ...]:
-        """Arguments of pytest that choose the benchmarks."""
+        """The arguments of pytest that choose the benchmarks."""
         chosen = f"({' or '.join(OPERATIONS)})"
         return (
             "benchmarks",
@@ -55,7 +55,7 @@ class Profile:
 
     @property
     def measuring(self) -> tuple[str, ...]:
-        """And those that say how they are measured."""
+        """`choice`, and the arguments that say how to measure."""
         return (
             *self.choice,
             "--durability=buffered",
@@ -66,10 +66,10 @@ class Profile:
 
 
 def write_sample(dataset: Dataset, n: int, folder: Path) -> None:
-    """Write the first `n` images to the new directory `folder`, or all where they are fewer.
+    """Write the first `n` images, or all if there are fewer, to the new directory `folder`.
 
-    Loading the whole set anew in each of many processes would take most of the gate's time. The
-    images must be of CIFAR-10's shape.
+    Loading the whole set again in each of many processes would take most of the gate's time. The
+    images must have CIFAR-10's shape.
     """
     folder.mkdir()
     images, labels = dataset.images[:n], dataset.labels[:n]
@@ -81,7 +81,7 @@ def write_sample(dataset: Dataset, n: int, folder: Path) -> None:
 
 
 def choose_directory(rows: tuple[str, ...], cutoffs: tuple[int, ...], image_bytes: int) -> Path:
-    """A RAM disk if there is one with enough room, else the directory for temporary files."""
+    """A RAM disk if there is one with enough space, else the directory for temporary files."""
     try:
         # Both sides have their stores at the same time.
         check_space(RAM_DISK, rows, cutoffs * 2, image_bytes, ROUND_BUDGET)

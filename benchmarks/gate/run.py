@@ -1,4 +1,4 @@
-"""One run of the gate, from the two versions of the code to what is said of them."""
+"""One run of the gate, from the two versions of the code to the judgement."""
 
 import shutil
 import sys
@@ -20,15 +20,15 @@ from .profile import Profile, choose_directory, write_sample
 
 REPOSITORY = Path(__file__).parents[2]
 NAMED = 3
-"""Of a list in a sentence; of the others it says how many there are."""
+"""The most names of a list in a sentence; the others are counted."""
 
 
 class GateRun:
-    """What is compared, and what the user should know of it.
+    """A comparison of two versions, with notes for the user.
 
     folder: a directory for the two trees and the images, removed by the caller
-    base_name: what the base is called
-    notes: a sentence each
+    base_name: the base's name in the output
+    notes: one sentence each
     """
 
     def __init__(self, request: Request, folder: Path) -> None:
@@ -52,20 +52,19 @@ class GateRun:
         changed = trees.uncommitted(REPOSITORY)
         if changed:
             self.notes.append(
-                "The working tree was measured as it is, with what is not committed:"
-                f" {_some(changed)}."
+                f"The working tree was measured with its uncommitted changes: {_some(changed)}."
             )
             for side in Side if self._request.base is None else (Side.HEAD,):
                 self._commits[side] += "-dirty"
         differing = trees.requirement_differences(self._trees[Side.BASE], self._trees[Side.HEAD])
         if differing:
             self.notes.append(
-                f"{trees.REQUIREMENTS} differs ({'; '.join(differing)}); both sides ran with what"
-                " is installed here, so what a release of these changes is not in the ratios."
+                f"{trees.REQUIREMENTS} differs ({'; '.join(differing)}); both sides ran with the"
+                " packages installed here, so the ratios do not show the effect of other releases."
             )
 
     def judge(self, progress: Progress) -> Judgement:
-        """Measure both and judge; raises InvalidError, OSError where a disk is full."""
+        """Measure both versions and judge; raises InvalidError, or OSError if a disk is full."""
         request = self._request
         try:
             most = request.cutoffs[-1]
@@ -109,7 +108,7 @@ class GateRun:
         return judgement
 
     def _rows(self) -> dict[Side, tuple[str, ...]]:
-        """Those of the rows asked for that each side has; raises InvalidError where it has none."""
+        """The requested rows that each side has; raises InvalidError if a side has none."""
         stores = {side: list_stores(side, tree) for side, tree in self._trees.items()}
         every = dict.fromkeys((*stores[Side.HEAD], *stores[Side.BASE]))
         asked = self._request.rows or tuple(row for row in every if row in DEFAULT_STORES)
@@ -123,7 +122,7 @@ class GateRun:
         return rows
 
     def _save(self, judgement: Judgement, info: Mapping[str, object]) -> str:
-        """Keep what was measured; returns a phrase that says where, or why not."""
+        """Save the measurements; returns a phrase that says where, or why not."""
         try:
             paths = saved.save(self._request.save, judgement, info, self._commits)
         except OSError as error:  # the verdict stands without it
@@ -157,7 +156,7 @@ class GateRun:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first names, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 

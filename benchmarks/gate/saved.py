@@ -1,8 +1,8 @@
-"""What is kept of a run: one file for each side, as pytest-benchmark saves them.
+"""Saving a run of the gate: one file for each side, in pytest-benchmark's format.
 
-A round of a benchmark in these files is a process: its duration is the median of the rounds in it.
-Those are kept beside it, with what the gate found. Of a suspect the processes of the screen are
-there, too, which its finding leaves out.
+In these files a benchmark's round is a process, and its duration is the median of the rounds in it.
+Those rounds and the gate's finding are saved with it. A suspect also has the processes of the
+screen, which its finding does not use.
 """
 
 import json
@@ -25,7 +25,7 @@ from .judge import Judgement, MeasuredPair
 from .process import Side
 
 FOLDER = Path(".benchmarks", "gate")
-"""Beside the saved runs, whose numbers begin with digits: pytest-benchmark takes it for none."""
+"""Beside the saved runs. Their names begin with digits, so pytest-benchmark ignores this folder."""
 
 
 def save(
@@ -34,7 +34,7 @@ def save(
     machine_info: Mapping[str, object],
     commits: Mapping[Side, str],
 ) -> list[Path]:
-    """Write both sides' files and return their paths; raises OSError, and leaves none then."""
+    """Write both sides' files and return their paths; raises OSError and then leaves no file."""
     now = datetime.now(UTC)
     paths = [folder / f"{now:%Y%m%d-%H%M%S}-{side}.json" for side in Side]
     try:
@@ -55,7 +55,7 @@ def _described(
     commit: str,
     now: datetime,
 ) -> str:
-    """A side's file."""
+    """The content of a side's file."""
     saved = {
         "machine_info": machine_info,
         "commit_info": {"id": commit},
@@ -67,7 +67,7 @@ def _described(
 
 
 def describe_machine(run: machine.Circumstances, **more: object) -> dict[str, object]:
-    """The machine, in the words of any saved run."""
+    """The description of the machine, as in any saved run."""
     info = pytest_benchmark_generate_machine_info()  # type: ignore[no-untyped-call]  # it has no types
     return machine.describe(info, run, **more)
 

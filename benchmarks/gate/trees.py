@@ -1,9 +1,9 @@
-"""The two versions of the project, each in a directory of its own outside the repository.
+"""The two versions of the project, each in its own directory outside the repository.
 
-The head is the working tree as it is when the gate starts, with what is not committed and what is
-new but not ignored; editing on while it measures changes nothing. The base is a commit. Exported
-rather than checked out by `git worktree`, it leaves nothing behind in the repository even if the
-gate is killed. Both are measured by the head's benchmarks: only `storage/` differs.
+The head is the working tree when the gate starts, including uncommitted changes and new files that
+are not ignored; later edits do not matter. The base is a commit. It is exported, not checked out by
+`git worktree`, so it leaves nothing behind in the repository even if the gate is killed. The head's
+benchmarks measure both versions: only `storage/` differs.
 """
 
 import io
@@ -20,15 +20,15 @@ from .errors import InvalidError
 STORES, BENCHMARKS, REQUIREMENTS = "storage", "benchmarks", "requirements.txt"
 EXPORTED = (STORES, BENCHMARKS, "conftest.py", "pytest.ini", REQUIREMENTS)
 HARNESS = (BENCHMARKS, "conftest.py", "pytest.ini", "storage/tests")
-"""What measures, and what that imports: the head's, on both sides."""
+"""The files that measure, and those that they import; both sides use the head's."""
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<what>[^#]*)")
-"""A line of that file, but for comments and blank ones."""
+"""A line of requirements.txt that is not blank or a comment."""
 SHOWN = 12
-"""Characters of a commit's hash."""
+"""Characters of a commit's hash that are shown."""
 
 
 def git(repository: Path, *arguments: str) -> bytes:
-    """What git prints; raises InvalidError with its own last line where it fails."""
+    """The output of git; raises InvalidError with the last line of its error if it fails."""
     try:
         done = subprocess.run(  # noqa: S603  # no shell, and `--end-of-options` before a user's word
             ["git", "-C", repository, *arguments],  # noqa: S607  # the user's own git
@@ -47,7 +47,7 @@ def git(repository: Path, *arguments: str) -> bytes:
 class Base:
     """The commit to compare with.
 
-    name: as the user called it, with the start of its hash
+    name: the user's name for it, with the start of its hash
     """
 
     commit: str
@@ -55,12 +55,12 @@ class Base:
 
 
 def find_base(repository: Path, revision: str) -> Base:
-    """The commit that `revision` names; raises InvalidError where it is none, or cannot be judged."""
+    """The commit that `revision` names; raises InvalidError for none, or one without a folder."""
     try:
         asked = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         commit = git(repository, "rev-parse", *asked).decode().split()[-1]
     except InvalidError as error:
-        git(repository, "rev-parse", "--git-dir")  # says so where this is no repository
+        git(repository, "rev-parse", "--git-dir")  # raises a better error outside a repository
         raise InvalidError(
             f"--base: there is no commit {revision!r} here; fetch it, or name another"
         ) from error
@@ -73,20 +73,18 @@ def find_base(repository: Path, revision: str) -> Base:
 
 
 def export_base(repository: Path, base: Base, tree: Path) -> None:
-    """Write the base's files, its own benchmarks among them, below the new directory `tree`."""
+    """Write the base's files, including its own benchmarks, below the new directory `tree`."""
     listed = git(repository, "ls-tree", "-z", "--name-only", base.commit, *EXPORTED)
     archive = git(repository, "archive", base.commit, *_names(listed))
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         try:
             files.extractall(tree, filter="data")
         except tarfile.FilterError as error:
-            raise InvalidError(
-                f"--base: {base.name} holds what is not unpacked: {error}"
-            ) from error
+            raise InvalidError(f"--base: {base.name} has an unsafe file: {error}") from error
 
 
 def _names(listed: bytes) -> list[str]:
-    """Of files, as git lists them with -z."""
+    """The names of files in a list that git printed with -z."""
     return os.fsdecode(listed).split("\0")[:-1]
 
 
@@ -98,7 +96,7 @@ def export_head(repository: Path, tree: Path) -> None:
     tree.mkdir()
     for name in _names(git(repository, "ls-files", "-z", *asked)):
         source, target = repository / name, tree / name
-        if source.is_file():  # not one that was deleted, but is still in git's index
+        if source.is_file():  # a deleted file may still be in git's index
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     for folder in (BENCHMARKS, STORES):
@@ -107,7 +105,7 @@ def export_head(repository: Path, tree: Path) -> None:
 
 
 def share_harness(head: Path, base: Path) -> None:
-    """Put the head's benchmarks into the base's tree in place of its own."""
+    """Replace the benchmarks in the base's tree by the head's."""
     for name in HARNESS:
         if (base / name).is_dir():
             shutil.rmtree(base / name)
@@ -118,13 +116,13 @@ def share_harness(head: Path, base: Path) -> None:
 
 
 def uncommitted(repository: Path) -> list[str]:
-    """Files of the head that are not as they were last committed, by their names."""
+    """The names of the head's files with uncommitted changes."""
     asked = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *EXPORTED)
     return [entry[3:] for entry in _names(git(repository, "status", *asked))]
 
 
 def requirement_differences(base: Path, head: Path) -> list[str]:
-    """What the two sides' requirements differ in, a phrase for each package."""
+    """The differences between the two sides' requirements, a phrase for each package."""
     before, after = _requirements(base), _requirements(head)
     return [
         f"{name}: {before.get(name, 'not required')} → {after.get(name, 'not required')}"
@@ -134,7 +132,7 @@ def requirement_differences(base: Path, head: Path) -> list[str]:
 
 
 def _requirements(tree: Path) -> dict[str, str]:
-    """The packages that a tree requires, and what of each."""
+    """The packages that a tree requires, with their version specifiers."""
     file = tree / REQUIREMENTS
     lines = file.read_text("utf-8", "replace").splitlines() if file.exists() else []
     found = (REQUIREMENT.match(line) for line in lines)

@@ -2,13 +2,13 @@
 
     pytest benchmarks -p benchmarks.gate.turns --gate-channel DESCRIPTOR
 
-So two processes, one for each version of the code, can take turns: each measures a few rounds of a
-benchmark while the other waits, and then the other does. What the machine's speed is at the moment,
-and that changes from second to second, is the same for both.
+So two processes, one for each version of the code, can take turns: one measures a few rounds of a
+benchmark while the other waits, then the other does. The machine's speed changes from second to
+second, and this makes it the same for both.
 
-It says what it has collected, and hears which of that to run. Then each message gives it a turn, at
-the end of which it answers: with what pytest-benchmark has measured, or why it has not, or with
-nothing yet.
+The plugin sends the names that it has collected, and receives those to run. Then each message gives
+it a turn, at whose end it answers: with pytest-benchmark's result, with a problem, or with None if
+the benchmark needs more turns.
 """
 
 import socket
@@ -29,7 +29,7 @@ from .channel import Channel, Message
 from .inject import Slowdown
 
 TURN = 0.005
-"""Seconds after which a turn ends, when a round does: short beside what the machine's moods last."""
+"""Seconds after which a turn ends with its round; the machine's speed changes more slowly."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Turns:
-    """Replaces pytest's own loop over what it has collected."""
+    """Replaces pytest's own loop over the collected tests."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -58,8 +58,8 @@ class Turns:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         if session.testsfailed:
-            return None  # pytest's own loop says that collecting went wrong
-        with suppress(EOFError):  # the gate has closed the channel: that is the end
+            return None  # pytest's own loop reports that collecting failed
+        with suppress(EOFError):  # the gate has closed the channel to end this
             self._take_turns(session)
         return True
 
@@ -72,7 +72,7 @@ class Turns:
             self._problem = ""
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             self._channel.send({"outcome": self._outcome(session.config)})
-        self._channel.receive()  # clearing up must wait until the other side has measured, too
+        self._channel.receive()  # cleaning up must wait until the other side has measured too
 
     def _await_turn(self) -> None:
         self._channel.receive()
@@ -80,8 +80,8 @@ class Turns:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
-        """Let the other side have its turns between the benchmark's rounds."""
-        given: dict[str, Any] = pyfuncitem.funcargs  # pytest knows no more of fixtures' types
+        """Give the other side its turns between the benchmark's rounds."""
+        given: dict[str, Any] = pyfuncitem.funcargs  # pytest does not type fixtures
         if "measure" in given:
             given["measure"] = partial(self._measure_in_turns, given["measure"])
 
@@ -95,7 +95,7 @@ class Turns:
         measure(case, replace(work, before=before))
 
     def _outcome(self, config: pytest.Config) -> Message:
-        # Taken out of the list, so that no table of it is made at the end.
+        # Removed from the list, so that no table of it is made at the end.
         measured = config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way
         benchmark: Any = measured.pop() if measured else None
         if self._problem or benchmark is None:
@@ -103,7 +103,7 @@ class Turns:
         return {"benchmark": benchmark.as_dict(include_data=False)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what went wrong first, in one line."""
+        """Keep the first failure, in one line."""
         if not report.passed and not self._problem:
             crash = getattr(report.longrepr, "reprcrash", None)
             text = crash.message if crash else str(report.longrepr or "")

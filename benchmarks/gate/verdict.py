@@ -1,4 +1,4 @@
-"""What the gate says: a verdict line, then only the rows that changed or could not be decided."""
+"""The gate's output: a verdict line, then only the rows that changed or were not decided."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -19,13 +19,13 @@ HEADS = (
 )
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 NAME_WIDTH = 28
-"""Of a line of 100 columns; longer names lose their ends."""
+"""Columns for a name, in a line of 100; longer names are cut."""
 
 
 def verdict_line(verdict: Verdict, findings: Sequence[Finding], against: str) -> str:
-    """What was found, in one line.
+    """The result in one line.
 
-    against: what the base is called
+    against: the base's name
     """
     again = sum(finding.confirmed for finding in findings)
     of_all = f"of {len(findings)} benchmarks"
@@ -49,14 +49,14 @@ def shown(findings: Iterable[Finding]) -> list[Finding]:
     changed = (
         finding
         for finding in findings
-        # Of a suspect that passes so slow a median is not enough to show that it is slower.
+        # A suspect may pass with such a slow median, if noise keeps it from being shown slower.
         if finding.verdict is not Verdict.PASS or finding.ratio >= 1 + EFFECT
     )
     return sorted(changed, key=lambda finding: -finding.ratio)
 
 
 def text_table(findings: Iterable[Finding]) -> list[str]:
-    """Lines of at most 100 columns; none where there is no row."""
+    """The rows as lines of at most 100 columns; no lines if there are no rows."""
     rows = [_cells(finding) for finding in shown(findings)]
     if not rows:
         return []
@@ -72,7 +72,7 @@ def text_table(findings: Iterable[Finding]) -> list[str]:
 
 
 def markdown(line: str, findings: Iterable[Finding], notes: Sequence[str]) -> str:
-    """The same, for the page of a run on GitHub."""
+    """The line, table and notes as Markdown, for the page of a run on GitHub."""
     verdict, _, said = line.partition(": ")
     lines = [f"### Regression gate: {verdict.lower()}", "", said, ""]
     rows = [_cells(finding) for finding in shown(findings)]
@@ -99,7 +99,7 @@ def _cells(finding: Finding) -> tuple[str, ...]:
 
 
 def duration(seconds: float) -> str:
-    """Three digits and a unit."""
+    """A duration with three digits and a unit."""
     scale, unit = next((u for u in UNITS if seconds >= u[0]), UNITS[-1])
     value = seconds / scale
     return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"

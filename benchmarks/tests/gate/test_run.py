@@ -166,7 +166,7 @@ def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
     assert lines[0].startswith("REGRESSED: 1 of 1 benchmarks slower than main (")
     assert lines[1].split()[0] == "benchmark"
     assert re.match(r"read_single\[hdf5-n=3\] .* ×[\d.]+ .* regressed$", lines[2])
-    assert "not committed: requirements.txt, storage/__init__.py." in " ".join(lines)
+    assert "uncommitted changes: requirements.txt, storage/__init__.py." in " ".join(lines)
     assert "requirements.txt differs (lmdb: >=3.0,<4 → >=2.0,<4); both sides" in " ".join(lines)
     assert too_wide(output) == []
     saved = place.saved_runs()

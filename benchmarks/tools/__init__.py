@@ -1,1 +1,1 @@
-"""Programs beside the benchmarks, each started by `python -m benchmarks.tools.NAME`."""
+"""Further programs, each started with `python -m benchmarks.tools.NAME`."""

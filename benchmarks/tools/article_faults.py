@@ -1,18 +1,18 @@
-"""What the tutorial's way of storing images loses to a kill, a flipped bit and a file cut short.
+"""What the tutorial's ways of storing lose to a kill, a flipped bit or a truncated file.
 
     python -m benchmarks.tools.article_faults [--trials N]
 
-A kill hits the process that stores other images over a store, as running the tutorial again does.
-All is then read: old and new are the images of before and of the call; lost is an error; mixed is
-anything else, with no error. A store with one bit changed, or one file cut, at a place of chance is
-read: right, with an error, or silently wrong. In either, died is an interpreter that reading has
-brought down, where no `except` helps, or that had not ended in time. What is drawn for a trial
-follows from its number; where in its work a kill finds the process is up to the machine.
+The kill hits a process while it stores other images over a store, as running the tutorial again
+does. Then everything is read. "old" and "new" are the images from before and from the call, "lost"
+is an error, "mixed" is any other result without an error. For damage, one bit is flipped or a file
+is cut at a random place, and the store is read: "right", "error", or silently "wrong". "died" means
+that reading crashed the interpreter, which no `except` catches, or did not end in time. The random
+numbers of a trial follow from its number; the point at which a kill hits depends on the machine.
 
-The tutorial's LMDB records are pickles, and a changed pickle can in principle run anything. Here
-they are read because a stranger has had no hand in them: this program has just written every byte,
-and chance has changed one bit or cut the end. They are read in a process of its own, which may take
-little memory and time, and of which only the number that it ends with is believed.
+The tutorial's LMDB records are pickles, and a changed pickle can in principle run anything. They
+are read here because no stranger could change them: this program has just written every byte, and
+chance has changed one bit or cut the end. They are read in a separate process with little memory
+and time, and only its exit status is used.
 """
 
 import argparse
@@ -48,24 +48,24 @@ from benchmarks.harness.output import say
 
 Data: TypeAlias = tuple[Image, Labels]
 Corruption: TypeAlias = Callable[[list[Path], np.random.Generator], Path]
-"""Damages one of the files, which it returns."""
+"""Damages one of the files, and returns it."""
 
 IMAGES = 300
 
 SPARE_MEMORY = 2**30
-"""Bytes that reading a store of a megabyte may take beyond what the process has."""
+"""Bytes that reading a store of a megabyte may take beyond the memory of the process."""
 READ_SECONDS = 10
-"""Of the processor, and on the clock: some hundred times what reading takes."""
+"""The limit of processor time and of clock time: a few hundred times what reading takes."""
 NEVER = 0.0
-"""As the system's timers have it."""
+"""The value that turns the system's timer off."""
 
-FORK = multiprocessing.get_context("fork")  # nothing need be pickled, nor imported again
+FORK = multiprocessing.get_context("fork")  # needs no pickling and no new imports
 FIRST_ANSWER = 100
-"""Statuses from here on are answers: neither Python nor a library ends a process with them."""
+"""Statuses from this one on are answers; neither Python nor a library exits with them."""
 
 
 class Subject(NamedTuple):
-    """A way of storing, where its store is, and the images before and after storing again."""
+    """A way of storing, the path of its store, and the images before and after storing again."""
 
     way: Article
     path: Path
@@ -97,14 +97,14 @@ def status_of(task: Callable[[], object]) -> int:
     finally:
         with held():
             if process.pid is not None:
-                process.kill()  # else it would go on writing to what is being removed
+                process.kill()  # it must not write to files that are being removed
                 process.join()
     assert process.exitcode is not None
     return process.exitcode
 
 
 def restrict() -> None:
-    """Bound what this process can take, and let it die without a word or a core dump."""
+    """Limit this process's memory and time, and let it die without output or a core dump."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_MEMORY,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (READ_SECONDS,) * 2)
@@ -115,14 +115,14 @@ def restrict() -> None:
 
 
 def reading(subject: Subject, known: Mapping[str, Data], error: str, other: str) -> str:
-    """Read all; return the name in `known` of what comes, or `error`, or `other`, or "died"."""
+    """Read all images; return their name in `known`, or `error`, or `other`, or "died"."""
     answers = [*known, error, other]
 
     def answer() -> str:
         images, _ = subject.old
         try:
             found, found_labels = subject.way.read_many(subject.path, images.shape)
-        except Exception:  # of any kind: what a caller can catch
+        except Exception:  # any error that a caller can catch
             return error
         for name, (expected, labels) in known.items():
             if np.array_equal(found, expected) and np.array_equal(found_labels, labels):
@@ -149,14 +149,14 @@ def after_damage(subject: Subject) -> str:
 
 
 def is_killed_storing_again(subject: Subject, seconds: float) -> bool:
-    """Store over the store; whether that was broken off after `seconds`, or had ended by then.
+    """Store over the store; return whether it was killed after `seconds`, before it had ended.
 
-    Raises ChildProcessError where it failed.
+    Raises ChildProcessError if storing failed.
     """
 
     def store() -> None:
-        # As by SIGKILL, the process gets no say; but it sets the time itself, since for a parent
-        # a call of a millisecond is over before it knows that it has begun.
+        # As with SIGKILL, the process cannot react. It sets the timer itself, since a call of a
+        # millisecond ends before a parent knows that it has begun.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         subject.way.many(subject.path, *subject.new)
@@ -169,11 +169,11 @@ def is_killed_storing_again(subject: Subject, seconds: float) -> bool:
 
 
 def kills(subject: Subject, trials: int) -> Iterator[str]:
-    """What is read after each of the kills; one that comes too late is none, and drawn again."""
+    """The outcome of each kill; a kill that comes too late is drawn again."""
     subject.make()
     start = time.perf_counter()
     is_killed_storing_again(subject, NEVER)
-    seconds = time.perf_counter() - start  # with the making of a process: no less than the call's
+    seconds = time.perf_counter() - start  # includes the fork, so at least the call's time
     shutil.rmtree(subject.path)
     for trial in range(trials):
         random = np.random.default_rng(trial)
@@ -186,7 +186,7 @@ def kills(subject: Subject, trials: int) -> Iterator[str]:
 
 
 def flip_a_bit(files: list[Path], random: np.random.Generator) -> Path:
-    """Any bit of all files is as likely as any other."""
+    """Flip a bit; all bits of all files are equally likely."""
     ends = np.cumsum([file.stat().st_size for file in files])
     at = int(random.integers(ends[-1]))
     number = int(np.searchsorted(ends, at, side="right"))
@@ -197,19 +197,19 @@ def flip_a_bit(files: list[Path], random: np.random.Generator) -> Path:
 
 
 def cut(files: list[Path], random: np.random.Generator) -> Path:
-    """Any file, by at least one byte and at most all of it."""
+    """Truncate a file by at least one byte and at most all of it."""
     file = files[random.integers(len(files))]
     os.truncate(file, int(random.integers(file.stat().st_size)))
     return file
 
 
 def data_files(store: Path) -> list[Path]:
-    """All files but LMDB's table of locks, which holds nothing of what was stored."""
+    """All files except LMDB's lock table, which holds no stored data."""
     return sorted(file for file in store.iterdir() if file.name != "lock.mdb")
 
 
 def damages(change: Corruption, subject: Subject, trials: int) -> Iterator[str]:
-    """What is read after each of the changes to a store that was whole before."""
+    """The outcome of each change to a store that was whole before."""
     subject.make()
     whole = {file: file.read_bytes() for file in data_files(subject.path)}
     for trial in range(trials):
@@ -220,7 +220,7 @@ def damages(change: Corruption, subject: Subject, trials: int) -> Iterator[str]:
 
 
 class Fault(NamedTuple):
-    """A kind of fault: how many trials there are by default, what can come of one, and the trials."""
+    """A kind of fault: its default number of trials, its possible outcomes, and its trials."""
 
     trials: int
     outcomes: tuple[str, ...]
@@ -241,7 +241,7 @@ FAULTS = {
 
 
 def row(fault: str, way: str, counts: Mapping[str, int]) -> str:
-    """A line of the table; what cannot come of a fault is left blank."""
+    """A line of the table; outcomes that a fault cannot have are left blank."""
     possible = FAULTS[fault].outcomes
     cells = (f"{counts.get(name, 0):,}" if name in possible else "" for name in COLUMNS)
     return (
@@ -250,9 +250,9 @@ def row(fault: str, way: str, counts: Mapping[str, int]) -> str:
 
 
 def table(old: Data, new: Data, folder: Path, trials: int | None) -> Iterator[str]:
-    """The lines of a table of all faults and ways, each as soon as its trials are made.
+    """The lines of a table of all faults and ways, each as soon as its trials are done.
 
-    trials: of each fault in each way; None for as many as `FAULTS` says
+    trials: the number for each fault and way; None for the defaults in `FAULTS`
     """
     yield f"{'fault':12}{'way':14}{'trials':>8}" + "".join(f"{name:>8}" for name in COLUMNS)
     for name, fault in FAULTS.items():
@@ -270,7 +270,7 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     usual = ", ".join(f"{name} {fault.trials}" for name, fault in FAULTS.items())
     parser.add_argument(
-        "--trials", type=int, metavar="N", help=f"of each fault in each way (by default: {usual})"
+        "--trials", type=int, metavar="N", help=f"for each fault and way (by default: {usual})"
     )
     trials = parser.parse_args().trials
     if trials is not None and trials < 1:
@@ -284,7 +284,7 @@ def main() -> None:
         with temporary_directory("image-stores-") as folder:
             for line in table(old, new, folder, trials):
                 say([line])
-    except (OSError, lmdb.Error) as error:  # no room on the disk
+    except (OSError, lmdb.Error) as error:  # a full disk
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         exit_interrupted()

@@ -1,10 +1,10 @@
-"""How much memory the stores take beyond what goes in and what comes out.
+"""How much memory the stores take beyond their input and output.
 
     python -m benchmarks.tools.memory [--cutoff N] [--store-dir DIR]
 
-Each operation runs in a process of its own, whose memory is looked at every millisecond. Counted is
-what is the process's own; the pages of a file that it has mapped into memory, as LMDB does, are the
-system's cache and can be taken back at any time.
+Each operation runs in its own process, and the memory of that process is sampled every millisecond.
+Only private memory counts: the pages of a mapped file, as in LMDB, belong to the system's cache and
+can be reclaimed at any time.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from benchmarks.harness.workers import Pipe
 from storage import STORES, StorageError, open_store
 
 MemoryTask: TypeAlias = Callable[[], Callable[[], int]]
-"""Makes its input and returns what is to be measured, which returns the bytes of its result."""
+"""Makes its input and returns the function to measure, which returns its result's bytes."""
 
 SHAPE = (32, 32, 3)
 TICK_SECONDS = 0.001
@@ -41,7 +41,7 @@ SEED = 0
 
 
 def noise(n: int) -> Image:
-    """Images that no store can make smaller, (n, 32, 32, 3)."""
+    """Images that cannot be compressed, (n, 32, 32, 3)."""
     return np.random.default_rng(SEED).integers(0, 256, (n, *SHAPE), np.uint8)
 
 
@@ -66,7 +66,7 @@ class StoreArray:
 
 
 class StoreIterator(StoreArray):
-    """`store_many` of images that come one by one and are nowhere held together."""
+    """`store_many` of images that come one by one and are never all in memory."""
 
     def _images(self) -> Iterator[Image]:
         chance = np.random.default_rng(SEED)
@@ -102,11 +102,11 @@ def _own_bytes(process: psutil.Process) -> int:
 
 
 def peak_beyond(job: MemoryTask) -> int:
-    """Bytes that a process holds at most while it does `job`, beyond its input and its result.
+    """The peak bytes of a process that does `job`, beyond its input and its result.
 
-    Raises EOFError where the process ends before it has done so.
+    Raises EOFError if the process ends before it is done.
     """
-    context = multiprocessing.get_context("spawn")  # with nothing of this process's memory
+    context = multiprocessing.get_context("spawn")  # shares no memory with this process
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, job), daemon=True)
     try:
@@ -127,12 +127,12 @@ def peak_beyond(job: MemoryTask) -> int:
         ours.close()
         with held():
             if process.pid is not None:
-                process.kill()  # else it would go on writing to what is being removed
+                process.kill()  # it must not write to files that are being removed
                 process.join()
 
 
 def table(n: int, folder: Path) -> Iterator[str]:
-    """The lines of a table of all stores, each as soon as it has been measured."""
+    """The lines of a table of all stores, each as soon as it is measured."""
     megabytes = n * np.prod(SHAPE) / 1e6
     yield f"peak memory beyond input and output, MB; {n:,} images, {megabytes:,.0f} MB of pixels"
     yield f"{'':16}{'store_many':>16}{'of an iterator':>16}{'read_many':>16}"

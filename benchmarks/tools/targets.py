@@ -1,9 +1,9 @@
-"""What a run says of the figures that the stores are built to reach.
+"""Which targets of the stores a saved run reaches.
 
     python -m benchmarks.tools.targets [RUN]
 
-prints Markdown tables. Each figure stands beside its target, and in bold where it misses it. RUN is
-a saved run as `python -m benchmarks.report` takes it; by default the newest.
+prints Markdown tables. Each figure is shown with its target, in bold if it misses it. RUN is a
+saved run as for `python -m benchmarks.report`; by default the newest.
 """
 
 import argparse
@@ -33,14 +33,14 @@ MANY = (
     ("parallel_read", "2 processes"),
     ("parallel_read", "4 processes"),
 )
-"""Operations, and variants of them, whose cost per image should not grow with the store."""
+"""Operations and variants; their cost per image should not grow with the store."""
 MOST_GROWTH = 1.3
-"""Times the cost per image in a smaller store."""
+"""The largest acceptable ratio to the cost per image in a smaller store."""
 
 
 @dataclass(frozen=True)
 class AtMost:
-    """A figure, what follows it, and the largest that is good."""
+    """A figure, its unit, and the largest value that reaches the target."""
 
     figure: float
     unit: str
@@ -54,7 +54,7 @@ class AtMost:
 
 @dataclass(frozen=True)
 class AtLeast(AtMost):
-    """The same, and the smallest that is good."""
+    """A figure, its unit, and the smallest value that reaches the target."""
 
     def __str__(self) -> str:
         good = self.figure >= self.target
@@ -63,16 +63,16 @@ class AtLeast(AtMost):
 
 
 class Figures:
-    """The medians of a run, in microseconds per image; KeyError for a row that it lacks.
+    """The medians of a run, in microseconds per image; raises KeyError for a missing row.
 
-    n, fewer: images in the largest stores, and in those a size smaller
-    commits: of one image each, in the store of many of them
+    n, fewer: images in the largest stores, and in those of the next smaller size
+    commits: how many commits of one image the store of small commits has
     """
 
     def __init__(self, run: SavedRun) -> None:
         self._rows = run.rows
         *_, self.fewer, self.n = every = [0, *sorted({n for *_, n in run.rows})]
-        self.fewest = next((n for n in every if n > 1), self.n)  # 1 is that of store_single
+        self.fewest = next((n for n in every if n > 1), self.n)  # store_single has n = 1
         self.commits = max(
             (n for operation, *_, n in run.rows if operation == "commits"), default=0
         )
@@ -81,7 +81,7 @@ class Figures:
         return self._rows[operation, variant, backend, n or self.n].figure.microseconds
 
     def times(self, operation: str, backend: str, reference: str, target: float) -> AtMost:
-        """As a multiple of the same operation of another row."""
+        """The time as a multiple of another row's time for the same operation."""
         multiple = self.time(operation, backend) / self.time(operation, reference)
         return AtMost(multiple, f" × {reference}", target)
 
@@ -89,7 +89,7 @@ class Figures:
         return AtMost(self.time(operation, backend), " µs", target)
 
     def decoding(self, operation: str) -> AtMost:
-        """Of PNG files, as a multiple of reading every image the tutorial's way."""
+        """The time of PNG as a multiple of reading every image in the tutorial's way."""
         multiple = self.time(operation, "png") / self.time("read_many", "article-png")
         return AtMost(multiple, " × article-png's read_many", 0.8)
 
@@ -98,18 +98,18 @@ class Figures:
         return row.recorded.allocated_bytes / row.recorded.images_per_round
 
     def together(self, backend: str) -> AtLeast:
-        """The images per second of two processes beside those of one."""
+        """The images per second of two processes as a multiple of those of one."""
         one = self.time("parallel_read", backend, variant="1 process")
         two = self.time("parallel_read", backend, variant="2 processes")
         return AtLeast(one / two, " × one process", 1.7)
 
     def growth(self, operation: str, backend: str, n: int, variant: str = "") -> AtMost:
-        """The cost of an image in the largest store as a multiple of that in one of `n` images."""
+        """The cost per image in the largest store, as a multiple of that in a store of `n`."""
         smaller = self.time(operation, backend, n, variant)
         return AtMost(self.time(operation, backend, variant=variant) / smaller, "", MOST_GROWTH)
 
     def per_doubling(self, operation: str, backend: str) -> str:
-        """How much longer one image takes in a store twice as large."""
+        """The additional time per image in a store twice as large."""
         least = min(n for name, *_, n in self._rows if name == operation)
         more = self.time(operation, backend) - self.time(operation, backend, least)
         return f"{more / log2(self.n / least):+.1f} µs"
@@ -119,7 +119,7 @@ class Figures:
 
 
 def speed(f: Figures) -> Iterator[Line]:
-    """Storing and reading at the largest n, beside the limit and the tutorial's way."""
+    """Storing and reading at the largest n, compared with the limit and the tutorial's way."""
     yield (
         "store_many",
         (
@@ -158,7 +158,7 @@ def speed(f: Figures) -> Iterator[Line]:
 
 
 def growth(f: Figures) -> Iterator[Line]:
-    """The cost of an image in the largest store beside that in one a size smaller, or the least."""
+    """The cost per image in the largest store, compared with the next smaller or the smallest."""
     for operation, variant in MANY:
         yield (
             f"{operation} {variant}".strip() + f", × that at n = {f.fewer:,}",
@@ -175,7 +175,7 @@ def growth(f: Figures) -> Iterator[Line]:
 
 
 def commits(f: Figures) -> Iterator[Line]:
-    """Many small commits beside the tutorial's way of storing one, and beside one call."""
+    """Many small commits, compared with the tutorial's way for one image, and with one call."""
     yield (
         "store_single, buffered",
         [
@@ -204,7 +204,7 @@ def table(title: str, lines: Iterable[Line]) -> Iterator[str]:
 
 
 def tables(run: SavedRun) -> Iterator[str]:
-    """The lines of all tables; raises ResultsError where the run lacks a row."""
+    """The lines of all tables; raises ResultsError if the run lacks a row."""
     f = Figures(run)
     try:
         yield from table(f"n = {f.n:,}", speed(f))
@@ -214,17 +214,17 @@ def tables(run: SavedRun) -> Iterator[str]:
         operation, variant, backend, n = error.args[0]
         lacking = " ".join(filter(None, (operation, variant, backend)))
         raise ResultsError(
-            f"run {run.name} lacks {lacking} at n = {n:,}; make a whole one"
+            f"run {run.name} lacks {lacking} at n = {n:,}; make a complete run"
         ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; returns the exit code, 2 where there is no such run, or no output."""
+    """Print the tables; returns the exit code, 2 if there is no such run or printing fails."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tools.targets",
-        description="Print what a run says of the figures that the stores are built to reach.",
+        description="Print which targets of the stores a saved run reaches.",
     )
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a file or a number; the newest")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a file or a number (the newest)")
     try:
         run = load(parser.parse_args(arguments).run)
         lines = [f"run {run.name}: {'; '.join(in_words(run.machine))}", "", *tables(run)]

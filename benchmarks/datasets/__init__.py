@@ -1,4 +1,4 @@
-"""The data sets that stores are measured on: CIFAR-10, the user's own batches, or a stand-in."""
+"""The data sets that are measured: CIFAR-10, the user's own batches, or a stand-in."""
 
 from .dataset import Dataset
 from .errors import (

@@ -1,4 +1,4 @@
-"""Reading batches out of a .tar.gz without extracting anything to disk."""
+"""Reading batches from a .tar.gz without extracting anything to disk."""
 
 import gzip
 import os
@@ -13,14 +13,14 @@ MAX_UNPACKED_BYTES = 2 << 30  # official: 186 MB. More is a decompression bomb, 
 
 
 class _BoundedGzip(gzip.GzipFile):
-    """A gzip file that refuses to be read in huge pieces or beyond a total.
+    """A gzip file that refuses huge reads, and reads beyond a total.
 
-    tarfile believes the sizes in an archive's headers, also those of its own long-name and pax
-    headers, which it reads whole; a few kilobytes of gzip could so ask for terabytes.
+    tarfile trusts the sizes in an archive's headers, including long-name and pax headers, which it
+    reads whole. So a few kilobytes of gzip could request terabytes.
     """
 
     def read(self, size: int | None = -1) -> bytes:
-        # Reading to the end is never asked for here; tarfile knows how much it wants.
+        # Nothing here reads to the end; tarfile always gives a size.
         if size is None or not 0 <= size <= MAX_BATCH_BYTES:
             raise ArchiveError(f"one piece of it is said to have {size} bytes")
         return super().read(size)
@@ -32,20 +32,14 @@ class _BoundedGzip(gzip.GzipFile):
 
 
 def read_archive(stream: IO[bytes], file: str) -> dict[str, bytes]:
-    """The training batches in a .tar.gz: top-level files or files in one folder, by exact name.
+    """The content of each training batch in a .tar.gz, by its name; empty if there are none.
 
-    Args:
-        stream: the archive, opened for reading in binary.
-        file: what errors call it.
+    Batches are top-level files, or files in one folder, with exactly these names. Raises
+    UnsafeArchiveError if a member's name is absolute or has "..", or if a batch is a link, a device
+    or there twice; ArchiveError if it is truncated, damaged, not a .tar.gz, or unreasonably large.
 
-    Returns:
-        The content of each batch by its name; empty if there are none.
-
-    Raises:
-        UnsafeArchiveError: a member's name is absolute or has "..", or a batch is a link or a
-            device or there twice.
-        ArchiveError: truncated, damaged, not a .tar.gz, or unreasonably large.
-
+    stream: the archive, opened for reading in binary
+    file: its name in errors
     """
     try:
         with _BoundedGzip(fileobj=stream, mode="rb") as unpacked:
@@ -91,7 +85,7 @@ def _read_members(unpacked: _BoundedGzip, file: str) -> dict[str, bytes]:
 
 
 def _read_to_end(unpacked: _BoundedGzip) -> None:
-    """Unpack what follows the last member too: only then has gzip compared its checksum."""
+    """Unpack everything after the last member too: only then has gzip compared its checksum."""
     while unpacked.read(1 << 20):
         if unpacked.tell() > MAX_UNPACKED_BYTES:
             raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")

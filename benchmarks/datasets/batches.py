@@ -1,4 +1,4 @@
-"""CIFAR-10's batches: what one must hold, and several put together in order."""
+"""CIFAR-10's batches: checking each, and joining them in order."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,24 +19,18 @@ BatchFiles = Mapping[str, bytes]  # the content of each file by its name in BATC
 
 
 def join(batches: BatchFiles, place: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All images and labels of the batches, in numeric order of the batches.
+    """All images, (n, 32, 32, 3) uint8, and labels, (n,) int64 in 0..9, in the order of batches.
 
-    Args:
-        batches: at least one.
-        place: the directory or archive they come from, for errors.
+    Raises BatchError if one of the files is not a batch, or if they hold no images.
 
-    Returns:
-        (n, 32, 32, 3) uint8 and (n,) int64 in 0..9.
-
-    Raises:
-        BatchError: one of them is not a batch, or they hold no image at all.
-
+    batches: at least one
+    place: the directory or archive that they come from, for errors
     """
     parts = [_parse(batches[name], f"{place}/{name}") for name in BATCH_NAMES if name in batches]
     labels = np.concatenate([labels for _, labels in parts])
     if not len(labels):
         raise BatchError(f"{place}: its batches hold no images")
-    # Transposed straight into place: a second copy of all pixels would be 154 MB.
+    # Transposed directly into place, since a second copy of all pixels would be 154 MB.
     images = np.empty((len(labels), SIDE, SIDE, CHANNELS), np.uint8)
     start = 0
     for rows, _ in parts:
@@ -47,7 +41,7 @@ def join(batches: BatchFiles, place: str) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def digest(batches: BatchFiles) -> str:
-    """Hexadecimal sha256 over the names and contents of the batches, however they were packed."""
+    """Hexadecimal sha256 of the names and contents of the batches, independent of packing."""
     total = hashlib.sha256()
     for name in BATCH_NAMES:
         if name in batches:

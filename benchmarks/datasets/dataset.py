@@ -1,4 +1,4 @@
-"""The data set that stores are filled with and compared on."""
+"""The data set of a run: the images and labels that are stored."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,14 @@ from .errors import DatasetOptionError
 class Dataset:
     """Images and labels in a fixed order, in read-only arrays.
 
-    Attributes:
-        name: "cifar10", "standin", or the name of the user's directory or archive.
-        identity: two results compare only where this is equal. "cifar10-" and the start of the
-            official archive's sha256; "sha256:" and the digest of a user's batches; or the
-            stand-in's version, seed and image size.
-        images: (N, H, W, C) uint8.
-        labels: (N,) int64.
-        note: one line on why the stand-in replaced CIFAR-10, or "".
-        full_count: how many images the whole set has, if `images` is only its beginning.
-
+    name: "cifar10", "standin", or the name of the user's directory or archive
+    identity: results can be compared only if this is equal. It is "cifar10-" and the start of the
+        official archive's sha256; "sha256:" and the digest of a user's batches; or the stand-in's
+        version, seed and image size
+    images: (N, H, W, C) uint8
+    labels: (N,) int64
+    note: one line on why the stand-in replaced CIFAR-10, or ""
+    full_count: how many images the whole set has, if `images` is only its beginning
     """
 
     name: str
@@ -32,7 +30,7 @@ class Dataset:
     full_count: int | None = None
 
     def __post_init__(self) -> None:
-        # Every store and every round takes views of these arrays; a write would reach them all.
+        # All stores and rounds use views of these arrays; a write would affect them all.
         self.images.setflags(write=False)
         self.labels.setflags(write=False)
 
@@ -42,17 +40,11 @@ class Dataset:
         return 2 * (self.full_count or len(self.images))
 
     def take(self, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The first n of the set followed by itself.
+        """The first n images, (n, H, W, C) uint8, and labels, (n,) int64, of the set repeated once.
 
-        Args:
-            n: 0 to `capacity`; or to the limit the set was loaded with, where that is less.
+        They are views if n <= N, else copies. Raises DatasetOptionError if n is too large.
 
-        Returns:
-            (n, H, W, C) uint8 images and (n,) int64 labels: views where n <= N, else copies.
-
-        Raises:
-            DatasetOptionError: there are not so many.
-
+        n: 0 to `capacity`, or to the limit that the set was loaded with if that is less
         """
         loaded = len(self.images)
         partial = self.full_count is not None and loaded < self.full_count

@@ -1,4 +1,4 @@
-"""What can go wrong with a data set; each error is also the built-in that a caller would catch."""
+"""Errors of data sets; each is also the built-in that a caller would catch."""
 
 
 class DatasetError(Exception):
@@ -6,23 +6,23 @@ class DatasetError(Exception):
 
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
-    """There is nothing at the path that was named, or no batches in it."""
+    """The path does not exist, or has no batches."""
 
 
 class DatasetOptionError(DatasetError, ValueError):
-    """An option or a number of images that does not go with the data set."""
+    """An option or a number of images does not suit the data set."""
 
 
 class BatchError(DatasetError, ValueError):
-    """A file is not a CIFAR-10 batch: damaged, incomplete, or of something else."""
+    """A file is not a CIFAR-10 batch: it is damaged, incomplete, or something else."""
 
 
 class UnsafePickleError(BatchError):
-    """A batch's pickle asks for more than the few constructors of a numpy array."""
+    """A batch's pickle requests more than the few constructors of a numpy array."""
 
 
 class ArchiveError(DatasetError, OSError):
-    """A file is not a whole .tar.gz archive, or unreasonably large."""
+    """A file is not a complete .tar.gz archive, or it is unreasonably large."""
 
 
 class UnsafeArchiveError(ArchiveError):

@@ -1,4 +1,4 @@
-"""Choosing the data set from what the user asked for."""
+"""Loading the data set that the user's options name."""
 
 from pathlib import Path
 
@@ -20,25 +20,19 @@ def load_dataset(
     image_size: tuple[int, int] = CIFAR_SIZE,
     download: Download = OFFICIAL,
 ) -> Dataset:
-    """The data set to measure on.
+    """The data set to measure: images (N, height, width, 3) uint8, labels (N,) int64 in 0..9.
 
-    Args:
-        spec: "cifar10": from the cache, else downloaded, else replaced by the stand-in with a note;
-            "standin"; or the path of a directory of CIFAR batches or of an archive (.tar.gz).
-        limit: how many images will be taken at most. The stand-in makes no more than that; every
-            other set is loaded whole.
-        offline: never download.
-        cache_dir: where the archive is kept; by default the operating system's cache folder.
-        progress: show progress bars on standard error.
-        image_size: height and width in pixels of the stand-in's images.
-        download: where CIFAR-10 is fetched from.
+    Raises a type of DatasetError; the message names the file and says what to do.
 
-    Returns:
-        Images (N, height, width, 3) uint8 and labels (N,) int64 in 0..9.
-
-    Raises:
-        DatasetError: as one of its types; the message names the file and says what to do.
-
+    spec: "cifar10": from the cache, else downloaded, else replaced by the stand-in with a note;
+        "standin"; or the path of a directory of CIFAR batches or of an archive (.tar.gz)
+    limit: the most images that will be taken. The stand-in makes no more than that; every other
+        set is loaded whole
+    offline: whether never to download
+    cache_dir: the folder for the archive; by default the operating system's cache folder
+    progress: whether to show progress bars on standard error
+    image_size: height and width in pixels of the stand-in's images
+    download: the sources of CIFAR-10
     """
     if limit is not None and limit < 1:
         raise DatasetOptionError(f"limit {limit}: at least one image must be asked for")
@@ -60,11 +54,11 @@ def load_dataset(
 
 
 def _user_path(spec: str) -> Path:
-    if not spec:  # as a variable of the shell that is not set
+    if not spec:  # from an unset shell variable
         raise DatasetNotFoundError(
-            "no data set is named by nothing; use cifar10, standin or a path"
+            "the name of the data set is empty; use cifar10, standin or a path"
         )
     try:
         return Path(spec).expanduser()
     except RuntimeError as error:
-        raise DatasetNotFoundError(f"{spec}: there is no such user, or no home of his") from error
+        raise DatasetNotFoundError(f"{spec}: no such user, or one without a home") from error

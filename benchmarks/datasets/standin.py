@@ -1,8 +1,8 @@
-"""A stand-in for CIFAR-10 where it cannot be had: painted pictures that store like photographs.
+"""A stand-in for CIFAR-10 if that is not available: painted pictures that store like photographs.
 
-They have CIFAR-10's count, classes and, at its size of 32 by 32, its PNG sizes and decode times, so
-that a benchmark on them means nearly the same. They are a function of version, seed and size alone:
-no machine, numpy version or number of images asked for changes a byte of them.
+They have CIFAR-10's count, classes and, at its size of 32 by 32, its PNG sizes and decode times. So
+a benchmark on them gives nearly the same result. They depend only on version, seed and size: no
+machine, numpy version or requested number of images changes a byte of them.
 """
 
 import numpy as np
@@ -29,21 +29,15 @@ def make_standin(
     note: str = "",
     progress: bool = False,
 ) -> Dataset:
-    """The stand-in, or as much of it as will be taken.
+    """Make the stand-in: min(limit, 50,000) images, (n, height, width, 3) uint8.
 
-    Args:
-        limit: how many images will be taken at most; None for all. Image i is the same for any.
-        image_size: height and width in pixels.
-        note: why the stand-in takes CIFAR-10's place, if it does.
-        progress: show a progress bar.
+    The labels are (n,) int64 in 0..9; every ten images show each class once. Raises
+    DatasetOptionError if the limit or a side is not positive.
 
-    Returns:
-        min(limit, 50,000) images, (n, height, width, 3) uint8, and labels, (n,) int64 in 0..9.
-        Every ten images show each class once.
-
-    Raises:
-        DatasetOptionError: the limit or a side is not positive.
-
+    limit: the most images that will be taken; None for all. Image i is the same for any limit
+    image_size: height and width in pixels
+    note: why the stand-in replaces CIFAR-10, if it does
+    progress: whether to show a progress bar
     """
     height, width = image_size
     if height < 1 or width < 1:
@@ -54,7 +48,7 @@ def make_standin(
     labels = _labels(count)
     images = np.empty((count, height, width, 3), np.uint8)
     block = max(BLOCK_PIXELS // (height * width), 1)
-    # The last block is painted whole and cut: a picture depends on its whole block's chance.
+    # The last block is painted whole and cut: a picture depends on its whole block's random bytes.
     padded = _labels(-(-count // block) * block)
     for start in tqdm(range(0, count, block), "Painting the stand-in", disable=not progress):
         source = RandomBytes(SEED, PICTURE_STREAM, start // block)
@@ -71,7 +65,7 @@ def make_standin(
 
 
 def _labels(count: int) -> NDArray[np.int64]:
-    """The first labels: every class once in each ten, in an order of chance."""
+    """The first labels: every class once in each ten, in random order."""
     classes = len(SCENES)
     groups = -(-count // classes)
     words = RandomBytes(SEED, LABEL_STREAM).words(groups * classes).reshape(groups, classes)

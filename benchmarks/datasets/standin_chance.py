@@ -1,4 +1,4 @@
-"""Chance for the stand-in: random bytes that every machine and every numpy version agrees on."""
+"""Random bytes for the stand-in, the same on every machine and with every numpy version."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 class RandomBytes:
-    """A frozen stream of random bytes, one for every seed.
+    """A stream of random bytes, fixed by its seed.
 
     numpy guarantees that a seed always gives the same raw integers of PCG64 ("Compatibility
     Guarantee" in its docstring; NEP 19). The methods of `Generator` carry no such guarantee.
@@ -21,16 +21,16 @@ class RandomBytes:
         return np.asarray(self._source.random_raw(count), dtype=np.uint64)
 
     def take(self, *shape: int) -> NDArray[np.uint8]:
-        """The next bytes as a uint8 array of the shape; whole words are used up."""
+        """The next bytes as a uint8 array of `shape`; only whole words are used."""
         count = int(np.prod(shape))
         little_endian = self.words((count + 7) // 8).astype("<u8")
         return little_endian.view(np.uint8)[:count].reshape(shape)
 
 
 class Draws:
-    """Deals out `columns` bytes of chance for each of `count` images, one column at a time.
+    """Gives `columns` random bytes for each of `count` images, one column at a time.
 
-    What a picture shows depends on the order in which its draws are made.
+    A picture depends on the order of its draws.
     """
 
     def __init__(self, source: RandomBytes, count: int, columns: int) -> None:

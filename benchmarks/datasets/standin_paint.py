@@ -1,12 +1,12 @@
 """Painting stand-in pictures in integer arithmetic, so that every machine paints the same bytes.
 
-A picture is two backgrounds that meet at a horizon, an object, light on the object, texture on
-everything, and the grain of a sensor. Nothing here is summed in floating point or calls a
-mathematical library: there are only integer adds, multiplies, shifts, comparisons and look-ups.
+A picture has two backgrounds that meet at a horizon, an object, light on the object, texture on
+everything, and a sensor's grain. The code uses no floating point and no mathematical library, only
+integer adds, multiplies, shifts, comparisons and look-ups.
 
 Scales: opacities run from 0 to OPAQUE; relief, light and grain are in quarters of a grey level;
-lengths are the canvas units of `standin_scenes`. The ranges are chosen so that every product fits
-the int16 or int32 it is held in; the comments say which bound is the tight one.
+lengths are in the canvas units of `standin_scenes`. The ranges are chosen so that every product
+fits its int16 or int32; the comments name the tight bounds.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from .standin_scenes import CANVAS, SCENES, Colour, Scene, ScenePart
 Shorts = NDArray[np.int16]
 Ints = NDArray[np.int32]
 
-OPAQUE = 128  # times 255, the largest colour difference, it fits int16
-RIM = 256  # how far inside an object its middle is; its outline is at 0
-BYTES_PER_PICTURE = 64  # of chance, for all `Draws` of one picture
+OPAQUE = 128  # OPAQUE times 255, the largest colour difference, fits int16
+RIM = 256  # the depth of an object's middle; its outline is at 0
+BYTES_PER_PICTURE = 64  # random bytes for all `Draws` of one picture
 
 # Quantiles of a picture's texture and grain, the smoothest picture first. One rank drives both: in
-# photographs a blurred background and a clean sensor come together, which makes the long left tail
+# photographs a blurred background and low grain occur together, which makes the long left tail
 # of CIFAR-10's PNG sizes. Fitted to the sizes in DESIGN section 4; test_datasets_standin.py checks.
 TEXTURE = (6, 16, 50, 80, 100, 111, 121, 130, 138, 146, 154, 162, 173, 188, 208, 238, 255)
 GRAIN = (1, 3, 6, 9, 11, 13, 14, 15, 16, 17, 18, 19, 20, 22, 26, 35, 48)
@@ -47,12 +47,12 @@ class Frame:
 
     @property
     def x(self) -> Ints:
-        """Of pixel centres, from the middle to the right: (1, 1, width)."""
+        """The x of pixel centres, from the middle to the right: (1, 1, width)."""
         return self._centres(self.width)[None, None, :]
 
     @property
     def y(self) -> Ints:
-        """Of pixel centres, from the middle down: (1, height, 1)."""
+        """The y of pixel centres, from the middle down: (1, height, 1)."""
         return self._centres(self.height)[None, :, None]
 
     def _centres(self, size: int) -> Ints:
@@ -63,16 +63,11 @@ class Frame:
 def paint(
     labels: NDArray[np.int64], source: RandomBytes, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """One picture of each label's class.
+    """Paint one picture of each label's class: (n, height, width, 3) uint8.
 
-    Args:
-        labels: (n,) int64, each an index into `SCENES`.
-        source: the chance of this block of pictures.
-        size: height and width in pixels.
-
-    Returns:
-        (n, height, width, 3) uint8.
-
+    labels: (n,) int64, each an index into `SCENES`
+    source: the random bytes of this block of pictures
+    size: height and width in pixels
     """
     frame = Frame(labels, *size)
     draws = Draws(source, len(labels), BYTES_PER_PICTURE)
@@ -83,8 +78,8 @@ def paint(
     canvas, ground = _backdrop(frame, draws, swell, texture)
     body, light = _object(frame, draws, canvas, swell, texture)
 
-    # Ground is rougher than sky, and most objects are smoother than what they stand before. The
-    # weight is at most 150, times 215 just inside int16.
+    # Ground is rougher than sky, and most objects are smoother than their background. The weight is
+    # at most 150, and 150 times 215 just fits int16.
     weight = _short(draws.between(50, 100)) + ((_short(draws.between(0, 50)) * ground) >> 7)
     weight -= (_short(draws.between(0, 90)) * body) >> 7
     light += (np.clip(texture, -215, 215) * np.maximum(weight, 0)) >> 6
@@ -92,7 +87,7 @@ def paint(
 
 
 def _backdrop(frame: Frame, draws: Draws, swell: Shorts, texture: Shorts) -> tuple[Shorts, Shorts]:
-    """The canvas with both backgrounds, (n, 3, H, W), and where the lower one is, (n, H, W)."""
+    """The canvas with both backgrounds, (n, 3, H, W), and the lower one's opacity, (n, H, W)."""
     canvas = np.empty((len(frame.labels), 3, frame.height, frame.width), np.int16)
     canvas[:] = _colour(frame, draws, lambda scene: scene.above)[:, :, None, None]
 
@@ -117,7 +112,7 @@ def _backdrop(frame: Frame, draws: Draws, swell: Shorts, texture: Shorts) -> tup
 def _object(
     frame: Frame, draws: Draws, canvas: Shorts, swell: Shorts, texture: Shorts
 ) -> tuple[Shorts, Shorts]:
-    """Paint the object; return where its body is and the light on it, both (n, H, W)."""
+    """Paint the object; return the opacity of its body and the light on it, both (n, H, W)."""
     # The object's own axes: shifted, scaled, mirrored, leaning, with an uneven outline.
     across = frame.x - _int(draws.between(-90, 90))
     down = frame.y - _int(draws.between(-70, 70))
@@ -141,7 +136,7 @@ def _object(
 
 
 def _outline(frame: Frame, along: Ints, below: Ints) -> tuple[Shorts, Shorts, Shorts]:
-    """Opacity of the object's body, of its detail, and how domed the body is, all (n, H, W)."""
+    """The opacity of the object's body and of its detail, and the body's depth, all (n, H, W)."""
     body, detail, dome = (np.zeros(along.shape, np.int16) for _ in range(3))
     for label, scene in enumerate(SCENES):
         rows = np.flatnonzero(frame.labels == label)
@@ -149,7 +144,7 @@ def _outline(frame: Frame, along: Ints, below: Ints) -> tuple[Shorts, Shorts, Sh
             continue
         for part in scene.parts:
             inside = _inside(part, along[rows], below[rows])
-            # An outline is about 1.75 pixels soft, as in a picture that was scaled down.
+            # An outline is about 1.75 pixels soft, as in a downscaled picture.
             blunt = min(part.half_width, part.half_height)
             opacity = _opacity((inside * blunt) // (7 * frame.pixel))
             layer = detail if part.detail else body
@@ -160,8 +155,8 @@ def _outline(frame: Frame, along: Ints, below: Ints) -> tuple[Shorts, Shorts, Sh
 
 
 def _inside(part: ScenePart, along: Ints, below: Ints) -> Ints:
-    """How far inside a part each point lies: RIM in its middle, 0 on its outline, else negative."""
-    reach = 1500  # far outside is far enough; its square and everything after it fits int32
+    """The depth of each point in a part: RIM in its middle, 0 on its outline, negative outside."""
+    reach = 1500  # the largest distance that matters; its square and later products fit int32
     below = np.clip(((below - part.y) * (65536 // part.half_height)) >> 8, -reach, reach)
     along = along - part.x
     narrowing = 256 - ((part.taper * np.clip(below, -256, 256)) >> 9)
@@ -178,7 +173,7 @@ def _exposed(
     """The finished pictures: light and grain added, clipped, channels last."""
     count = len(frame.labels)
     noise_bytes = source.take(4, count, frame.height, frame.width)
-    # The sum of two nibbles: a triangle from -15 to 15, close enough to a sensor's noise.
+    # The sum of two nibbles is triangular from -15 to 15, close enough to a sensor's noise.
     noise = (((noise_bytes & 15) + (noise_bytes >> 4)).astype(np.int16) - 15) * _short(grain)
     light = light + (noise[3] >> 3)
     for channel in range(3):
@@ -189,7 +184,7 @@ def _exposed(
 def _cloud(
     frame: Frame, source: RandomBytes, octave: int, strength: Ints, roughness: Ints
 ) -> Shorts:
-    """Random relief, (n, H, W): octaves of noise, each twice as fine as the one before.
+    """Random relief, (n, H, W): octaves of noise, each twice as fine as the previous one.
 
     The first octave has cells of 1/2**octave of the canvas and amplitudes of `strength` (n,), the
     next 1/2**(octave + 1) and strength * roughness / 256, down to cells of two pixels. There is no
@@ -214,7 +209,7 @@ def _cloud(
 
 
 def _doubled(relief: Shorts, axis: int) -> Shorts:
-    """Twice as many cells along the axis: 3/4 of the cell each lies in, 1/4 of the nearest one."""
+    """Double the cells along an axis: each is 3/4 of its old cell and 1/4 of the nearest other."""
     cells = relief.shape[axis]
     near = 3 * relief + 2
     before = relief.take([0, *range(cells - 1)], axis)
@@ -226,7 +221,7 @@ def _doubled(relief: Shorts, axis: int) -> Shorts:
 
 
 def _colour(frame: Frame, draws: Draws, palette: Callable[[Scene], tuple[Colour, ...]]) -> Shorts:
-    """One of its class's colours for each picture, somewhat varied: (n, 3)."""
+    """A colour for each picture, one of its class's, varied slightly: (n, 3)."""
     pick = draws.between(0, 255)
     colours = np.empty((len(frame.labels), 3), np.int32)
     for label, scene in enumerate(SCENES):
@@ -247,15 +242,15 @@ def _blend(canvas: Shorts, colour: Shorts, opacity: Shorts) -> None:
 
 
 def _opacity(depth: Ints) -> Shorts:
-    """Half opaque at depth 0, more above and less below."""
+    """The opacity at a depth: half opaque at 0, more above and less below."""
     return np.clip(depth + OPAQUE // 2, 0, OPAQUE).astype(np.int16)
 
 
 def _short(values: Ints) -> Shorts:
-    """A number for each picture, in a shape that goes with (n, H, W)."""
+    """A number for each picture as int16, in a shape that broadcasts with (n, H, W)."""
     return values.astype(np.int16)[:, None, None]
 
 
 def _int(values: Ints) -> Ints:
-    """The same, where the products need 32 bits."""
+    """The same as int32, for products that need 32 bits."""
     return values[:, None, None]

@@ -1,4 +1,4 @@
-"""What the ten kinds of stand-in pictures show: colours and shapes, as plain tables.
+"""The colours and shapes of the ten kinds of stand-in pictures, as plain tables.
 
 All lengths are in canvas units: the longer side of a picture is 1,024 units, the origin is its
 middle, x runs right and y runs down. Colours are RGB, 0 to 255.
@@ -27,7 +27,7 @@ class ScenePart:
 
 @dataclass(frozen=True)
 class Scene:
-    """One class: where its horizon lies, what it is made of, and the colours it may have."""
+    """One class: its horizon, its parts, and its possible colours."""
 
     name: str
     horizon: int  # y of the line between the two backgrounds

@@ -1,15 +1,15 @@
-"""Reading the pickle of a CIFAR batch without running anything that it asks for.
+"""Reading the pickle of a CIFAR batch without running anything that it requests.
 
-A pickle is a program. Two things keep this one harmless. First its opcodes are listed without being
-executed, and any that is not needed for a dictionary of numbers, strings, lists and numpy arrays is
-refused, as is a memo index that would make the unpickler allocate memory for its own sake. Then it
-is loaded with every name it may use bound to a `_Name`, which only writes down how it was called:
-numpy itself is never called by a pickle. What was written down is checked, and the array is made
-here from the bytes found. Memory stays within a small multiple of the pickle's size.
+A pickle is a program. Two steps keep this one harmless. First its opcodes are listed without being
+executed. Opcodes that a dictionary of numbers, strings, lists and numpy arrays does not need are
+refused, and so are memo indices that would make the unpickler allocate memory for nothing. Then it
+is loaded with every allowed name bound to a `_Name`, which only records its calls: a pickle never
+calls numpy itself. The record is checked, and this module makes the array from the bytes found.
+Memory stays within a small multiple of the pickle's size.
 
-Understood are the protocol-2 pickles of Python 2 in which CIFAR-10 is distributed (numpy's old
-module names; strings are bytes) and what Python 3 writes (protocols 2 to 5; new names). Protocol 2
-has no bytes: Python 3 writes calls of `_codecs.encode` and `bytes`, whose results are made here.
+It reads the protocol-2 pickles of Python 2 in which CIFAR-10 is distributed (numpy's old module
+names; strings are bytes) and pickles of Python 3 (protocols 2 to 5; new names). Protocol 2 has no
+bytes: Python 3 writes calls of `_codecs.encode` and `bytes`, and their results are made here.
 """
 
 import io
@@ -27,7 +27,7 @@ ALLOWED_NAMES = frozenset(
     {("numpy", "ndarray"), ("numpy", "dtype")}
     | {(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")}
     | {(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")}
-    # What no batch needs and no harm comes of: it is refused where it is, for what it is.
+    # No batch needs these, and they do no harm; they are refused later, with a better message.
     | {(f"numpy.{core}.multiarray", "scalar") for core in ("core", "_core")}
     | {("__builtin__", "bytearray"), ("builtins", "bytearray")}
 )
@@ -47,7 +47,7 @@ ALLOWED_OPCODES = frozenset(
 
 
 class _Call:
-    """A call that a pickle asked for, written down instead of made."""
+    """A call that a pickle requested, recorded instead of made."""
 
     __slots__ = ("arguments", "name", "state")
 
@@ -61,7 +61,7 @@ class _Call:
 
 
 class _Name:
-    """A name that a pickle may use; it can be called and nothing else."""
+    """A name that a pickle may use; it can only be called."""
 
     __slots__ = ("name",)
 
@@ -76,13 +76,13 @@ class _Name:
 
 
 class _Encode(_Name):
-    """`_codecs.encode`, but for nothing but what Python 3 writes for bytes in protocol 2."""
+    """`_codecs.encode`, limited to the calls that Python 3 writes for bytes in protocol 2."""
 
     __slots__ = ("_made",)
 
     def __init__(self) -> None:
         super().__init__("encode")
-        # One text may be encoded any number of times, in three bytes of a pickle each.
+        # A pickle may encode one text many times, with three bytes for each time.
         self._made: dict[int, tuple[str, bytes]] = {}
 
     def __call__(self, *arguments: object) -> bytes:
@@ -121,19 +121,13 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_batch(data: bytes, file: str) -> Mapping[str, object]:
-    """The dictionary in a batch's pickle.
+    """The dictionary in a batch's pickle, with str keys and read-only uint8 arrays.
 
-    Args:
-        data: the whole pickle.
-        file: what errors call it.
+    Raises UnsafePickleError if it requests a name or an operation that no batch needs; BatchError
+    if it is not a complete pickle of a dictionary.
 
-    Returns:
-        The dictionary with keys as str and arrays as read-only uint8 arrays.
-
-    Raises:
-        UnsafePickleError: it asks for a name or an operation that no batch needs.
-        BatchError: it is not a whole pickle of a dictionary.
-
+    data: the whole pickle
+    file: its name in errors
     """
     _refuse_unknown_opcodes(data, file)
     try:
@@ -143,7 +137,7 @@ def load_batch(data: bytes, file: str) -> Mapping[str, object]:
             f"{file}: its pickle names {error}, which no CIFAR batch needs; nothing was run. "
             "Do not use this file"
         ) from None
-    # The C unpickler reports broken pickles with whatever its own code ran into.
+    # The C unpickler raises many types of errors for broken pickles.
     except Exception as error:
         raise BatchError(f"{file}: not a CIFAR batch, its pickle is broken ({error})") from error
     if not isinstance(loaded, dict):
@@ -169,7 +163,7 @@ def _refuse_unknown_opcodes(data: bytes, file: str) -> None:
             end = position or 0
     except UnsafePickleError:
         raise
-    # genops raises ValueError for what it cannot read, and other types for odd text in it.
+    # genops raises ValueError for what it cannot parse, and other types for malformed text.
     except Exception as error:
         raise BatchError(
             f"{file}: not a whole pickle, so not a CIFAR batch; it breaks off or is something else "
@@ -192,7 +186,7 @@ def _text(key: object, file: str) -> str:
 
 
 def _array(value: object, file: str) -> object:
-    """The array a `_Call` describes; any other value as it is."""
+    """The array that a `_Call` describes; any other value unchanged."""
     if not isinstance(value, _Call):
         return value
     match value:

@@ -1,6 +1,6 @@
-"""What pytest and pytest-benchmark call: options, fixtures, saved-run metadata, the summary.
+"""Hooks of pytest and pytest-benchmark: options, fixtures, metadata of saved runs, the summary.
 
-Each hook only hands on to the module of `benchmarks` that its name says. The command line's
+Each hook only calls the module of `benchmarks` that its name suggests. The command
 `pytest-benchmark compare` imports this file too, without pytest's configuration.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
-from typing import Any  # of what JSON may hold
+from typing import Any  # for JSON
 
 import hypothesis
 import pytest
@@ -37,7 +37,7 @@ TOOL_TESTS = PROJECT.folder / "benchmarks" / "tests"
 STORING = ("test_store.py", "test_commits.py")
 
 pytest_plugins = ("storage.tests.trials",)
-"""`pytest --faults 1000` knows the option only if it is read with this file, before the tests are."""
+"""Loaded here, before the tests are collected, or pytest would not know the option `--faults`."""
 
 SUITE = pytest.StashKey[Suite]()
 OPTIONS = pytest.StashKey[options.Options]()
@@ -56,7 +56,7 @@ hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     try:
         options.add_options(parser)
-    except ValueError as error:  # pytest takes this file, by another name, for another file
+    except ValueError as error:  # pytest has loaded this file twice, under two names
         raise pytest.UsageError(
             f"{PROJECT.folder}: named both with and without a symbolic link; name it in one way"
         ) from error
@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _suite(config: pytest.Config) -> Suite:
-    """The suite of this run; made when it is first asked for."""
+    """The suite of this run, made when it is first needed."""
     if SUITE not in config.stash:
         terminal = config.get_terminal_writer().hasmarkup
         config.add_cleanup(heed_termination())  # undone last, when the stores are removed
@@ -80,7 +80,7 @@ def _suite(config: pytest.Config) -> Suite:
 
 
 def _has_benchmarks(config: pytest.Config) -> bool:
-    """Whether what the user named on the command line includes benchmarks, not just tools."""
+    """Whether the paths that the user named include benchmarks, not just tests of tools."""
     if config.option.collectonly:
         return False
     suite = OPERATIONS.resolve()
@@ -88,12 +88,12 @@ def _has_benchmarks(config: pytest.Config) -> bool:
 
 
 def _named(config: pytest.Config) -> list[Path]:
-    """What the user named on the command line, or pytest.ini for him, without links."""
+    """The paths named on the command line, or in pytest.ini, without links."""
     return named_paths(config.args, config.invocation_params.dir, config.option.pyargs)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Stop at once, in one line, where an option does not go with the data or the disk."""
+    """Stop at once, in one line, if an option does not suit the data or the disk."""
     config = session.config
     if not _has_benchmarks(config):
         return
@@ -110,7 +110,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A timed run of the benchmarks measures only; the tests of the tools come without it."""
+    """Leave out second names of files, and in a timed run of benchmarks the tests of the tools."""
     if PROJECT.is_second_name(collection_path):
         return True
     is_tool_test = collection_path == TOOL_TESTS and not any(
@@ -120,7 +120,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Benchmarks of storing come before those of reading, which read what they have stored."""
+    """Run the storing benchmarks first; the others read the stores that these make."""
     items.sort(key=lambda item: item.path.parent == OPERATIONS and item.path.name not in STORING)
 
 
@@ -135,7 +135,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         stores = [name for name in chosen.rows if name in STORE_ROWS]
         metafunc.parametrize("store", stores, indirect=True)
     if "n" in metafunc.fixturenames:
-        listed = chosen.cutoffs or chosen.usual_cutoffs  # what there would be, without the data
+        listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data
         cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
         metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
 
@@ -144,7 +144,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A full disk ends a run at once: it fails every benchmark alike. What was measured is kept."""
+    """End the run if the disk is full, since every benchmark would fail; keep the measurements."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
     if error and item.path.parent == OPERATIONS and saving.is_disk_full(error):
@@ -159,15 +159,15 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def suite(request: pytest.FixtureRequest) -> Suite:
-    """The data set, and temporary stores of it, one for each row and cutoff."""
+    """The data set, and its temporary stores, one for each row and cutoff."""
     return _suite(request.config)
 
 
 @pytest.fixture(scope="session")
 def workers(request: pytest.FixtureRequest) -> Workers:
-    """Processes for parallel reading."""
+    """The processes for parallel reading."""
     started = Workers()
-    # Unlike the end of a fixture, this comes also when the end of the session is interrupted.
+    # Unlike a fixture's teardown, this also runs if the end of the session is interrupted.
     request.config.add_cleanup(started.close)
     return started
 
@@ -186,7 +186,7 @@ def store(request: pytest.FixtureRequest) -> StoreContender:
 
 @pytest.fixture
 def measure(suite: Suite, benchmark: Benchmark) -> Measure:
-    """Times, checks and records one operation, by the protocol of `benchmarks/harness/protocol.py`."""
+    """Times, checks and records one operation, as `benchmarks/harness/protocol.py` says."""
     return partial(suite.measure, benchmark)
 
 
@@ -204,7 +204,7 @@ def pytest_benchmark_update_machine_info(
 
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, object]:
-    """The commit of what is measured, wherever pytest was called."""
+    """The commit of the measured code, wherever pytest was started."""
     with chdir(PROJECT.folder):
         return plugin.pytest_benchmark_generate_commit_info(config)  # type: ignore[no-any-return, no-untyped-call]  # it has no types
 
@@ -212,7 +212,7 @@ def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, ob
 def pytest_benchmark_compare_machine_info(
     machine_info: dict[str, object], compared_benchmark: dict[str, Any]
 ) -> None:
-    """What pytest-benchmark calls with each saved run, before it looks for benchmarks in it."""
+    """Refuse a saved run that cannot be compared; update the addresses of its benchmarks."""
     differing = machine.differences(machine_info, compared_benchmark["machine_info"])
     if differing:
         raise pytest.UsageError(
@@ -226,7 +226,7 @@ def pytest_benchmark_compare_machine_info(
 def pytest_benchmark_group_stats(
     config: pytest.Config | None, benchmarks: Iterable[dict[str, Any]], group_by: str
 ) -> list[tuple[str | None, list[dict[str, Any]]]]:
-    """Groups of benchmarks; only here does `pytest-benchmark compare` let saved ones be changed."""
+    """Group benchmarks; only here can saved ones be changed in `pytest-benchmark compare`."""
     benches = [*benchmarks]
     for bench in benches:
         addresses.update(bench)
@@ -234,7 +234,7 @@ def pytest_benchmark_group_stats(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run that was to be saved and is not has not succeeded."""
+    """Let a run fail if it should have been saved and was not."""
     if session.config.stash.get(NOT_SAVED, []) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

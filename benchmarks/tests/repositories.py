@@ -35,14 +35,14 @@ def git(repository: Path, *arguments: str) -> str:
 
 
 def commit(repository: Path, message: str = "more") -> str:
-    """Commit all there is; returns its hash."""
+    """Commit everything; returns the commit's hash."""
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--allow-empty", f"--message={message}")
     return git(repository, "rev-parse", "HEAD")
 
 
 def make_repository(folder: Path) -> Path:
-    """The project at `folder`, but for the tests of its tools, committed once."""
+    """The project at `folder`, without the tests of its tools, in one commit."""
     copytree(REPOSITORY / "storage", folder / "storage", ignore=_without("__pycache__"))
     tools = _without("__pycache__", "tests")
     copytree(REPOSITORY / "benchmarks", folder / "benchmarks", ignore=tools)
@@ -54,7 +54,7 @@ def make_repository(folder: Path) -> Path:
 
 
 def append_to_storage(repository: Path, code: str) -> None:
-    """Put `code` at the end of the module that is there whatever a storage library is made of."""
+    """Append `code` to a module that every storage library has."""
     with (repository / "storage" / "__init__.py").open("a") as file:
         file.write(code)
 

@@ -14,7 +14,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 COLUMNS = 100
 SECONDS = 120
-"""A run that takes longer has locked up."""
+"""Seconds after which a run counts as locked up."""
 
 BRIEF = (
     "-p",

@@ -12,7 +12,7 @@ from benchmarks.contenders.rows import ROWS, STORE_ROWS
 from benchmarks.results.rounds import pack
 
 Saved = dict[str, Any]
-"""JSON: of a run, or of one benchmark."""
+"""The JSON of a run, or of one benchmark."""
 
 NS = (10, 1000)
 BATCH = 256
@@ -87,7 +87,7 @@ def speed(backend: str) -> float:
 
 
 def whole_run() -> Saved:
-    """Every operation, of every row that has it, at every n of NS."""
+    """A run of every operation, for every row that has it, at every n of NS."""
     benches = [bench("store_single", name, 1, 100 * speed(name)) for name in ROWS]
     for variant in ("store", "open", "read", "compacted"):
         benches += [bench("commits", name, NS[-1], speed(name), variant) for name in STORE_ROWS]
@@ -113,20 +113,20 @@ def whole_run() -> Saved:
 
 
 def without_rounds(saved: Saved) -> Saved:
-    """As an earlier version saved it."""
+    """The run as an earlier version saved it."""
     for one in saved["benchmarks"]:
         del one["extra_info"]["rounds_microseconds"]
     return saved
 
 
 def only(saved: Saved, chosen: Callable[[Saved], bool]) -> Saved:
-    """With those benchmarks of which `chosen` is true, given their `extra_info`."""
+    """The run with only the benchmarks for which `chosen`, given their `extra_info`, is true."""
     saved["benchmarks"] = [one for one in saved["benchmarks"] if chosen(one["extra_info"])]
     return saved
 
 
 def faster(saved: Saved, factor: float, chosen: Callable[[Saved], bool]) -> Saved:
-    """With some benchmarks' times multiplied."""
+    """The run with some benchmarks' times multiplied."""
     for place, one in enumerate(saved["benchmarks"]):
         info = one["extra_info"]
         if chosen(info):

@@ -95,7 +95,7 @@ class SqliteContainer(Container):
             with at_work():
                 database.executescript(WRITING)
             row = 0
-            for some in cells:  # runs the caller's code, whose errors are his own
+            for some in cells:  # runs the caller's code; its errors pass through
                 with at_work():
                     database.executemany(INSERT, enumerate(some, row))
                 row += len(some)

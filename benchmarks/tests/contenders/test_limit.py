@@ -1,4 +1,4 @@
-"""The plain file that is the line under every table."""
+"""The plain file that is the limit of every table."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A store that nobody has foreseen: a module and a class, and it is in every test and benchmark."""
+"""A new store: with a module and a class, it takes part in every test and benchmark."""
 
 import re
 import shutil

@@ -40,7 +40,7 @@ def gaussian(chance: np.random.Generator, n: int) -> NDArray[np.float64]:
 
 
 def heavy_tailed(chance: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """As on a shared machine: mostly quiet, now and then twice as slow, on either side."""
+    """Noise of a shared machine: mostly quiet, sometimes twice as slow, on either side."""
     return 0.03 * chance.standard_t(2, n)
 
 
@@ -164,7 +164,7 @@ def test_a_suspect_that_proves_faster_is_told() -> None:
 
 
 def test_the_test_is_exact() -> None:
-    """With all n on one side, p is half to the power of n."""
+    """If all n ratios are on one side, p is 0.5**n."""
     ratios = np.log1p(MARGIN) + np.arange(1, 9) / 100
     assert p_value(ratios, MARGIN, "greater") == pytest.approx(2**-8)
     assert p_value(ratios, MARGIN, "less") == pytest.approx(1.0)

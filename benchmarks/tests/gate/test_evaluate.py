@@ -93,7 +93,7 @@ def test_a_run_that_is_invalid_is_counted_as_that(
 def test_a_run_that_leaves_nothing_to_judge_is_not_counted(
     code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was interrupted, or what it measured could not be kept."""
+    """It was interrupted, or its measurements could not be saved."""
     monkeypatch.setattr(evaluate, "GATE", (sys.executable, "-c", f"print('x'); exit({code})"))
     monkeypatch.setattr(evaluate, "git", lambda *_: b"0123abc\n")
     with pytest.raises(InvalidError, match="self-check: x"):

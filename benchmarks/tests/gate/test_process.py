@@ -195,7 +195,7 @@ def test_a_side_that_dies_in_its_turn_is_a_line_and_ends_the_other(tmp_path: Pat
 
 
 class Scripted:
-    """In place of a process: what each turn of it ends with is known beforehand."""
+    """A fake process with fixed outcomes of its turns."""
 
     outcomes: ClassVar[dict[Side, list[Message | None]]]
 

@@ -103,12 +103,12 @@ except KeyboardInterrupt:
     print("interrupted")
 """
 WITHOUT = "\ndel STORES[{!r}]\n"
-"""Put at the end of the storage library, too, of a store that it is not to have."""
+"""Appended to the storage library too; removes a store from it."""
 
 
 @dataclass(frozen=True)
 class GatePlace:
-    """A repository, and directories for what the gate makes and keeps."""
+    """A repository, and directories for the gate's temporary and saved files."""
 
     repository: Path
     temporary: Path
@@ -121,7 +121,7 @@ class GatePlace:
         return [*self.brief, f"--store-dir={self.stores}", f"--save={self.saved}", *more]
 
     def saved_runs(self) -> dict[str, Any]:
-        """What was saved, by side."""
+        """The saved runs, by side."""
         return {path.stem[-4:]: json.loads(path.read_text()) for path in self.saved.iterdir()}
 
     def assert_cleared_up(self) -> None:
@@ -206,7 +206,7 @@ def test_a_base_whose_benchmarks_lie_elsewhere_is_compared_by_their_names(
 
 
 def compare(place: GatePlace) -> str:
-    """What `pytest-benchmark compare` prints of the saved runs."""
+    """The output of `pytest-benchmark compare` for the saved runs."""
     program = Path(sysconfig.get_path("scripts"), "pytest-benchmark")
     return subprocess.run(  # installed with the suite
         [program, "compare", *place.saved.iterdir(), "--columns=median,iqr,rounds"],
@@ -516,7 +516,7 @@ def test_a_signal_as_python_ends_does_not_change_the_exit_code() -> None:
 def wait_for_stores(stores: Path, process: subprocess.Popen[str]) -> None:
     """Wait until a process of the gate has made a store."""
     for _ in range(100 * SECONDS):
-        with suppress(FileNotFoundError):  # of a store that goes while it is looked at
+        with suppress(FileNotFoundError):  # a store may be removed during the search
             if [*stores.glob("*/*/*")]:
                 return
         assert process.poll() is None, process.communicate()[0]

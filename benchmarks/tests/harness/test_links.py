@@ -1,4 +1,4 @@
-"""Benchmarks that are named through symbolic links are run as those that are named by their paths."""
+"""Benchmarks named through symbolic links run like those named by their paths."""
 
 import subprocess
 import sysconfig

@@ -24,7 +24,7 @@ PARTS = ("before", "run", "check", "after")
 
 
 class Clock:
-    """Stands still but for what a test adds to it."""
+    """A clock that only a test moves."""
 
     now = 0.0
 
@@ -34,7 +34,7 @@ class Clock:
 
 @dataclass
 class FakeBenchmark:
-    """As much of pytest-benchmark's fixture as `measure` uses, with the test's clock."""
+    """The part of pytest-benchmark's fixture that `measure` uses, with the test's clock."""
 
     clock: Clock = field(default_factory=Clock)
     enabled: bool = True

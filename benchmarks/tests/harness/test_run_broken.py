@@ -85,7 +85,7 @@ FORGETTING = """
 length = store_class.__len__
 store_class.__len__ = lambda store: length(store) - 1
 """
-"""Put behind the last, it makes every store say that it holds one image less."""
+"""Appended to the previous plugin, it makes every store report one image less."""
 
 STALLING = """
 import time
@@ -248,13 +248,13 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 Send = Callable[[int, int], None]
-"""Sends a signal to a process, or to all of a group, by the number of its first."""
+"""Sends a signal to a process, or to all processes of a group, by the first one's number."""
 
 
 def interrupted_run(
     folder: Path, how: signal.Signals, send: Send, *arguments: str
 ) -> tuple[int, str]:
-    """What a run ends with, and prints, that has stalled with its stores in `folder`."""
+    """The exit code and the output of a stalled run with its stores in `folder`."""
     skip_if_ignored(how)
     with subprocess.Popen(
         command(*arguments, f"--store-dir={folder}"),

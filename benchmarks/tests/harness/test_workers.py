@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture(autouse=True)
 def patience() -> Iterator[None]:
-    """A process that does not answer would stop the tests for ever."""
+    """Limit the time, since a process that does not answer would block the tests forever."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError("the processes do not answer")

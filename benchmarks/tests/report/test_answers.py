@@ -1,4 +1,4 @@
-"""The words at the top: who wins, by what factor, and when nobody does."""
+"""The answers at the top: which store wins, by what factor, and when none does."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Two runs: what is a change, what is noise, and which runs do not compare."""
+"""Two runs: changes, noise, and runs that cannot be compared."""
 
 from pathlib import Path
 

@@ -365,7 +365,7 @@ def test_a_disk_that_is_full_when_a_store_is_made(
     place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     append_to_storage(place.repository, FULL)
-    said = r"test_read_single\[hdf5-n=3\] fails on the (base|head): .*DiskFullError"
+    said = r"test_read_single\[hdf5-n=3\] fails on the (base|head): .*the disk is full"
     assert_invalid(place, capsys, "--self-check", *ONE, said=said)
 
 

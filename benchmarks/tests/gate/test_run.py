@@ -341,7 +341,7 @@ def test_a_warning_of_the_storage_is_not_taken_for_a_store(place: GatePlace) -> 
         (("-k", "read_single", "--inject=10%", "--into=write"), "--into: no benchmark has 'write'"),
         (("-k", "read_single and"), "cannot be measured: .*-k"),
         (("--dataset=missing",), "--dataset: missing: no such data set"),
-        (("--dataset=~nosuch/x",), "--dataset: ~nosuch/x: there is no such user"),
+        (("--dataset=~nosuch/x",), "--dataset: ~nosuch/x: no such user"),
     ],
 )
 def test_a_choice_that_leaves_nothing_to_say(

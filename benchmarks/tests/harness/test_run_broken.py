@@ -124,7 +124,7 @@ def assert_refused(*arguments: str, said: str) -> None:
         ("--cutoff=0", "--cutoff: '0' is not a number of images"),
         ("--store-dir=missing", "is not a directory"),
         ("--dataset=missing", "--dataset: "),
-        ("--dataset=~nosuch/x", "--dataset: ~nosuch/x: there is no such user"),
+        ("--dataset=~nosuch/x", "--dataset: ~nosuch/x: no such user"),
         ("--dataset=two\nlines", "--dataset: two\\nlines: no such data set"),
         ("--store-dir=~nosuch/x", "--store-dir: ~nosuch/x: "),
         ("--store-dir=", "--store-dir: '' names no directory"),

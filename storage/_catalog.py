@@ -287,9 +287,11 @@ class Catalog:
             # Renamed first, so that nobody takes a half-removed folder for a damaged part.
             aside = TEMPORARY + name.folder
             self.folder.remove(aside)
-            self.folder.rename(name.folder, aside)
+            with suppress(OSError):  # then it is removed where it is
+                self.folder.rename(name.folder, aside)
             with suppress(OSError):
                 self.folder.remove(aside)
-            self.folder.remove(aside)  # again, if a system call failed
+            for left in (name.folder, aside):  # once more, in case a system call has failed
+                self.folder.remove(left)
         if durable:
             self.folder.sync()

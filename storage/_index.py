@@ -59,7 +59,8 @@ TRAILER = struct.Struct("<8s 9q 2Q")
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
 table with its heading; xxh3_64 of the trusted bytes.
 """
-PAIR_BYTES = 16
+PAIR_BYTES, MOST_PAIRS = 16, 8
+"""Bytes of a block or trusted range; at most so many of them for each image, or memory is not taken."""
 DIGEST_BYTES = 8
 SMALL_BYTES = 2**16
 """An index of up to this many bytes is read. A larger one is mapped: processes share it."""
@@ -200,7 +201,11 @@ class Index:
         self._kind = record_type(not height)
         self._pairs_at = pairs_at = self._table_at + self.length * self._kind.itemsize
         length = PAIR_BYTES * (blocks + trusted) + end
-        if min(self._table_at, blocks, trusted) < 0 or pairs_at + length != file.size:
+        if (
+            min(self._table_at, blocks, trusted) < 0
+            or pairs_at + length != file.size
+            or blocks + trusted > MOST_PAIRS * self.length
+        ):
             raise self.broken(f"the end of {INDEX} has changed, or its length")
         tail = whole[pairs_at:] if whole else file.read(length, pairs_at)
         if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
@@ -209,11 +214,8 @@ class Index:
             raise self.broken(f"{INDEX} describes {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
         self.size = prod(self.shape) if self.shape else None
-        if (
-            max(blocks, trusted) > self.length + 1
-            or self.cell_bytes < self.length
-            or self.cell_bytes != (self.size or 0) * self.length != 0
-        ):
+        wrong = self.cell_bytes != (self.size or 0) * self.length != 0
+        if wrong or self.cell_bytes < self.length:
             raise self.broken(f"{INDEX} contradicts itself")
         pairs: Rows = np.frombuffer(tail, np.int64, 2 * (blocks + trusted)).reshape(-1, 2)
         self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]

@@ -72,7 +72,9 @@ def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
         read(catalog, ids, check=True)
     except WRONG as error:
         if len(ids) == 1:
-            yield _reason(catalog, name, error)  # all images of a lost block have the same reason
+            reason = _reason(catalog, name, error)  # the same for each image of a lost block
+            is_told = isinstance(error, CorruptStoreError)
+            yield reason if is_told else f"image {ids[0]} cannot be read: {reason}"
             return
         for half in np.array_split(ids, 2):
             yield from _unreadable(catalog, name, half)

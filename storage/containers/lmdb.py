@@ -37,8 +37,7 @@ BLOCK_BYTES = 2**17
 """Smaller blocks slow down reading everything; larger ones slow down a random batch."""
 SPARE_BYTES = 2**20
 """A map has room for the pages of cells, a sixty-fourth of them more, and this."""
-MAX_VALUES = 10_000
-"""This many blocks are remembered and not looked up again; each takes half a kilobyte."""
+MAX_VALUES = 10_000  # blocks that are remembered once looked up; each takes half a kilobyte
 key_of = struct.Struct(">Q").pack
 
 

@@ -59,15 +59,16 @@ TRAILER = struct.Struct("<8s 9q 2Q")
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
 table with its heading; xxh3_64 of the trusted bytes.
 """
-PAIR_BYTES, MOST_PAIRS = 16, 8
-"""Bytes of a block or trusted range; at most so many of them for each image, or memory is not taken."""
+PAIR_BYTES = 16
+MOST_PAIRS = 8
+"""An index that claims more blocks and trusted ranges for each image is refused before they are read."""
 DIGEST_BYTES = 8
 SMALL_BYTES = 2**16
 """An index of up to this many bytes is read. A larger one is mapped: processes share it."""
 
 
 class Structure(NamedTuple):
-    """What a container tells about its file: `blocks` and `trusted`, see above."""
+    """A container's `blocks` and `trusted`, see above; at most `MOST_PAIRS` for each image."""
 
     blocks: Pairs = ()
     trusted: Pairs = ()

@@ -1,7 +1,6 @@
 """A store that stays open from round to round."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from benchmarks.contenders.stores import StoreContender
@@ -44,10 +43,5 @@ class OpenStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._close()

@@ -285,12 +285,10 @@ def test_a_large_index_that_is_cut_off_while_it_is_open_is_told(
     ]
     for read in reads:
         with store_class(path) as store:
-            store._ready().index(PartName(0, n))  # opens it, and keeps it while a part does
-            part_open = store._ready().part(PartName(0, n))
+            store._ready().part(PartName(0, n))  # which stays open
             os.truncate(part / raw.INDEX, length)
             with pytest.raises(CorruptStoreError, match=re.escape(str(part))):
                 read(store)
-            assert part_open.first == 0
         (part / raw.INDEX).write_bytes(whole)
 
 

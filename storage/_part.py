@@ -1,6 +1,7 @@
 """A part of a store: a folder with a container's files and an index. It never changes."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby
 from math import prod
 from typing import NamedTuple, TypeAlias
@@ -12,7 +13,7 @@ from ._checksum import Image, Images, Rows, Shape, checksum
 from ._files import Folder
 from ._index import Index, Piece, is_run
 from .containers.base import Container
-from .payloads.base import Cell, Payload, in_threads
+from .payloads.base import TASK_BYTES, Cell, Payload, in_threads
 
 Record: TypeAlias = tuple[Image, int]
 
@@ -67,7 +68,10 @@ class Part:
     def read_one(self, row: int, check: bool) -> Record:
         """Read one record; raises `CorruptRecordError`."""
         label, stored, shape, offset, size = self.index.row(row)
-        image = self._decode(row, self.reader.cell(row, offset, size), shape)
+        cell = self.reader.cell(row, offset, size)
+        self._check_size(row, shape, len(cell))
+        image = np.empty(shape, np.uint8)
+        self._decode_one(row, cell, image)
         if check and checksum(self.first + row, label, shape, image) != stored:
             raise self.index.wrong(row)
         return image, label
@@ -75,9 +79,10 @@ class Part:
     def fill(self, rows: Rows, images: Images) -> None:
         """Fill `images`, an array or a list, from `rows`; raises `CorruptRecordError`."""
         if isinstance(images, list) or not self.index.shape:
-            shapes = [image.shape for image in images]
-            every = [*zip(rows.tolist(), self._cells(rows), shapes, images, strict=True)]
-            in_threads(lambda one: self._decode(*one), every, images[0].nbytes)
+            size = images[0].nbytes
+            step = max(1, TASK_BYTES // size)
+            tasks = [slice(i, i + step) for i in range(0, len(rows), step)]
+            in_threads(lambda some: self._decode(rows[some], images[some]), tasks, size)
             return
         flat = images.reshape(len(rows), -1)
         if is_run(rows):
@@ -85,6 +90,21 @@ class Part:
         else:
             for i, row in enumerate(rows.tolist()):
                 self.reader.run(row, row + 1, flat[i : i + 1])
+
+    def _decode(self, rows: Rows, images: Images) -> None:
+        cells = self._cells(rows)
+        with suppress(ValueError):  # decoded again, one by one, to name the image
+            if not isinstance(images, list):
+                self._payload.decode(cells, images)
+                return
+        for row, cell, image in zip(rows.tolist(), cells, images, strict=True):
+            self._decode_one(row, cell, image)
+
+    def _decode_one(self, row: int, cell: Cell, image: Image) -> None:
+        try:
+            self._payload.decode([cell], image[np.newaxis])
+        except ValueError as error:
+            raise self.index.damaged(row, str(error)) from error
 
     def shapes(self, rows: Rows) -> list[Shape]:
         """The shape of each row; raises `CorruptRecordError` if a large one cannot fit its cell."""
@@ -103,13 +123,3 @@ class Part:
             self._payload.check_size(shape, size)
         except ValueError as error:
             raise self.index.damaged(row, str(error)) from error
-
-    def _decode(self, row: int, cell: Cell, shape: Shape, image: Image | None = None) -> Image:
-        """Decode a cell into `image`, or into new memory after its size was checked."""
-        self._check_size(row, shape, len(cell))
-        image = np.empty(shape, np.uint8) if image is None else image
-        try:
-            self._payload.decode(cell, image)
-        except ValueError as error:
-            raise self.index.damaged(row, str(error)) from error
-        return image

@@ -93,9 +93,11 @@ class Store(Session):
     def _commit(self, catalog: Catalog, batch: Batch) -> range:
         if not os.fstat(catalog.folder.number).st_nlink:
             raise self._replaced()
-        first, encode = catalog.listing.length, self.payload.encode_many
+        first = catalog.listing.length
         slabs = batch.slabs(first)
-        pieces = (Piece(encode(images), sums, images.shape[1:]) for images, sums in slabs)
+        pieces = (
+            Piece(self.payload.encode(images), sums, images.shape[1:]) for images, sums in slabs
+        )
         catalog.publish(batch.labels, pieces, self.durable)
         self._length = catalog.listing.length
         catalog.fold(self.durable)

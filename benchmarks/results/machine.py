@@ -12,7 +12,7 @@ import psutil
 
 from benchmarks.harness.text import one_line
 
-LIBRARIES = ("numpy", "pillow", "lmdb", "h5py", "xxhash", "pytest-benchmark")
+LIBRARIES = ("numpy", "pillow", "deflate", "isal", "lmdb", "h5py", "xxhash", "pytest-benchmark")
 
 DIGEST_SHOWN = len("sha256:") + 18
 """Characters of a digest that are enough to identify a data set."""

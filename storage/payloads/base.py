@@ -24,6 +24,8 @@ THREAD_BYTES = 2**16
 """Bytes that are worth threads: of a slab when storing, of one image when reading. Smaller images
 are read faster by several processes, as in training.
 """
+TASK_BYTES = 2**19
+"""Bytes of pixels that are encoded or decoded together: they stay in the processor's cache."""
 
 
 class Payload(ABC):
@@ -32,22 +34,18 @@ class Payload(ABC):
     is_raw: ClassVar[bool] = False
 
     @abstractmethod
-    def encode(self, image: NDArray[np.uint8]) -> Cell:
-        """The cell of one image, (H, W[, C]), C order."""
+    def encode(self, images: NDArray[np.uint8]) -> Cells:
+        """The cells of images of one shape, (n, H, W[, C]), C order."""
 
     @abstractmethod
-    def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
-        """Fill `image`, C order; raises ValueError if the cell holds no image of its shape."""
+    def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
+        """Fill `images`, (n, H, W[, C]), C order; raises ValueError if a cell holds no such image."""
 
     def check_shape(self, shape: Shape) -> None:  # noqa: B027  # most hold any shape
         """Raise `ShapeError` if no cell can hold an image of that shape."""
 
     def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # not all can tell
         """Raise ValueError if no cell of `size` bytes can hold an image of that shape."""
-
-    def encode_many(self, images: NDArray[np.uint8]) -> Cells:
-        """The cells of images of one shape, (n, H, W[, C]), C order."""
-        return in_threads(self.encode, [*images], images.nbytes)
 
 
 def in_threads(
@@ -65,11 +63,18 @@ def in_threads(
         for i, item in every:  # each item goes to one thread
             done[i] = function(item)
 
-    with ThreadPoolExecutor(n) as threads:
-        futures: list[Future[None]] = []
+    threads, futures = ThreadPoolExecutor(n), list[Future[None]]()
+    try:
         with suppress(RuntimeError):  # no thread can be started
             futures += (threads.submit(work) for _ in range(n))
         for future in futures:
             future.result()
         work()
+    finally:
+        try:
+            for _ in every:  # after an error, no thread takes another item
+                pass
+            threads.shutdown()
+        finally:
+            threads.shutdown()  # again, if a signal has interrupted the waiting
     return [done[i] for i in range(len(items))]

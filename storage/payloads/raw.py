@@ -3,6 +3,7 @@
 image = np.frombuffer(cell, np.uint8).reshape(shape)
 """
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -17,14 +18,13 @@ class RawPayload(Payload):
 
     is_raw = True
 
-    def encode(self, image: NDArray[np.uint8]) -> Cell:
-        return image.reshape(-1)
-
-    def encode_many(self, images: NDArray[np.uint8]) -> Cells:
+    def encode(self, images: NDArray[np.uint8]) -> Cells:
         return images.reshape(len(images), -1)
 
-    def decode(self, cell: Cell, image: NDArray[np.uint8]) -> None:
-        image.reshape(-1)[:] = np.frombuffer(cell, np.uint8)
+    def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
+        for cell, image in zip(cells, images, strict=True):
+            self.check_size(image.shape, len(cell))
+            image.reshape(-1)[:] = np.frombuffer(cell, np.uint8)
 
     def check_size(self, shape: Shape, size: int) -> None:
         if prod(shape) != size:

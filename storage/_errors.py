@@ -1,8 +1,6 @@
 """The errors of all stores. A message is one line that names the store and what to do."""
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class StorageError(Exception):
@@ -83,21 +81,27 @@ def printable(path: str) -> str:
     return shown.replace("\n", "\\n")
 
 
-@contextmanager
-def os_errors(path: str) -> Iterator[None]:
+class os_errors:  # noqa: N801  # a generator would take three times as long
     """Name the store in errors; turn those of the operating system into this module's."""
-    try:
-        yield
-    except StorageError as error:
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, DTypeError | ShapeError | LabelError | LengthError):
-            error.args = (f"{path}: {error}",)
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
+            error.args = (f"{self._path}: {error}",)
+        elif isinstance(error, OSError) and not isinstance(error, StorageError):
+            raise self._translated(error) from error
+
+    def _translated(self, error: OSError) -> StorageError:
+        path, reason = self._path, error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "earlier commits are whole: free some space and store again"
-            raise DiskFullError(f"{path}: disk full ({reason}); {advice}") from error
+            return DiskFullError(f"{path}: disk full ({reason}); {advice}")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             text = f"may not be written or read ({reason}); check the permissions"
-            raise ReadOnlyError(f"{path}: {text}") from error
-        raise StoreIOError(f"{path}: {reason}") from error
+            return ReadOnlyError(f"{path}: {text}")
+        return StoreIOError(f"{path}: {reason}")

@@ -54,6 +54,7 @@ MAGIC = b"IMAGES 2"
 ALWAYS = [("label", "<i8"), ("checksum", "<u8")]
 SHAPES = [("height", "<i8"), ("width", "<i8"), ("channels", "<i8")]
 PLACES = [("offset", "<i8"), ("size", "<i8")]
+RECORD, LONG_RECORD = struct.Struct("<qQ"), struct.Struct("<qQ 5q")
 TRAILER = struct.Struct("<8s 9q 2Q")
 """MAGIC; first id; number of records; height, width, channels of pixels of one shape, else zeros;
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
@@ -199,7 +200,7 @@ class Index:
             TRAILER.unpack(trailer[:-DIGEST_BYTES])
         )
         magic, *held, height, width, channels, self.cell_bytes = head
-        self._kind = record_type(not height)
+        self._kind, self._record = record_type(not height), RECORD if height else LONG_RECORD
         self._pairs_at = pairs_at = self._table_at + self.length * self._kind.itemsize
         length = PAIR_BYTES * (blocks + trusted) + end
         if (
@@ -208,7 +209,9 @@ class Index:
             or blocks + trusted > MOST_PAIRS * self.length
         ):
             raise self.broken(f"the end of {INDEX} has changed, or its length")
-        tail = whole[pairs_at:] if whole else file.read(length, pairs_at)
+        tail = whole[pairs_at:] if whole else trailer
+        if len(tail) < length:
+            tail = file.read(length, pairs_at)
         if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed")
         if (magic, held) != (MAGIC, [self.first, self.length]):
@@ -253,9 +256,9 @@ class Index:
             self._was_asked = True
             if len(read := data.read(size, self._table_at + row * size)) < size:
                 raise self.broken(f"{INDEX} has become shorter")
-            label, checksum, *others = np.frombuffer(read, self._kind)[0].item()
+            label, checksum, *others = self._record.unpack(read)
         else:
-            label, checksum, *others = self.table[row].item()
+            label, checksum, *others = self._record.unpack_from(self.table, row * size)
         if self.size and self.shape:
             return label, checksum, self.shape, row * self.size, self.size
         *sides, offset, size = others
@@ -293,13 +296,21 @@ class Index:
         if xxh3_64_intdigest(memoryview(self._all())[: self._pairs_at]) != self._table_digest:
             raise self.broken(f"the table in {INDEX} has changed")
 
+    def check_length(self, file: File) -> None:
+        """Raise `CorruptStoreError` if a file is too short for its cells and its trusted bytes."""
+        trusted = self._trusted
+        # A forged number must not make anything read more than the file.
+        if (
+            self.cell_bytes > file.size
+            or trusted.max(initial=0) > file.size
+            or trusted.min(initial=0) < 0
+        ):
+            raise self.broken(f"{file.path} is too short")
+
     def check_structure(self, file: File) -> None:
         """Raise `CorruptStoreError` if the trusted bytes are not as they were written."""
-        trusted = self._trusted
-        # A forged range must not make this read more than the file.
-        if len(trusted) and (trusted.min() < 0 or (trusted > file.size).any()):
-            raise self.broken(f"{file.path} is too short")
-        if digest_of(file, trusted.tolist()) != self._trusted_digest:
+        self.check_length(file)
+        if digest_of(file, self._trusted.tolist()) != self._trusted_digest:
             raise self.broken(f"the structure of {file.path} has changed")
 
     def broken(self, reason: str) -> CorruptStoreError:

@@ -68,10 +68,14 @@ class Part:
     def read_one(self, row: int, check: bool) -> Record:
         """Read one record; raises `CorruptRecordError`."""
         label, stored, shape, offset, size = self.index.row(row)
-        cell = self.reader.cell(row, offset, size)
-        self._check_size(row, shape, len(cell))
-        image = np.empty(shape, np.uint8)
-        self._decode_one(row, cell, image)
+        if self.index.shape:
+            image = np.empty(shape, np.uint8)
+            self.reader.run(row, row + 1, image.reshape(1, size))
+        else:
+            cell = self.reader.cell(row, offset, size)
+            self._check_size(row, shape, len(cell))
+            image = np.empty(shape, np.uint8)
+            self._decode_one(row, cell, image)
         if check and checksum(self.first + row, label, shape, image) != stored:
             raise self.index.wrong(row)
         return image, label

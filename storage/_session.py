@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias, TypeVar
 
@@ -49,11 +50,18 @@ def open_folder(path: str) -> tuple[Folder, str, int, tuple[int, int]]:
         text = f"{printable(path)}: no store here; create one with mode='x' or mode='a'"
         raise StoreNotFoundError(text) from None
     status = os.fstat(file.number)
-    with suppress(ValueError, RecursionError):
-        match json.loads(file.read(min(file.size, MOST_HEADER))):
-            case {"format": str(name), "version": int(version)}:
-                return folder, name, version, (status.st_ino, status.st_mtime_ns)
+    if described := described_in(file.read(min(file.size, MOST_HEADER))):
+        return folder, *described, (status.st_ino, status.st_mtime_ns)
     raise CorruptStoreError(f"{folder.path}: {HEADER} names no format and version; restore it")
+
+
+@lru_cache
+def described_in(header: bytes) -> tuple[str, int] | None:
+    with suppress(ValueError, RecursionError):
+        match json.loads(header):
+            case {"format": str(name), "version": int(version)}:
+                return name, version
+    return None
 
 
 def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:

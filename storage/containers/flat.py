@@ -2,6 +2,7 @@
 
 import mmap
 from abc import abstractmethod
+from bisect import bisect_right
 
 import numpy as np
 
@@ -55,8 +56,9 @@ class BlockReader(Reader):
     def __init__(self, file: File, index: Index) -> None:
         super().__init__(index)
         self.file = file
-        self._rows: Rows = index.blocks[:, 0]
-        self._offsets: Rows = index.blocks[:, 1]
+        # For one element, a memoryview takes far less time than an array.
+        self._rows: memoryview[int] = memoryview(index.blocks[:, 0])
+        self._offsets: memoryview[int] = memoryview(index.blocks[:, 1])
 
     def start(self, block: int) -> int:
         """Where a block begins among all cells laid end to end."""
@@ -64,28 +66,29 @@ class BlockReader(Reader):
             return self._index.cell_bytes
         if not block:
             return 0
-        row = int(self._rows[block])
+        row = self._rows[block]
         return row * self._index.size if self._index.size else int(self._index.table["offset"][row])
 
     def block_of(self, row: int) -> int:
-        return int(np.searchsorted(self._rows, row, side="right")) - 1 if len(self._rows) > 1 else 0
+        return bisect_right(self._rows, row) - 1
 
     def cell(self, row: int, offset: int, size: int) -> Cell:
         block = self.block_of(row)
-        return self.file.read(size, int(self._offsets[block]) + offset - self.start(block))
+        return self.file.read(size, self._offsets[block] + offset - self.start(block))
 
     def run(self, start: int, stop: int, out: Image) -> None:
-        flat, size = memoryview(out).cast("B"), out.shape[1]
-        first = self.block_of(start)
-        blocks = slice(first, 1 + (first if stop == start + 1 else self.block_of(stop - 1)))
-        rows, offsets = [*self._rows[blocks].tolist(), stop], self._offsets[blocks].tolist()
-        for row, end, offset in zip(rows, rows[1:], offsets, strict=False):
-            begin = max(row, start)
-            piece = flat[(begin - start) * size : (end - start) * size]
-            self.file.read_into(piece, offset + (begin - row) * size)
+        flat, size, rows = out.data.cast("B"), out.shape[1], self._rows
+        row, block = start, self.block_of(start)
+        while row < stop:
+            following = block + 1
+            end = min(stop, rows[following]) if following < len(rows) else stop
+            offset = self._offsets[block] + (row - rows[block]) * size
+            self.file.read_into(flat[(row - start) * size : (end - start) * size], offset)
+            row, block = end, following
 
     def addresses(self) -> Rows:
-        return self._offsets + self.address()
+        addresses: Rows = self._index.blocks[:, 1] + self.address()
+        return addresses
 
     def address(self) -> int:
         """The address in memory where the file begins; raises OSError, MemoryError."""

@@ -24,7 +24,7 @@ class RawPayload(Payload):
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
         for cell, image in zip(cells, images, strict=True):
             self.check_size(image.shape, len(cell))
-            image.reshape(-1)[:] = np.frombuffer(cell, np.uint8)
+            image.data.cast("B")[:] = cell
 
     def check_size(self, shape: Shape, size: int) -> None:
         if prod(shape) != size:

@@ -24,6 +24,12 @@ from benchmarks.harness.options import (
 CIFAR_BYTES = 3072
 
 
+@pytest.fixture(autouse=True)
+def as_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests may themselves be run in parallel."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
 class Config:
     """As much of pytest.Config as `read_options` uses."""
 

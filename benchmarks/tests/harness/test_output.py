@@ -54,10 +54,10 @@ def test_targets_are_printed_on_any_terminal(tmp_path: Path, name: str) -> None:
     saved = save(whole_run(), tmp_path / "run.json")
     done = command("benchmarks.tools.targets", str(saved), variables=ENCODINGS[name])
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"\*\*2\.00 [x×] limit > 1\.3\*\*", done.stdout)
+    assert re.search(r"\*\*2\.00 [x×] limit > 1\.15\*\*", done.stdout)
     assert re.search(r"\*\*2\.00 [uµ]s > 1\*\*", done.stdout)
-    assert "0.333 " in done.stdout
-    assert " <= 0.75 |" in done.stdout
+    assert "**0.333 " in done.stdout
+    assert " <= 1.5 |" in done.stdout
 
 
 @pytest.mark.parametrize("name", ENCODINGS)

@@ -7,9 +7,7 @@ Only private memory counts: the pages of a mapped file, as in LMDB, belong to th
 can be reclaimed at any time.
 """
 
-import argparse
 import multiprocessing
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,20 +15,12 @@ from typing import TypeAlias
 
 import numpy as np
 import psutil
-import pytest
 
 from benchmarks.contenders.base import Image
-from benchmarks.harness.interruption import (
-    exit_interrupted,
-    heed_termination,
-    held,
-    kept_from_children,
-    temporary_directory,
-)
-from benchmarks.harness.options import parse_store_dir
-from benchmarks.harness.output import say
+from benchmarks.harness.interruption import held, kept_from_children
 from benchmarks.harness.workers import Pipe
-from storage import STORES, StorageError, open_store
+from benchmarks.tools.printing import print_lines, tool_parser
+from storage import STORES, open_store
 
 MemoryTask: TypeAlias = Callable[[], Callable[[], int]]
 """Makes its input and returns the function to measure, which returns its result's bytes."""
@@ -148,28 +138,8 @@ def table(n: int, folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tools.memory", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--cutoff", type=int, default=100_000, metavar="N", help="images (100000)")
-    parser.add_argument("--store-dir", metavar="DIR", help="where to make the stores")
-    arguments = parser.parse_args()
-    if arguments.cutoff < 1:
-        parser.error(f"--cutoff: {arguments.cutoff}; give at least one image")
-    try:
-        store_dir = parse_store_dir(arguments.store_dir)
-    except pytest.UsageError as error:
-        parser.error(str(error))
-    heed_termination()
-    try:
-        with temporary_directory("image-stores-", store_dir) as folder:
-            for line in table(arguments.cutoff, folder):
-                say([line])
-    except EOFError:
-        sys.exit("a process ended before it had finished: what it said is above")
-    except (OSError, StorageError) as error:
-        sys.exit(f"--store-dir: {error}")
-    except KeyboardInterrupt:
-        exit_interrupted()
+    parser = tool_parser("memory", __doc__)
+    print_lines(parser, parser.parse_args(), table)
 
 
 if __name__ == "__main__":

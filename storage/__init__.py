@@ -13,7 +13,9 @@ from ._errors import CorruptRecordError as CorruptRecordError
 from ._errors import CorruptStoreError as CorruptStoreError
 from ._errors import DiskFullError as DiskFullError
 from ._errors import DTypeError as DTypeError
+from ._errors import FolderError as FolderError
 from ._errors import FormatError as FormatError
+from ._errors import ImageFileError as ImageFileError
 from ._errors import ImageIdError as ImageIdError
 from ._errors import ImageIdTypeError as ImageIdTypeError
 from ._errors import LabelError as LabelError

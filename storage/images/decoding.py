@@ -61,6 +61,7 @@ OPENERS: dict[str, type[ImageFile.ImageFile]] = {
 }
 KEPT = {"1": "L", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "RGBa": "RGBA", "La": "LA"}
 """What `keep` makes of modes that are no grey, RGB or alpha values of 8 bits."""
+PALETTES = ("P", "PA")
 REASONS = {"F": "floating-point pixels", "LAB": "Lab colours"}
 TURNED_BACK = {6: 8, 8: 6}  # the other orientations undo themselves
 
@@ -130,6 +131,11 @@ def refusal(info: ImageInfo, max_pixels: int = MAX_PIXELS) -> str:
     if info.bits > 8:
         return f"a {info.format} file of {info.bits} bits a channel: convert it to 8"
     return ""
+
+
+def kept_mode(mode: str) -> str:
+    """The mode of an image decoded with `keep`; a palette may also become RGBA."""
+    return "RGB" if mode in PALETTES else KEPT.get(mode, mode)
 
 
 def _check(info: ImageInfo, max_pixels: int) -> None:
@@ -223,9 +229,9 @@ def _frames(picture: ImageFile.ImageFile) -> int:
 
 def _array(picture: Image.Image, keep: bool) -> NDArray[np.uint8]:
     """The pixels of a picture in an allowed mode, in a new array."""
-    if picture.mode in ("P", "PA"):  # by way of RGBA, or Pillow may warn
+    if picture.mode in PALETTES:  # by way of RGBA, or Pillow may warn
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    mode = KEPT.get(picture.mode, picture.mode)
+    mode = kept_mode(picture.mode)
     if picture.mode in ("RGBa", "La"):  # nothing else is made of them
         picture = picture.convert(mode)
     if not keep:

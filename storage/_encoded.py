@@ -17,13 +17,21 @@ from ._files import StrPath
 from ._ids import Ids, check_ids, check_labels
 from ._index import Piece
 from ._names import Name, pack, packed
-from ._reading import read_bytes
+from ._reading import read_cells
 from ._session import Mode
 from ._store import Store
 from .payloads.base import in_threads
 from .payloads.encoded import EncodedPayload
 
-File: TypeAlias = StrPath | bytes | bytearray | memoryview
+
+class KnownFile(NamedTuple):
+    """The bytes of a file and the shape of its image, which is not checked again."""
+
+    data: bytes
+    shape: Shape
+
+
+File: TypeAlias = StrPath | bytes | bytearray | memoryview | KnownFile
 """The path of a file, or what is in it."""
 
 MOST_FILES = 1024
@@ -36,6 +44,7 @@ class Held(NamedTuple):
 
     data: bytes
     shown: str  # its name in messages
+    shape: Shape = ()  # if known
 
 
 class EncodedStore(Store):
@@ -106,23 +115,30 @@ class EncodedStore(Store):
                 if isinstance(files, str | bytes) or not isinstance(files, Iterable):
                     raise DTypeError(f"files are a {type(files).__name__}; give a list of paths")
                 kept = pack(names, len(checked))
-            every = self._held(files, kept if names is None else None)
+            every = self._held(files, names, kept)
             pieces = partial(self._file_pieces, every, checked, decode)
             return self._change(lambda catalog: self._commit(catalog, checked, pieces, kept))
         except GivenError as error:
             passed: OSError = error.args[0]
         raise passed
 
-    def _held(self, files: Iterable[File], kept: bytearray | None) -> Iterator[Held]:
-        """Read each file; notes their names in `kept`."""
+    def _held(
+        self, files: Iterable[File], names: Sequence[Name] | None, kept: bytearray
+    ) -> Iterator[Held]:
+        """Read each file; notes its name in `kept` if no names were given."""
         for i, file in enumerate(given(files)):
-            if isinstance(file, bytes | bytearray | memoryview):
-                held, name = Held(bytes(file), f"file {i}"), b""
+            shown, name = f"file {i}", b""
+            if names and i < len(names) and names[i]:
+                shown = printable(os.fsdecode(names[i]))
+            if isinstance(file, KnownFile):
+                held = Held(file.data, shown, file.shape)
+            elif isinstance(file, bytes | bytearray | memoryview):
+                held = Held(bytes(file), shown)
             elif isinstance(file, str | os.PathLike):
                 held, name = self._read(os.fspath(file)), os.path.basename(os.fsencode(file))  # noqa: PTH119
             else:
                 raise DTypeError(f"file {i} is a {type(file).__name__}; give a path or bytes")
-            if kept is not None:
+            if names is None:
                 kept += packed(name)
             yield held
 
@@ -154,7 +170,7 @@ class EncodedStore(Store):
 
     def _shape(self, file: Held, decode: bool) -> Shape:
         try:
-            return self.payload.shape_of(file.data, decode)
+            return file.shape or self.payload.shape_of(file.data, decode)
         except ImageFileError as error:
             raise self._error(ImageFileError, f"{file.shown}: {error}") from error
 
@@ -163,10 +179,15 @@ class EncodedStore(Store):
 
         Raises as `read_many`.
         """
+        return [file.data for file in self.read_files(ids)]
+
+    def read_files(self, ids: Ids | None = None) -> list[KnownFile]:
+        """As `read_bytes`, with the shapes of the images, so that another store can take them."""
         self._ready()
         ids = range(self._length) if ids is None else ids
         checked = check_ids(ids, self._length, self._name)
-        return self._while_compacted(lambda catalog: read_bytes(catalog, checked, self._check))
+        read = partial(read_cells, ids=checked, check=self._check)
+        return [KnownFile(*each) for each in self._while_compacted(read)]
 
 
 def read_file(path: StrPath) -> bytes:

@@ -85,19 +85,22 @@ class Part:
             raise self.index.wrong(row)
         return image, label
 
-    def file(self, row: int, check: bool) -> Cell:
-        """The cell of a record whose checksum is of its cell; raises `CorruptRecordError`."""
+    def file(self, row: int, check: bool) -> tuple[Cell, Shape]:
+        """The cell and shape of a record whose checksum is of its cell.
+
+        Raises `CorruptRecordError`.
+        """
         label, stored, shape, offset, size = self.index.row(row)
         cell = self.reader.cell(row, offset, size)
         if check and checksum(self.first + row, label, shape, cell) != stored:
             raise self.index.wrong(row)
-        return cell
+        return cell, shape
 
     def decoded(self, row: int, check: bool) -> Image:
         """The image of such a cell; raises `CorruptRecordError`, or `ImageFileError` if it is whole
         and cannot be decoded.
         """
-        cell, shape = self.file(row, check), self.index.row(row)[2]
+        cell, shape = self.file(row, check)
         try:
             return self._payload.image(cell, shape)
         except ValueError as error:

@@ -41,12 +41,16 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     return ordered, labels[places]
 
 
-def read_bytes(catalog: Catalog, ids: Rows, check: bool) -> list[bytes]:
-    """The cells of the records `ids`, whose checksums are of their cells; raises as `read`."""
-    listing, cells = catalog.listing, dict[int, bytes]()
+def read_cells(catalog: Catalog, ids: Rows, check: bool) -> list[tuple[bytes, Shape]]:
+    """The cells of the records `ids`, and the shapes of their images; raises as `read`.
+
+    Their checksums are of their cells.
+    """
+    listing, cells = catalog.listing, dict[int, tuple[bytes, Shape]]()
     for image_id in np.unique(ids).tolist():  # part by part
         name = listing.name_of(image_id)
-        cells[image_id] = bytes(catalog.part(name).file(image_id - name.first, check))
+        cell, shape = catalog.part(name).file(image_id - name.first, check)
+        cells[image_id] = bytes(cell), shape
     return [cells[image_id] for image_id in ids.tolist()]
 
 

@@ -12,7 +12,7 @@ from ._files import Folder
 from ._index import INDEX
 from ._names import NAMES
 from ._part import PartName
-from ._reading import read, read_bytes
+from ._reading import read, read_cells
 from ._session import strangers
 
 WRONG = (CorruptStoreError, FileNotFoundError)
@@ -76,7 +76,7 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
 def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
     """Yield the reason for each of `ids` that cannot be read."""
     # Files are not decoded: they are whole if their bytes are, and their pixels may fill the memory.
-    read_all = read_bytes if catalog.kind.payload.sums_cells else read
+    read_all = read_cells if catalog.kind.payload.sums_cells else read
     try:
         read_all(catalog, ids, check=True)
     except WRONG as error:

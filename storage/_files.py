@@ -110,7 +110,7 @@ class Folder(Descriptor):
         """Create a file to write and read; raises OSError, also if it exists."""
         return os.fdopen(self._open(name, CREATING), "w+b")
 
-    def write(self, name: str, data: bytes | memoryview) -> None:
+    def write(self, name: str, data: bytes | bytearray | memoryview) -> None:
         """Create a file that holds `data`; raises OSError."""
         number = self._open(name, CREATING)
         try:

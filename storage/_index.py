@@ -122,24 +122,26 @@ class PartCells:
     ) -> None:
         """Write the index; `structure` is that of the container's `file`. Raises OSError."""
         noted = np.frombuffer(self._noted, NOTED)
-        sizes = noted["size"]
-        table = np.empty(len(sizes), record_type(not self.shape))
+        sizes, kind = noted["size"], record_type(not self.shape)
+        heading = npy_heading(kind, (n := len(sizes),))
+        data = bytearray(heading) + bytearray(n * kind.itemsize)
+        table = np.frombuffer(data, kind, n, len(heading))  # filled in place: it may be large
         table["label"] = self.labels
         table["checksum"] = noted["checksum"]
         if not self.shape:
             for name, _ in SHAPES:
                 table[name] = noted[name]
             table["offset"], table["size"] = np.cumsum(sizes) - sizes, sizes
-        heading = npy_heading(table.dtype, table.shape)
-        body = heading + table.tobytes()
+        del table  # so that `data` can grow
         blocks, trusted = structure
         pairs = np.array([*blocks, *trusted], "<i8").tobytes()
-        held = self.first, len(table), *dimensions(self.shape or (0, 0)), int(sizes.sum())
+        held = self.first, n, *dimensions(self.shape or (0, 0)), int(sizes.sum())
         counts = len(heading), len(blocks), len(trusted)
         believed = digest_of(folder.open(file) if file else None, trusted)
         magic = NAMED if has_names else MAGIC
-        end = pairs + TRAILER.pack(magic, *held, *counts, xxh3_64_intdigest(body), believed)
-        folder.write(INDEX, body + end + xxh3_64_digest(end))
+        end = pairs + TRAILER.pack(magic, *held, *counts, xxh3_64_intdigest(data), believed)
+        data += end + xxh3_64_digest(end)
+        folder.write(INDEX, data)
 
 
 @lru_cache

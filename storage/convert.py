@@ -13,7 +13,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -56,7 +56,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Taken: TypeAlias = KnownFile | Image
 """What a conversion takes from its source: a file as it is, or an image."""
-Progress: TypeAlias = Callable[[range | list[int]], Iterable[int]]
+Ids: TypeAlias = range | list[int]
+Progress: TypeAlias = Callable[[Ids], Iterable[int]]
 
 
 class Skipped(NamedTuple):
@@ -83,7 +84,7 @@ class Source(ABC):
 
     payload: EncodedPayload | None
     labels: Labels
-    names: list[str]
+    names: Sequence[str | bytes]
     classes: list[str]
     passed_over: Mapping[str, int]
 
@@ -96,7 +97,7 @@ class Source(ABC):
         """An image; raises `StorageError`."""
 
     def shown(self, i: int) -> str:
-        return printable(self.names[i]) or f"image {i}"
+        return printable(os.fsdecode(self.names[i])) or f"image {i}"
 
 
 class FolderSource(Source):
@@ -109,7 +110,7 @@ class FolderSource(Source):
             folder.classes,
             folder.passed_over,
         )
-        self.names = [os.fsdecode(name) for name in folder.files]
+        self.names = folder.files
 
     def file(self, i: int, whole: bool) -> KnownFile:
         data = self._folder.read(i)
@@ -191,13 +192,12 @@ def convert(
     kind = STORES.get(format)
     as_files = source.payload is not None and (kind is None or issubclass(kind, EncodedStore))
     take: Callable[[int], Taken] = partial(source.file, whole=True) if as_files else source.image
-    ids, skipped = range(len(source.labels)), list[Skipped]()
+    kept: Ids = range(len(source.labels))
+    skipped = list[Skipped]()
     if on_error == "skip":
-        kept, skipped = usable(source, take, progress(ids))
+        kept, skipped = usable(source, take, progress(kept))
         if as_files:
             take = partial(source.file, whole=False)
-    else:
-        kept = [*ids]
     if not kept:
         raise FormatError(f"{printable(os.fspath(src))}: no image in it can be converted")
     items = ahead(take, progress(kept))
@@ -267,9 +267,11 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
 
 
 def write_store(
-    source: Source, kept: list[int], items: Iterator[Taken], path: Path, kind: type[Store]
+    source: Source, kept: Ids, items: Iterator[Taken], path: Path, kind: type[Store]
 ) -> None:
-    labels, names = source.labels[kept], [source.names[i] for i in kept]
+    labels, names = source.labels, source.names
+    if len(kept) < len(labels):
+        labels, names = labels[kept], [names[i] for i in kept]
     options = source.payload.options if source.payload and issubclass(kind, EncodedStore) else {}
     with kind(path, "x", classes=source.classes, **options) as store:  # type: ignore[arg-type]
         if isinstance(store, EncodedStore) and source.payload:
@@ -278,7 +280,7 @@ def write_store(
             store.store_many(cast(Iterator[Image], items), labels, names)
 
 
-def write_folder(source: Source, kept: list[int], items: Iterator[Taken], path: Path) -> None:
+def write_folder(source: Source, kept: Ids, items: Iterator[Taken], path: Path) -> None:
     """Write every image as a file in the folder of its class, under its name."""
     path.mkdir()
     folders = {label: folder_name(source.classes, label) for label in range(len(source.classes))}
@@ -286,7 +288,7 @@ def write_folder(source: Source, kept: list[int], items: Iterator[Taken], path: 
     for folder in folders.values():
         (path / folder).mkdir()
     for i, item in zip(kept, items, strict=True):
-        label, name = int(source.labels[i]), PurePosixPath(source.names[i])
+        label, name = int(source.labels[i]), PurePosixPath(os.fsdecode(source.names[i]))
         folder = (folders.get(label) or str(label)) if has_folders else ""
         data = (
             item.data if isinstance(item, KnownFile) else PngPayload().encode(item[np.newaxis])[0]

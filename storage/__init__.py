@@ -7,13 +7,16 @@
 See `Store` for the contract and each container's module for what lies on disk.
 """
 
+from ._encoded import EncodedStore as EncodedStore
 from ._errors import BusyError as BusyError
 from ._errors import ClosedError as ClosedError
 from ._errors import CorruptRecordError as CorruptRecordError
 from ._errors import CorruptStoreError as CorruptStoreError
 from ._errors import DiskFullError as DiskFullError
 from ._errors import DTypeError as DTypeError
+from ._errors import FolderError as FolderError
 from ._errors import FormatError as FormatError
+from ._errors import ImageFileError as ImageFileError
 from ._errors import ImageIdError as ImageIdError
 from ._errors import ImageIdTypeError as ImageIdTypeError
 from ._errors import LabelError as LabelError
@@ -26,8 +29,11 @@ from ._errors import StoreIOError as StoreIOError
 from ._errors import StoreNotFoundError as StoreNotFoundError
 from ._files import DiskUsage as DiskUsage
 from ._files import disk_usage as disk_usage
+from ._registry import FilesEncodedStore as FilesEncodedStore
+from ._registry import Hdf5EncodedStore as Hdf5EncodedStore
 from ._registry import Hdf5PngStore as Hdf5PngStore
 from ._registry import Hdf5Store as Hdf5Store
+from ._registry import LmdbEncodedStore as LmdbEncodedStore
 from ._registry import LmdbPngStore as LmdbPngStore
 from ._registry import LmdbStore as LmdbStore
 from ._registry import NpyStore as NpyStore

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from math import prod
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from ._checksum import Checksums, Image, Labels, Shape, checksums
+from ._checksum import Image, Labels, Rows, Shape
 from ._errors import DTypeError, LengthError, ShapeError
 from ._ids import PLAIN, check_labels
 
 CheckShape: TypeAlias = Callable[[Shape], None]
+
+Item = TypeVar("Item")
 
 SLAB_BYTES = 8 * 2**20
 """Bytes of pixels in a slab: enough to amortise Python's work, few enough for the CPU's cache."""
@@ -32,15 +34,15 @@ class Batch(NamedTuple):
     labels: Labels
     stacks: Iterator[Image]
 
-    def slabs(self, first: int) -> Iterator[tuple[Image, Checksums]]:
-        """Yield slabs of one shape, and checksums from id `first` on; raises as `make_batch`."""
+    def slabs(self, first: int) -> Iterator[tuple[Image, Rows, Labels]]:
+        """Yield slabs of one shape, their ids, from `first` on, and labels; raises as `make_batch`."""
         done, expected = 0, len(self.labels)
         for images in self.stacks:
             n = len(images)
             if done + n > expected:
                 raise LengthError(f"more images than {expected} labels; give one label per image")
-            ids, labels = np.arange(first + done, first + done + n), self.labels[done : done + n]
-            yield images, checksums(ids, labels, images.shape[1:], images.reshape(n, -1))
+            ids = np.arange(first + done, first + done + n)
+            yield images, ids, self.labels[done : done + n]
             done += n
         _same_length(done, expected)
 
@@ -68,15 +70,16 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
         raise DTypeError(f"images are a {type(images).__name__}; give an array or a sequence")
     if isinstance(images, Sequence):
         _same_length(len(images), n)
-    given = enumerate(_given(images))
-    every = (check_pixels(image, f"image {i} is", check_store) for i, image in given)
+    numbered = enumerate(given(images))
+    every = (check_pixels(image, f"image {i} is", check_store) for i, image in numbered)
     if not isinstance(images, list | tuple):
         return Batch(checked, _stacked(every, n))
     held = [*every]  # a copy, since the caller may change the list after the check
     return Batch(checked, _slices(held[0][np.newaxis]) if n == 1 else _stacked(held, n))
 
 
-def _given(images: Iterable[object]) -> Iterator[object]:
+def given(images: Iterable[Item]) -> Iterator[Item]:
+    """What the caller gives; an OSError in making it becomes a `GivenError`."""
     try:
         # `yield from` would close the caller's generator together with this one.
         for image in images:  # noqa: UP028

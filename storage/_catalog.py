@@ -14,6 +14,7 @@ from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
 from ._gather import Gather, gather_of
 from ._index import INDEX, Index, PartCells, Piece
+from ._names import END, NAMES, is_given, sealed, unsealed
 from ._part import Kind, Part, PartName, Record
 
 PART = re.compile(r"([0-9]{12})-([0-9]{12})")
@@ -172,6 +173,23 @@ class Catalog:
         labels: Labels = index.table["label"]
         return labels
 
+    def names(self, length: int) -> bytes:
+        """The names of the first `length` images, as they are kept."""
+        return b"".join(self._names(name) for name in self.listing.names if name.first < length)
+
+    def _names(self, name: PartName) -> bytes:
+        index = self.index(name)
+        if not index.has_names:
+            return END * index.length
+        file = Folder(name.folder, self.folder).open(NAMES)
+        if (names := unsealed(file.read(file.size), name.first, index.length)) is None:
+            raise index.broken(f"{NAMES} has changed")
+        return names
+
+    def check_names(self, name: PartName) -> None:
+        """Raise `CorruptStoreError` if a part's names are not as they were written."""
+        self._names(name)
+
     # ---- writing ---------------------------------------------------------------------------------
 
     def remove_remains(self) -> None:
@@ -194,11 +212,16 @@ class Catalog:
             for other in counts - {name}:
                 self.folder.remove(other)
 
-    def publish(self, labels: Labels, pieces: Iterator[Piece], durable: bool) -> None:
-        """Add a part at the end; if this raises, nothing was added."""
+    def publish(
+        self, labels: Labels, pieces: Iterator[Piece], names: bytes | bytearray, durable: bool
+    ) -> None:
+        """Add a part at the end; if this raises, nothing was added.
+
+        names: as they are kept, complete after the last piece; empty for none
+        """
         length = self.listing.length
         name = PartName(length, length + len(labels))
-        self._write(name, labels, pieces, durable)
+        self._write(name, labels, pieces, names, durable)
         self.listing = Listing([*self.listing.names, name])
         try:
             self.folder.rename(count_name(length), count_name(name.stop))
@@ -206,16 +229,25 @@ class Catalog:
             self._count()
 
     def _write(
-        self, name: PartName, labels: Labels, pieces: Iterator[Piece], durable: bool
+        self,
+        name: PartName,
+        labels: Labels,
+        pieces: Iterator[Piece],
+        names: bytes | bytearray,
+        durable: bool,
     ) -> None:
         temporary, (container, payload) = TEMPORARY + name.folder, self.kind
         self.folder.remove(temporary)  # an earlier removal may have failed
         try:
             folder = self.folder.make_folder(temporary)
             cells = PartCells(name.first, labels, pieces, payload.is_raw, container.largest_cell)
-            cells.write_index(folder, container.file, container.write(folder, cells))
+            structure = container.write(folder, cells)
+            named = [NAMES] if is_given(names) else []
+            for file in named:
+                folder.write(file, sealed(names, name.first))
+            cells.write_index(folder, container.file, structure, bool(named))
             if durable:
-                folder.sync([INDEX, *container.files(name.first, name.stop)])
+                folder.sync([INDEX, *named, *container.files(name.first, name.stop)])
             self.folder.rename(temporary, name.folder)
             try:
                 if durable:
@@ -276,11 +308,12 @@ class Catalog:
         labels = [self._labels(name, check=True) for name in run]
         copies = chain.from_iterable(self.part(name).copies() for name in run)
         joined = PartName(run[0].first, run[-1].stop)
-        self._write(joined, np.concatenate(labels), copies, durable)
+        names = b"".join(map(self._names, run))
+        self._write(joined, np.concatenate(labels), copies, names, durable)
         self._gather = None, None  # it would keep the removed files mapped
-        names = self.listing.names
-        start = names.index(run[0])
-        self.listing = Listing([*names[:start], joined, *names[start + len(run) :]])
+        listed = self.listing.names
+        start = listed.index(run[0])
+        self.listing = Listing([*listed[:start], joined, *listed[start + len(run) :]])
         for name in run:
             self._parts.pop(name, None)
             self._indexes.pop(name, None)

@@ -4,7 +4,8 @@
 
 The pixels are uint8 in C order. The shape text is `32x32x3`, or `32x32` for an image without a
 channel axis. The second term is linear, so that NumPy computes it for many records at once. Both
-factors are odd, so any change of the id alone or of the label alone changes the checksum.
+factors are odd, so any change of the id alone or of the label alone changes the checksum. Of an
+encoded record, the bytes of its file stand in place of the pixels, which depend on the decoder.
 """
 
 from collections.abc import Iterable
@@ -38,13 +39,15 @@ def _shape_tag(shape: Shape) -> int:
     return xxh3_64_intdigest(shape_text(shape).encode())
 
 
-def checksum(image_id: int, label: int, shape: Shape, pixels: Image) -> int:
-    """The checksum of one record; its pixels are contiguous."""
+def checksum(image_id: int, label: int, shape: Shape, pixels: Image | bytes | memoryview) -> int:
+    """The checksum of one record; its pixels are contiguous, or the bytes that stand for them."""
     tag = _shape_tag(shape) + image_id * ID_FACTOR + label * LABEL_FACTOR
     return xxh3_64_intdigest(pixels) ^ (tag & MASK)
 
 
-def checksums(ids: Rows, labels: Labels, shape: Shape, rows: Iterable[Image]) -> Checksums:
+def checksums(
+    ids: Rows, labels: Labels, shape: Shape, rows: Iterable[Image | bytes | memoryview]
+) -> Checksums:
     """The checksums of n records of one shape; `rows` yields the contiguous pixels of each."""
     # NumPy takes joined digests faster than Python integers. They are big-endian.
     hashes = np.frombuffer(b"".join(map(xxh3_64_digest, rows)), ">u8")

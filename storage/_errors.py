@@ -75,6 +75,14 @@ class CorruptRecordError(CorruptStoreError):
     """An image, label or checksum that is not what was stored."""
 
 
+class ImageFileError(StorageError, ValueError):
+    """A file that holds no image that can be stored, with the reason."""
+
+
+class FolderError(StorageError, ValueError):
+    """A folder of images that cannot be read as one, with the reason and what to do."""
+
+
 def printable(path: str) -> str:
     """A path for messages: one line, with bytes that are not UTF-8 escaped."""
     shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")

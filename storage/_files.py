@@ -110,7 +110,7 @@ class Folder(Descriptor):
         """Create a file to write and read; raises OSError, also if it exists."""
         return os.fdopen(self._open(name, CREATING), "w+b")
 
-    def write(self, name: str, data: bytes | memoryview) -> None:
+    def write(self, name: str, data: bytes | bytearray | memoryview) -> None:
         """Create a file that holds `data`; raises OSError."""
         number = self._open(name, CREATING)
         try:
@@ -146,15 +146,19 @@ class Folder(Descriptor):
     def sync(self, names: Collection[str] = ()) -> None:
         """Wait until its entries and the files `names` are on the disk; raises OSError."""
         if len(names) > FEW_FILES and sys.platform == "linux":
-            # The standard library has os.sync (every file system) but not syncfs (this one).
-            if ctypes.CDLL(None, use_errno=True).syncfs(self.number):
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code), self.path)
+            self.sync_all()
             return
         for name in names:
             file = self.open(name)
             os.fsync(file.number)
         os.fsync(self.number)
+
+    def sync_all(self) -> None:
+        """Wait until everything in its file system is on the disk; raises OSError. Linux only."""
+        # The standard library has os.sync (every file system) but not syncfs (this one).
+        if ctypes.CDLL(None, use_errno=True).syncfs(self.number):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), self.path)
 
     def usage(self) -> DiskUsage:
         """Measure everything in it, as `du` does; raises OSError."""

@@ -31,7 +31,6 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
 from math import prod
@@ -50,16 +49,18 @@ from .payloads.base import Cells
 Pairs: TypeAlias = Sequence[tuple[int, int]]
 
 INDEX = "index.npy"
-MAGIC = b"IMAGES 2"
+MAGIC, NAMED = b"IMAGES 2", b"IMAGES2N"
+"""The second is that of a part with a file of names."""
 ALWAYS = [("label", "<i8"), ("checksum", "<u8")]
 SHAPES = [("height", "<i8"), ("width", "<i8"), ("channels", "<i8")]
 PLACES = [("offset", "<i8"), ("size", "<i8")]
 RECORD, LONG_RECORD = struct.Struct("<qQ"), struct.Struct("<qQ 5q")
 TRAILER = struct.Struct("<8s 9q 2Q")
-"""MAGIC; first id; number of records; height, width, channels of pixels of one shape, else zeros;
+"""MAGIC or NAMED; first id; number of records; height, width, channels of pixels of one shape, else zeros;
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
 table with its heading; xxh3_64 of the trusted bytes.
 """
+NOTED = np.dtype([("checksum", "<u8"), *SHAPES, ("size", "<i8")])
 PAIR_BYTES = 16
 MOST_PAIRS = 8
 """An index that claims more blocks and trusted ranges for each image is refused before they are read."""
@@ -83,53 +84,64 @@ class Piece(NamedTuple):
     shape: Shape
 
 
-@dataclass
 class PartCells:
     """The cells of a part, from id `first` on, and what its index will tell about them."""
 
-    first: int
-    labels: Labels
-    pieces: Iterator[Piece]
-    is_raw: bool
-    largest_cell: int
-    _noted: list[tuple[Checksums, Shape, Rows]] = field(default_factory=list)
+    def __init__(
+        self, first: int, labels: Labels, pieces: Iterator[Piece], is_raw: bool, largest_cell: int
+    ) -> None:
+        self.first, self.labels, self.largest_cell = first, labels, largest_cell
+        self._pieces, self._is_raw = pieces, is_raw
+        self._noted = bytearray()  # of `NOTED`: far smaller than objects, where each shape differs
+        self._shape: Shape | None = None
+        self._differ = False
 
     def __iter__(self) -> Iterator[Cells]:
         """Yield all cells in order, once; raises `ShapeError` if one is too large."""
-        for cells, checksums, shape in self.pieces:
+        for cells, checksums, shape in self._pieces:
             same = isinstance(cells, np.ndarray)
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])
             if (size := sizes.max()) > (most := self.largest_cell):
                 raise ShapeError(f"an image of shape {shape} takes {size} bytes; {most} fit")
-            self._noted.append((checksums, shape, sizes))
+            noted = np.empty(len(sizes), NOTED)
+            noted["checksum"], noted["size"] = checksums, sizes
+            for (side, _), length in zip(SHAPES, dimensions(shape), strict=True):
+                noted[side] = length
+            self._noted += noted.tobytes()
+            self._differ |= self._shape not in (None, shape)
+            self._shape = shape
             yield cells
 
     @property
     def shape(self) -> Shape | None:
         """The shape of all images if cells are pixels of one shape; known after the last cell."""
-        shapes = {shape for _, shape, _ in self._noted}
-        return shapes.pop() if self.is_raw and len(shapes) == 1 else None
+        return self._shape if self._is_raw and not self._differ else None
 
-    def write_index(self, folder: Folder, file: str, structure: Structure) -> None:
+    def write_index(
+        self, folder: Folder, file: str, structure: Structure, has_names: bool = False
+    ) -> None:
         """Write the index; `structure` is that of the container's `file`. Raises OSError."""
-        checksums, shapes, every = zip(*self._noted, strict=True)
-        sizes = np.concatenate(every)
-        table = np.empty(len(sizes), record_type(not self.shape))
+        noted = np.frombuffer(self._noted, NOTED)
+        sizes, kind = noted["size"], record_type(not self.shape)
+        heading = npy_heading(kind, (n := len(sizes),))
+        data = bytearray(heading) + bytearray(n * kind.itemsize)
+        table = np.frombuffer(data, kind, n, len(heading))  # filled in place: it may be large
         table["label"] = self.labels
-        table["checksum"] = np.concatenate(checksums)
+        table["checksum"] = noted["checksum"]
         if not self.shape:
-            sides = np.repeat([*map(dimensions, shapes)], [*map(len, every)], axis=0)
-            table["height"], table["width"], table["channels"] = sides.T
+            for name, _ in SHAPES:
+                table[name] = noted[name]
             table["offset"], table["size"] = np.cumsum(sizes) - sizes, sizes
-        heading = npy_heading(table.dtype, table.shape)
-        body = heading + table.tobytes()
+        del table  # so that `data` can grow
         blocks, trusted = structure
         pairs = np.array([*blocks, *trusted], "<i8").tobytes()
-        held = self.first, len(table), *dimensions(self.shape or (0, 0)), int(sizes.sum())
+        held = self.first, n, *dimensions(self.shape or (0, 0)), int(sizes.sum())
         counts = len(heading), len(blocks), len(trusted)
         believed = digest_of(folder.open(file) if file else None, trusted)
-        end = pairs + TRAILER.pack(MAGIC, *held, *counts, xxh3_64_intdigest(body), believed)
-        folder.write(INDEX, body + end + xxh3_64_digest(end))
+        magic = NAMED if has_names else MAGIC
+        end = pairs + TRAILER.pack(magic, *held, *counts, xxh3_64_intdigest(data), believed)
+        data += end + xxh3_64_digest(end)
+        folder.write(INDEX, data)
 
 
 @lru_cache
@@ -182,6 +194,7 @@ class Index:
     shape: of every image if cells are pixels of one shape, else None
     size: bytes of each such cell, else None
     cell_bytes: bytes of all cells together
+    has_names: whether the part has a file of names
     """
 
     cell_bytes: int
@@ -189,7 +202,7 @@ class Index:
 
     def __init__(self, folder: Folder, first: int, stop: int) -> None:
         """Open the index in `folder`; raises OSError, or `CorruptStoreError` if it is damaged."""
-        self._path = folder.path
+        self.path = folder.path
         self.first, self.length = first, stop - first
         file, end = folder.open(INDEX), TRAILER.size + DIGEST_BYTES
         if file.size < end:
@@ -214,7 +227,8 @@ class Index:
             tail = file.read(length, pairs_at)
         if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed")
-        if (magic, held) != (MAGIC, [self.first, self.length]):
+        self.has_names = magic == NAMED
+        if magic not in (MAGIC, NAMED) or held != [self.first, self.length]:
             raise self.broken(f"{INDEX} describes {held[1]} images from {held[0]} on")
         self.shape = self._shape(0, height, width, channels) if height else None
         self.size = prod(self.shape) if self.shape else None
@@ -316,11 +330,11 @@ class Index:
     def broken(self, reason: str) -> CorruptStoreError:
         """The error for a part that cannot be read."""
         which = f"images {self.first} to {self.first + self.length - 1}"
-        return CorruptStoreError(f"{self._path}: {which}: {reason}; restore the folder from a copy")
+        return CorruptStoreError(f"{self.path}: {which}: {reason}; restore the folder from a copy")
 
     def damaged(self, row: int, reason: str) -> CorruptRecordError:
         """The error for a record that is not as it was stored."""
-        text = f"{self._path}: image {self.first + row} is damaged: {reason}"
+        text = f"{self.path}: image {self.first + row} is damaged: {reason}"
         return CorruptRecordError(f"{text}; restore it from a copy")
 
     def wrong(self, row: int) -> CorruptRecordError:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._batch import SLAB_BYTES
 from ._checksum import Image, Images, Rows, Shape, checksum
+from ._errors import ImageFileError
 from ._files import Folder
 from ._index import Index, Piece, is_run
 from .containers.base import Container
@@ -72,13 +73,40 @@ class Part:
             image = np.empty(shape, np.uint8)
             self.reader.run(row, row + 1, image.reshape(1, size))
         else:
+            if self._payload.sums_cells:
+                return self.decoded(row, check), label
             cell = self.reader.cell(row, offset, size)
             self._check_size(row, shape, len(cell))
-            image = np.empty(shape, np.uint8)
-            self._decode_one(row, cell, image)
+            try:
+                image = self._payload.image(cell, shape)
+            except ValueError as error:
+                raise self.index.damaged(row, str(error)) from error
         if check and checksum(self.first + row, label, shape, image) != stored:
             raise self.index.wrong(row)
         return image, label
+
+    def file(self, row: int, check: bool) -> tuple[Cell, Shape]:
+        """The cell and shape of a record whose checksum is of its cell.
+
+        Raises `CorruptRecordError`.
+        """
+        label, stored, shape, offset, size = self.index.row(row)
+        cell = self.reader.cell(row, offset, size)
+        if check and checksum(self.first + row, label, shape, cell) != stored:
+            raise self.index.wrong(row)
+        return cell, shape
+
+    def decoded(self, row: int, check: bool) -> Image:
+        """The image of such a cell; raises `CorruptRecordError`, or `ImageFileError` if it is whole
+        and cannot be decoded.
+        """
+        cell, shape = self.file(row, check)
+        try:
+            return self._payload.image(cell, shape)
+        except ValueError as error:
+            self.file(row, check=True)
+            text = f"{self.index.path}: image {self.first + row}: {error}"
+            raise ImageFileError(f"{text}; read_bytes returns the file") from error
 
     def fill(self, rows: Rows, images: Images) -> None:
         """Fill `images`, an array or a list, from `rows`; raises `CorruptRecordError`."""

@@ -7,10 +7,12 @@ import numpy as np
 
 from ._batch import slab_length
 from ._catalog import Catalog, Listing
-from ._checksum import Images, Labels, Rows, first_wrong
+from ._checksum import Images, Labels, Rows, Shape, first_wrong
 from ._index import is_run
-from ._part import LARGE_IMAGE, PartName
+from ._part import LARGE_IMAGE, Part, PartName
+from .payloads.base import in_threads
 
+NOTHING = np.empty(0, np.uint8)
 FEW_IDS = 8
 """Up to this many scattered records are read part by part, without opening all parts."""
 
@@ -25,6 +27,8 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
         image, label = catalog.read_one(int(ids[0]), check)
         return image[np.newaxis], np.array([label])
     listing = catalog.listing
+    if catalog.kind.payload.sums_cells:
+        return _read_files(catalog, listing, ids, check)
     if len(ids) > FEW_IDS and not is_run(ids) and (gather := catalog.gather(listing)):
         return gather.read(ids, check)
     owners = listing.owners(ids)
@@ -35,6 +39,45 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     places = np.argsort(order)
     ordered = [images[i] for i in places] if isinstance(images, list) else images[places]
     return ordered, labels[places]
+
+
+def read_cells(catalog: Catalog, ids: Rows, check: bool) -> list[tuple[bytes, Shape]]:
+    """The cells of the records `ids`, and the shapes of their images; raises as `read`.
+
+    Their checksums are of their cells.
+    """
+    listing, cells = catalog.listing, dict[int, tuple[bytes, Shape]]()
+    for image_id in np.unique(ids).tolist():  # part by part
+        name = listing.name_of(image_id)
+        cell, shape = catalog.part(name).file(image_id - name.first, check)
+        cells[image_id] = bytes(cell), shape
+    return [cells[image_id] for image_id in ids.tolist()]
+
+
+def _read_files(
+    catalog: Catalog, listing: Listing, ids: Rows, check: bool
+) -> tuple[Images, Labels]:
+    """As `read`, for records whose checksums are of their cells."""
+    n, order = len(ids), np.argsort(ids, kind="stable")
+    labels, shapes = np.empty(n, np.int64), list[Shape]()
+    groups = _groups(listing.owners(ids[order]), 0, n)
+    for owner, where in groups:
+        index, some = catalog.index(name := listing.names[owner]), order[where]
+        labels[some] = index.records(rows := ids[some] - name.first)["label"]
+        shapes += index.shapes(rows)
+    size, (shape, *others) = sum(map(prod, shapes)) // n, {*shapes}
+    # A large image gets memory only when it is decoded: its shape may be no more than a claim.
+    at_once = not others and size <= LARGE_IMAGE
+    images: Images = np.empty((n, *shape), np.uint8) if at_once else [NOTHING] * n
+
+    for owner, where in groups:
+        part = catalog.part(listing.names[owner])
+
+        def decode(i: int, part: Part = part) -> None:
+            images[i] = part.decoded(int(ids[i]) - part.first, check)
+
+        in_threads(decode, order[where].tolist(), size)
+    return images if at_once or others else np.stack([*images]), labels
 
 
 def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:

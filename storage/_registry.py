@@ -2,14 +2,17 @@
 
 import os
 
+from ._encoded import EncodedStore
 from ._errors import FormatError, os_errors, printable
 from ._files import StrPath
-from ._session import Mode, open_folder
+from ._header import open_folder
+from ._session import Mode
 from ._store import STORES, Store
 from .containers.files import FilesContainer
 from .containers.hdf5 import Hdf5Container
 from .containers.lmdb import LmdbContainer
 from .containers.npy import NpyContainer
+from .payloads.encoded import EncodedPayload
 from .payloads.png import PngPayload
 from .payloads.raw import RawPayload
 
@@ -38,13 +41,31 @@ class Hdf5PngStore(Store, name="hdf5-png", container=Hdf5Container(), payload=Pn
     """PNGs in HDF5 files; see `Store`."""
 
 
+class FilesEncodedStore(
+    EncodedStore, name="files-encoded", container=FilesContainer(".image"), payload=EncodedPayload()
+):
+    """Your own image files, one by one; see `EncodedStore`."""
+
+
+class LmdbEncodedStore(
+    EncodedStore, name="lmdb-encoded", container=LmdbContainer(), payload=EncodedPayload()
+):
+    """Your own image files in LMDB files; see `EncodedStore`."""
+
+
+class Hdf5EncodedStore(
+    EncodedStore, name="hdf5-encoded", container=Hdf5Container(), payload=EncodedPayload()
+):
+    """Your own image files in HDF5 files; see `EncodedStore`."""
+
+
 def open_store(
     path: StrPath, mode: Mode = "r", *, durable: bool = True, verify: bool = True
 ) -> Store:
     """Open an existing store of any format; see `Store` for the arguments and errors."""
     shown = printable(os.fspath(path))
     with os_errors(shown):
-        _, name, _, _ = open_folder(os.fspath(path))
+        name = open_folder(os.fspath(path))[1].format
     if name not in STORES:
         raise FormatError(f"{shown}: a store of format {name!r}; this release has {[*STORES]}")
     return STORES[name](path, mode, durable=durable, verify=verify)

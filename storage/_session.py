@@ -1,12 +1,10 @@
 """An open store: how it is created, found, locked, shared with other processes, and closed."""
 
-import json
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias, TypeVar
 
@@ -19,11 +17,11 @@ from ._errors import (
     ReadOnlyError,
     StorageError,
     StoreExistsError,
-    StoreNotFoundError,
     os_errors,
     printable,
 )
 from ._files import TEMPORARY, Folder, StrPath, WriterLock
+from ._header import HEADER, VERSION, Header, check_classes, open_folder
 from ._part import Kind
 from .containers.base import Container
 from .payloads.base import Payload
@@ -32,36 +30,8 @@ Mode: TypeAlias = Literal["r", "a", "x"]
 Result = TypeVar("Result")
 ErrorT = TypeVar("ErrorT", bound=StorageError)
 
-VERSION = 2
-HEADER, MOST_HEADER = "store.json", 4096
 LOCK = "store.lock"
 NO_IMAGES = count_name(0)
-
-
-def open_folder(path: str) -> tuple[Folder, str, int, tuple[int, int]]:
-    """Return a store's directory, format and version, and an identity that a replacement lacks.
-
-    Raises `StoreNotFoundError`, `CorruptStoreError`, OSError.
-    """
-    try:
-        folder = Folder(path)
-        file = folder.open(HEADER)
-    except (FileNotFoundError, NotADirectoryError):
-        text = f"{printable(path)}: no store here; create one with mode='x' or mode='a'"
-        raise StoreNotFoundError(text) from None
-    status = os.fstat(file.number)
-    if described := described_in(file.read(min(file.size, MOST_HEADER))):
-        return folder, *described, (status.st_ino, status.st_mtime_ns)
-    raise CorruptStoreError(f"{folder.path}: {HEADER} names no format and version; restore it")
-
-
-@lru_cache
-def described_in(header: bytes) -> tuple[str, int] | None:
-    with suppress(ValueError, RecursionError):
-        match json.loads(header):
-            case {"format": str(name), "version": int(version)}:
-                return name, version
-    return None
 
 
 def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:
@@ -75,7 +45,7 @@ class Session:
 
     format: ClassVar[str]
     container: ClassVar[Container]
-    payload: ClassVar[Payload]
+    payload: Payload
 
     _alive: ClassVar = weakref.WeakSet["Session"]()
     _catalog: Catalog | None = None
@@ -85,7 +55,13 @@ class Session:
     _length = 0
 
     def __init__(
-        self, path: StrPath, mode: Mode = "r", *, durable: bool = True, verify: bool = True
+        self,
+        path: StrPath,
+        mode: Mode = "r",
+        *,
+        durable: bool = True,
+        verify: bool = True,
+        classes: Sequence[str] = (),
     ) -> None:
         if mode not in ("r", "a", "x"):
             raise ValueError(f"mode {mode!r}: give 'r' (read), 'a' (open or create), 'x' (create)")
@@ -99,6 +75,7 @@ class Session:
         self._new_mutex()
         Session._alive.add(self)
         with os_errors(self._name):
+            self._classes = check_classes(classes)
             if mode == "r":
                 self._enter()
             else:
@@ -110,6 +87,11 @@ class Session:
         """The store's directory, absolute."""
         return Path(self._path)
 
+    @property
+    def classes(self) -> list[str]:
+        """The names of the labels 0, 1, ...; none if the store was created without."""
+        return [*self._classes]
+
     def _error(self, kind: type[ErrorT], text: str) -> ErrorT:
         return kind(f"{self._name}: {text}")
 
@@ -120,10 +102,20 @@ class Session:
 
     def _enter(self) -> None:
         """Open the directory of a store of this format, and find its parts."""
-        self._folder, name, version, self._identity = open_folder(self._path)
+        self._folder, header, self._identity = open_folder(self._path)
+        name, version, options, classes = header
         if (name, version) != (self.format, VERSION):
             wanted = f"not {self.format!r} version {VERSION}; use open_store, or another release"
             raise self._error(FormatError, f"is of format {name!r} version {version}, {wanted}")
+        if self._classes not in ((), classes):
+            text = "was made with other classes; leave them out, or convert it to a new store"
+            raise self._error(FormatError, text)
+        self._classes = classes
+        try:
+            self.payload = self.payload.with_options(options)
+        except ValueError as error:
+            text = f"was made with {error}; use another release"
+            raise self._error(FormatError, text) from error
         self._attach()
 
     def _attach(self) -> None:
@@ -166,9 +158,9 @@ class Session:
 
     def _create(self, new_folders: list[Path]) -> None:
         folder, temporary = self._folder, TEMPORARY + HEADER
-        header = json.dumps({"format": self.format, "version": VERSION}).encode() + b"\n"
+        header = Header(self.format, VERSION, self.payload.options, self._classes)
         try:
-            for name, data in ((NO_IMAGES, b""), (temporary, header)):
+            for name, data in ((NO_IMAGES, b""), (temporary, header.written())):
                 folder.remove(name)  # left by an interrupted creation
                 folder.write(name, data)
             if self.durable:

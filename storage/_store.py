@@ -1,7 +1,8 @@
 """The contract that all stores share: what users call."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from math import prod
 from typing import overload
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from ._batch import Batch, GivenError, make_batch
 from ._catalog import Catalog
-from ._checksum import Image, Images, Labels, Shape
+from ._checksum import Image, Images, Labels, Shape, checksums
 from ._errors import BusyError, CorruptStoreError, ShapeError, os_errors
 from ._files import DiskUsage
 from ._ids import Ids, check_id, check_ids, is_integer_type
 from ._index import Piece
+from ._names import Name, pack, unpack
 from ._part import Record
 from ._reading import read
 from ._session import Session
@@ -41,6 +43,7 @@ class Store(Session):
     durable: whether a call returns only when its images are on the disk; if False, when the
         operating system has them
     verify: whether each record read is checked against its checksum
+    classes: the names of the labels 0, 1, ..., which a new store keeps
 
     Raises `StoreExistsError`, `StoreNotFoundError`, `FormatError`, `BusyError`, `ReadOnlyError`,
     `CorruptStoreError`; ValueError for another mode.
@@ -69,7 +72,10 @@ class Store(Session):
         return self.store_many([image], [label]).start
 
     def store_many(
-        self, images: Image | Iterable[Image], labels: Sequence[int] | NDArray[np.integer]
+        self,
+        images: Image | Iterable[Image],
+        labels: Sequence[int] | NDArray[np.integer],
+        names: Sequence[Name] | None = None,
     ) -> range:
         """Store images in order and return their ids; one commit.
 
@@ -77,6 +83,7 @@ class Store(Session):
             meanwhile; a list of images, whose shapes may differ; or any other iterable of images,
             which is read once and never held whole
         labels: N integers within int64
+        names: of N images, such as their files'; text, or bytes that need not be UTF-8
 
         Raises `LengthError` if the numbers differ or are zero, and what `store_single` raises;
         nothing is stored then. What the iterable itself raises is passed on.
@@ -85,20 +92,31 @@ class Store(Session):
         try:
             with os_errors(self._name):
                 batch = make_batch(images, labels, self._check_shape)
-            return self._change(lambda catalog: self._commit(catalog, batch))
+                packed = pack(names, len(batch.labels))
+            pieces = partial(self._pieces, batch)
+            return self._change(lambda catalog: self._commit(catalog, batch.labels, pieces, packed))
         except GivenError as error:
             given: OSError = error.args[0]
         raise given
 
-    def _commit(self, catalog: Catalog, batch: Batch) -> range:
+    def _pieces(self, batch: Batch, first: int) -> Iterator[Piece]:
+        for images, ids, labels in batch.slabs(first):
+            shape, cells = images.shape[1:], self.payload.encode(images)
+            summed = cells if self.payload.sums_cells else images.reshape(len(images), -1)
+            yield Piece(cells, checksums(ids, labels, shape, summed), shape)
+
+    def _commit(
+        self,
+        catalog: Catalog,
+        labels: Labels,
+        pieces: Callable[[int], Iterator[Piece]],
+        names: bytearray,
+    ) -> range:
+        """Make a part of what `pieces` yields, given the first id."""
         if not os.fstat(catalog.folder.number).st_nlink:
             raise self._replaced()
         first = catalog.listing.length
-        slabs = batch.slabs(first)
-        pieces = (
-            Piece(self.payload.encode(images), sums, images.shape[1:]) for images, sums in slabs
-        )
-        catalog.publish(batch.labels, pieces, self.durable)
+        catalog.publish(labels, pieces(first), names, self.durable)
         self._length = catalog.listing.length
         catalog.fold(self.durable)
         return range(first, self._length)
@@ -145,6 +163,15 @@ class Store(Session):
     def labels(self) -> Labels:
         """All labels in id order, (N,) int64; no pixels are read."""
         return self._while_compacted(lambda catalog: catalog.labels(self._length, self._check))
+
+    @property
+    def names(self) -> list[str]:
+        """The names that the images were given, in id order; "" for those that have none.
+
+        Bytes that are not UTF-8 are as in Python's file names: `os.fsencode` gives them back.
+        """
+        packed = self._while_compacted(lambda catalog: catalog.names(self._length))
+        return unpack(packed)[: self._length]
 
     def __len__(self) -> int:
         if not (self._is_settled or self._closed):

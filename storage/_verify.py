@@ -10,8 +10,9 @@ from ._checksum import Rows
 from ._errors import BusyError, CorruptStoreError, printable
 from ._files import Folder
 from ._index import INDEX
+from ._names import NAMES
 from ._part import PartName
-from ._reading import read
+from ._reading import read, read_cells
 from ._session import strangers
 
 WRONG = (CorruptStoreError, FileNotFoundError)
@@ -46,15 +47,21 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
     container = catalog.kind.container
     try:
         folder = Folder(name.folder, catalog.folder)
-        known = {INDEX, *container.files(name.first, name.stop)}
+        index = catalog.index(name, folder)
+        known = {INDEX, *[NAMES] * index.has_names, *container.files(name.first, name.stop)}
         for stray in sorted(set(folder.names()) - known):
             yield f"{name.folder}/{printable(stray)} does not belong to the store"
-        index = catalog.part(name).index
+        catalog.part(name)
     except WRONG as error:
         reason = _reason(catalog, name, error)
         yield f"images {name.first} to {stop - 1} cannot be read: {reason}"
         return
-    for check in (index.check_table, lambda: container.check(folder, index)):
+    checks = (
+        index.check_table,
+        lambda: catalog.check_names(name),
+        lambda: container.check(folder, index),
+    )
+    for check in checks:
         try:
             check()
         except BusyError as error:
@@ -68,8 +75,10 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
 
 def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:
     """Yield the reason for each of `ids` that cannot be read."""
+    # Files are not decoded: they are whole if their bytes are, and their pixels may fill the memory.
+    read_all = read_cells if catalog.kind.payload.sums_cells else read
     try:
-        read(catalog, ids, check=True)
+        read_all(catalog, ids, check=True)
     except WRONG as error:
         if len(ids) == 1:
             reason = _reason(catalog, name, error)  # the same for each image of a lost block

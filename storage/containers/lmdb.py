@@ -16,6 +16,7 @@ LMDB, which takes 0.2 ms to open a file.
 
 import ctypes
 import errno
+import mmap
 import os
 import struct
 import weakref
@@ -38,6 +39,7 @@ BLOCK_BYTES = 2**17
 """Smaller blocks slow down reading everything; larger ones slow down a random batch."""
 SPARE_BYTES = 2**20
 """A map has room for the pages of cells, a sixty-fourth of them more, and this."""
+libc, DROP = ctypes.CDLL(None), mmap.MADV_DONTNEED  # of a file's map: it is mapped anew if used
 key_of = struct.Struct(">Q").pack
 
 
@@ -132,7 +134,10 @@ def structure_of(environment: lmdb.Environment, size: int) -> Structure:
             begin = (start - base) * page
             blocks.append((int.from_bytes(key, "big"), begin + inside))
             if len(value) >= page // 2:
-                own += begin, begin - (-(inside + len(value)) // page) * page
+                length = -(-(inside + len(value)) // page) * page
+                own += begin, begin + length
+                # py-lmdb has touched all of it: without this, memory would seem to grow by the file.
+                libc.madvise(ctypes.c_void_p(start * page), ctypes.c_size_t(length), DROP)
     own.sort()
     gaps = [(i, j - i) for i, j in zip(own[::2], own[1::2], strict=True) if j > i]
     return Structure(blocks, [*gaps, (size, 0)])  # the file may not be shorter

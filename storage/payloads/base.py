@@ -2,10 +2,10 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ Cell: TypeAlias = bytes | memoryview | NDArray[np.uint8]
 """The bytes of one image; an array has one dimension."""
 Cells: TypeAlias = Sequence[Cell] | NDArray[np.uint8]
 """Consecutive cells; those of one size may be an array (n, bytes of a cell), C order."""
+
+Options: TypeAlias = Mapping[str, str | int]
+"""What a payload was made with, by name; kept in the store's header."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,9 +32,26 @@ TASK_BYTES = 2**19
 
 
 class Payload(ABC):
-    """How images become cells; is_raw: cells are the pixels, and are read straight into place."""
+    """How images become cells.
+
+    is_raw: cells are the pixels, and are read straight into place
+    sums_cells: the checksum of a record is of its cell, not of the pixels, which depend on the
+        decoder; it is checked before the cell is decoded
+    """
 
     is_raw: ClassVar[bool] = False
+    sums_cells: ClassVar[bool] = False
+
+    @property
+    def options(self) -> Options:
+        """What it was made with; most have none."""
+        return {}
+
+    def with_options(self, options: Options) -> Self:
+        """The payload of a store with these options; raises ValueError if it has none such."""
+        if options:
+            raise ValueError(f"options {dict(options)} that it does not have")
+        return self
 
     @abstractmethod
     def encode(self, images: NDArray[np.uint8]) -> Cells:
@@ -40,6 +60,12 @@ class Payload(ABC):
     @abstractmethod
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
         """Fill `images`, (n, H, W[, C]), C order; raises ValueError if a cell holds no such image."""
+
+    def image(self, cell: Cell, shape: Shape) -> NDArray[np.uint8]:
+        """The image of one cell, in memory of its own; raises as `decode`."""
+        image = np.empty(shape, np.uint8)
+        self.decode([cell], image[np.newaxis])
+        return image
 
     def check_shape(self, shape: Shape) -> None:  # noqa: B027  # most hold any shape
         """Raise `ShapeError` if no cell can hold an image of that shape."""

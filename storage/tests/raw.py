@@ -11,6 +11,7 @@ import re
 import shutil
 import struct
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -69,6 +70,13 @@ class Payload(NamedTuple):
 
     encode: Callable[[Image], bytes]
     decode: Callable[[bytes, Shape], Image]
+    sums_cells: bool = False  # checksums are of cells, not of pixels
+
+    def exchanged(self, record: "Record", cell: bytes) -> int:
+        """The checksum on disk of a record that has one of pixels, and the other way round."""
+        if not self.sums_cells:
+            return record.checksum
+        return record.checksum ^ xxh3_64_intdigest(record.image.tobytes()) ^ xxh3_64_intdigest(cell)
 
 
 def encode_png(image: Image) -> bytes:
@@ -87,6 +95,7 @@ def decode_raw(cell: bytes, shape: Shape) -> Image:
 
 
 PNG = Payload(encode_png, decode_png)
+ENCODED = Payload(encode_png, decode_png, sums_cells=True)  # of what was stored as an array
 RAW = Payload(lambda image: image.tobytes(), decode_raw)
 
 
@@ -129,8 +138,8 @@ def read_files(part: Path) -> bytes:
         return b"".join((part / row["file_name"]).read_bytes() for row in csv.DictReader(table))
 
 
-def write_files(part: Path, cells: Cells) -> Structure:
-    names = [f"{i:012d}.png" for i, _ in enumerate(cells.data, cells.ids.start)]
+def write_files(part: Path, cells: Cells, suffix: str = ".png") -> Structure:
+    names = [f"{i:012d}{suffix}" for i, _ in enumerate(cells.data, cells.ids.start)]
     for name, cell in zip(names, cells.data, strict=True):
         (part / name).write_bytes(cell)
     lines = map("{},{},{}\n".format, names, cells.labels, cells.ids)
@@ -194,6 +203,7 @@ def write_lmdb(part: Path, cells: Cells) -> Structure:
 
 
 FILES = Container(read_files, write_files)
+FILES_ENCODED = Container(read_files, partial(write_files, suffix=".image"))
 HDF5 = Container(read_hdf5, write_hdf5)
 NPY = Container(read_npy, write_npy)
 LMDB = Container(read_lmdb, write_lmdb)
@@ -208,6 +218,9 @@ STORES = {
     "npy": (NPY, RAW),
     "lmdb-png": (LMDB, PNG),
     "hdf5-png": (HDF5, PNG),
+    "files-encoded": (FILES_ENCODED, ENCODED),
+    "lmdb-encoded": (LMDB, ENCODED),
+    "hdf5-encoded": (HDF5, ENCODED),
 }
 
 
@@ -365,12 +378,13 @@ def read_part(name: str, part: Path) -> Records:
     container, payload = STORES[name]
     index, data = read_index(part), container.read(part)
     assert len(data) == index.trailer.cell_bytes
-    return [
-        Record(payload.decode(data[place], shape), int(label), int(stored))
-        for (shape, place), label, stored in zip(
-            shapes_and_places(index), index.table["label"], index.table["checksum"], strict=True
-        )
-    ]
+    records = []
+    for (shape, place), label, stored in zip(
+        shapes_and_places(index), index.table["label"], index.table["checksum"], strict=True
+    ):
+        record = Record(payload.decode(data[place], shape), int(label), int(stored))
+        records.append(record._replace(checksum=payload.exchanged(record, data[place])))
+    return records
 
 
 def read(name: str, store: Path) -> Records:
@@ -409,6 +423,10 @@ def put(
     shape = shapes.pop() if payload is RAW and len(shapes) == 1 else None
     cells = Cells(ids, [record.label for record in part], data, shape)
     structure = container.write(folder, cells)
+    part = [
+        record._replace(checksum=payload.exchanged(record, payload.encode(record.image)))
+        for record in part
+    ]
     index = with_structure(index_of(part, cells), structure, folder)
     write_index(folder, index._replace(trailer=index.trailer._replace(**digests)))
 

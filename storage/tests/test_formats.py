@@ -128,7 +128,13 @@ def test_a_record_with_the_checksum_of_another_id_is_refused(
 
 # ---- what the docstrings show ------------------------------------------------------------------
 
-CONTAINERS = {raw.FILES: files, raw.LMDB: lmdb_container, raw.HDF5: hdf5, raw.NPY: npy}
+CONTAINERS = {
+    raw.FILES: files,
+    raw.FILES_ENCODED: files,
+    raw.LMDB: lmdb_container,
+    raw.HDF5: hdf5,
+    raw.NPY: npy,
+}
 """The modules whose docstrings tell how containers are read."""
 
 LIBRARIES: dict[str, object] = {

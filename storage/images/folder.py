@@ -1,0 +1,277 @@
+"""Folders of images: which files are images, and of which class.
+
+    root/class/**/file                                  the class is the topmost folder, as in torchvision
+    root/metadata.csv, .jsonl or .parquet, root/**/file a table of Hugging Face's ImageFolder
+    root/file                                           no classes; all labels are 0
+
+Only names are looked at here: what a file holds shows when it is decoded.
+"""
+
+import errno
+import os
+import stat
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import FolderError, os_errors, printable
+from .._files import StrPath
+from .metadata import METADATA, read_metadata
+
+SUFFIXES = frozenset(
+    b".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .pbm .pgm .ppm .pnm .tif .tiff .webp .jp2 .j2k"
+    b" .jpx .avif .avifs .heic .heif .jxl".split()
+)
+"""What is taken for an image, in any case; those that Pillow cannot read are refused by name later."""
+LITTER = frozenset((b"__MACOSX", b"__pycache__", b"thumbs.db", b"desktop.ini"))
+SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
+HIDDEN, LEFT_BEHIND = "hidden", "left by another program"
+LINKED, IRREGULAR = "a link to a folder", "not a regular file"
+BESIDE, UNLISTED, WITHOUT = (
+    "beside the class folders",
+    "not in the metadata",
+    "a folder without images",
+)
+STORE = "store.json"
+TO_NOWHERE = "a link to nowhere; remove it"
+OPENING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # without waiting for what became a pipe
+NAMED = 5  # in an error or a line; the others are counted
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The images of a folder.
+
+    path: of the folder
+    files: paths relative to it, as bytes, in their order; names need not be UTF-8
+    labels: (n,) int64, one for each file
+    classes: the names that labels are the indices of, as in torchvision; none if the folder has no
+        class folders, or if its metadata give numbers
+    passed_over: how many files and folders were, for each reason
+    """
+
+    path: str
+    files: list[bytes]
+    labels: NDArray[np.int64]
+    classes: list[str]
+    passed_over: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, i: int) -> str:
+        """The path of a file for messages, relative to the folder."""
+        return printable(os.fsdecode(self.files[i]))
+
+    def read(self, i: int, size: int = -1) -> bytes:
+        """The bytes of a file, or its first `size`; raises a StorageError that names it."""
+        path = os.path.join(os.fsencode(self.path), self.files[i])  # noqa: PTH118  # bytes
+        with (
+            os_errors(printable(os.fsdecode(path))),
+            open(path, "rb", buffering=0, opener=_open_regular) as file,
+        ):
+            return file.read(size) or b"" if size >= 0 else file.readall()
+
+
+def read_folder(path: StrPath, *, allow_empty: bool = False) -> ImageFolder:
+    """List the images of a folder, their labels and classes.
+
+    Links to files are followed, links to folders are not. Raises FolderError if a link points
+    nowhere, if a class folder has no images, if the folder holds splits such as `train` instead of
+    classes, or if it has no images at all; other StorageErrors for what cannot be listed.
+
+    allow_empty: whether class folders may be without images
+    """
+    root = os.fspath(path)
+    shown, start, passed_over = printable(root), os.fsencode(root), Counter[str]()
+    with os_errors(shown):
+        files, folders = _list(os.path.join(start, b""), b"", passed_over)  # noqa: PTH118  # bytes
+        present = {name for name in (*METADATA, STORE) if os.path.lexists(os.path.join(root, name))}  # noqa: PTH118
+        if STORE in present:
+            raise FolderError(f"{shown}: a store, not a folder of images; use open_store")
+        below = {name: _list_below(start + b"/", name, passed_over) for name in folders}
+        if present:
+            return _by_metadata(root, sorted(present), [files, *below.values()], passed_over)
+    return _by_classes(root, files, below, passed_over, allow_empty)
+
+
+def _by_classes(
+    root: str,
+    files: list[bytes],
+    below: dict[bytes, list[bytes]],
+    passed_over: Counter[str],
+    allow_empty: bool,
+) -> ImageFolder:
+    """The images of class folders, or those beside them if these have none."""
+    shown = printable(root)
+    if not any(below.values()):
+        if not files:
+            raise FolderError(f"{shown}: no images in it{_counts(passed_over)}")
+        passed_over[WITHOUT] += len(below)
+        labels = np.zeros(len(files), np.int64)
+        return ImageFolder(root, files, labels, [], dict(+passed_over))
+    classes = sorted(os.fsdecode(name) for name in below)
+    _refuse_splits(shown, classes, below)
+    empty = [name for name in classes if not below[os.fsencode(name)]]
+    if empty and not allow_empty:
+        raise FolderError(
+            f"{shown}: class folders without images: {listed(empty)}; remove them, or allow them by"
+            " --allow-empty"
+        )
+    passed_over[BESIDE] += len(files)
+    indices = {os.fsencode(name): i for i, name in enumerate(classes)}
+    ordered = sorted(below, key=lambda name: name + b"/")  # as all paths in it begin
+    labels = np.repeat(
+        np.array([indices[name] for name in ordered], np.int64),
+        [len(below[name]) for name in ordered],
+    )
+    files = [*chain.from_iterable(below[name] for name in ordered)]
+    return ImageFolder(root, files, labels, classes, dict(+passed_over))
+
+
+def _by_metadata(
+    root: str, tables: list[str], found: list[list[bytes]], passed_over: Counter[str]
+) -> ImageFolder:
+    """The images that a table names."""
+    shown = printable(root)
+    if len(tables) > 1:
+        raise FolderError(f"{shown}: has {' and '.join(tables)}; keep one of them")
+    passed_over[_no_image(os.fsencode(tables[0]))] -= 1
+    rows, classes = read_metadata(root, tables[0])
+    present = {*chain.from_iterable(found)}
+    missing = [os.fsdecode(name) for name in rows if name not in present]
+    if missing:
+        raise FolderError(f"{shown}: {tables[0]} names what is no image here: {listed(missing)}")
+    if not rows:
+        raise FolderError(f"{shown}: {tables[0]} names no images")
+    passed_over[UNLISTED] += len(present) - len(rows)
+    files = sorted(rows)
+    labels = np.array([rows[name] for name in files], np.int64)
+    return ImageFolder(root, files, labels, classes, dict(+passed_over))
+
+
+def _refuse_splits(shown: str, classes: list[str], below: dict[bytes, list[bytes]]) -> None:
+    """Raise FolderError if the top-level folders are splits: their classes lie one level lower."""
+    splits = [name for name in classes if name.lower() in SPLITS]
+    if not splits:
+        return
+    first = os.fsencode(splits[0])
+    is_class = (  # trains beside cars and buses
+        len(splits) == 1 < len(classes)
+        and not any(b"/" in file[len(first) + 1 :] for file in below[first])
+    )
+    if not is_class:
+        raise FolderError(
+            f"{shown}: {listed(splits)} at the top: give {shown}/{splits[0]}, or rename the folder if"
+            " it is a class"
+        )
+
+
+def _list_below(root: bytes, folder: bytes, passed_over: Counter[str]) -> list[bytes]:
+    """All images of a folder at the top and of those in it, in order."""
+    files, folders = _list(root, folder + b"/", passed_over)
+    while folders:
+        more, below = _list(root, folders.pop() + b"/", passed_over)
+        files += more
+        folders += below
+        if not folders:
+            files.sort()
+    return files
+
+
+def _list(root: bytes, prefix: bytes, passed_over: Counter[str]) -> tuple[list[bytes], list[bytes]]:
+    """The images that lie directly in `root + prefix`, in order, and the folders.
+
+    Most of the time goes to the operating system, so files are handled all at once, and only what
+    is no file one by one.
+    """
+    others = list[os.DirEntry[bytes]]()
+    try:
+        with os.scandir(root + prefix) as entries:
+            names = [e.name for e in entries if e.is_file() or others.append(e)]  # type: ignore[func-returns-value]  # None, as is meant
+    except OSError as error:
+        _name(error)
+        raise
+    names.sort()
+    start, stop = bisect_left(names, b"."), bisect_left(names, b"/")  # the byte after a dot
+    passed_over[HIDDEN] += stop - start
+    del names[start:stop]
+    return _images(names, prefix, passed_over), _folders(others, prefix, passed_over)
+
+
+def _images(names: list[bytes], prefix: bytes, passed_over: Counter[str]) -> list[bytes]:
+    """The paths of the files that are images by their names."""
+    if not names:
+        return []
+    paths = prefix + (b"\0" + prefix).join(names)
+    suffix = names[0][names[0].rfind(b".") :]
+    if _is_image(suffix) and (paths + b"\0").count(suffix + b"\0") == len(names):
+        return paths.split(b"\0")  # the usual case, in a quarter of the time
+    others = Counter(_no_image(name) for name in names if not _is_image(name))
+    passed_over.update(others)
+    return [prefix + name for name in names if _is_image(name)]
+
+
+def _folders(
+    entries: list[os.DirEntry[bytes]], prefix: bytes, passed_over: Counter[str]
+) -> list[bytes]:
+    """The paths of the folders among what is no file; raises FolderError for a link to nowhere."""
+    folders = []
+    for entry in entries:
+        if entry.name.startswith(b"."):
+            passed_over[HIDDEN] += 1
+        elif entry.name in LITTER:
+            passed_over[LEFT_BEHIND] += 1
+        elif entry.is_dir(follow_symlinks=False):
+            folders.append(prefix + entry.name)
+        elif entry.is_dir():
+            passed_over[LINKED] += 1
+        elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110  # bytes
+            raise FolderError(f"{printable(os.fsdecode(entry.path))}: {TO_NOWHERE}")
+        else:
+            passed_over[IRREGULAR] += 1
+    return folders
+
+
+def _name(error: OSError) -> None:
+    """Raise the error of a link or a folder with its name."""
+    shown = printable(os.fsdecode(error.filename or b""))
+    if error.errno == errno.ELOOP:
+        raise FolderError(f"{shown}: {TO_NOWHERE}") from error
+    error.strerror = f"{error.strerror}: {shown}"
+
+
+def _is_image(name: bytes) -> bool:
+    return name[name.rfind(b".") :].lower() in SUFFIXES
+
+
+def _no_image(name: bytes) -> str:
+    """Why a file with that name is passed over."""
+    if name.lower() in LITTER:
+        return LEFT_BEHIND
+    suffix = printable(os.fsdecode(os.path.splitext(name)[1].lower()))  # noqa: PTH122  # bytes
+    return f"no image by its suffix {suffix}" if suffix else "no suffix"
+
+
+def _open_regular(path: str, flags: int) -> int:
+    del flags
+    descriptor = os.open(path, OPENING)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FolderError(f"{printable(os.fsdecode(path))}: not a regular file")
+    return descriptor
+
+
+def listed(names: list[str]) -> str:
+    """Some names, and how many there are."""
+    shown = ", ".join(printable(name) for name in names[:NAMED])
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED:,} more"
+
+
+def _counts(passed_over: Counter[str]) -> str:
+    counted = ", ".join(f"{n:,} × {reason}" for reason, n in passed_over.most_common(NAMED))
+    return counted and f"; passed over: {counted}"

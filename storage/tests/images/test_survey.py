@@ -1,0 +1,83 @@
+"""The table of a folder: what it holds, and what will become of it."""
+
+from pathlib import Path
+
+import pytest
+
+from ...images.folder import read_folder
+from ...images.survey import HEAD_BYTES, header_of, survey
+from .files import ODD_IMAGES, picture, png_of_16_bits, saved
+from .test_decoding import INDEX, REFUSED, TURNED
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A class of odd images and one of a usual one."""
+    files = {
+        "odd/gray.jpg": saved(picture("L"), "JPEG"),
+        "odd/turned.jpg": saved(picture(), "JPEG", 6),
+        "odd/palette.gif": saved(picture(), "GIF"),
+        "odd/frames.gif": saved(
+            picture(), "GIF", save_all=True, append_images=[picture().rotate(90)]
+        ),
+        "odd/deep.png": png_of_16_bits(2, 3),
+        "odd/page.jpg": b"<html>",
+        "odd/notes.txt": b"notes",
+        "usual/alpha.png": saved(picture("RGBA"), "PNG"),
+        "usual/0.jpg": saved(picture(), "JPEG"),
+    }
+    for name, data in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    return tmp_path
+
+
+def test_the_table_counts_what_will_be_changed_or_refused(mixed: Path) -> None:
+    assert survey(read_folder(mixed)).lines() == [
+        "8 images",
+        "formats     3 JPEG, 2 PNG, 2 GIF",
+        "modes       2 P, 2 RGB, 1 RGB of 16 bits, 1 L, 1 RGBA",
+        "sizes       2 from 2 × 2 to 40 × 24, most often 40 × 24 (6)",
+        "classes     0 odd (6), 1 usual (2)",
+        "turned      1 of orientation 6",
+        "converted   2 P to RGB, 1 L to RGB, 1 RGBA to RGB",
+        "animations  1: the first image of each",
+        "passed over 1 no image by its suffix .txt",
+        "refused     2",
+        "            odd/deep.png: a PNG file of 16 bits a channel: convert it to 8",
+        "            odd/page.jpg: a web page or an XML file, not an image",
+    ]
+
+
+def test_the_options_change_what_is_counted(mixed: Path) -> None:
+    found = survey(read_folder(mixed), mode="keep", orientation="ignore", max_pixels=3)
+    assert not found.turned
+    assert len(found.refused) == 8
+    found = survey(read_folder(mixed), mode="keep", orientation="ignore")
+    assert found.converted == {"P to RGB": 2}
+
+
+def test_a_long_header_is_read_to_its_end(tmp_path: Path) -> None:
+    filler = b"\xff\xfe\xff\xff" + bytes(2**16 - 3)  # a comment
+    data = saved(picture(), "JPEG")
+    (tmp_path / "a.jpg").write_bytes(data[:2] + 2 * filler + data[2:])
+    (tmp_path / "b.png").write_bytes(saved(picture(size=(400, 300)).effect_spread(50), "PNG"))
+    assert (tmp_path / "b.png").stat().st_size > HEAD_BYTES
+    folder = read_folder(tmp_path)
+    assert header_of(folder, 0)[:4] == ("JPEG", "RGB", 40, 24)
+    assert header_of(folder, 1)[:4] == ("PNG", "RGB", 400, 300)
+
+
+@pytest.mark.skipif(not ODD_IMAGES.is_dir(), reason="no ../shared/odd-images beside the repository")
+def test_headers_tell_all_that_is_refused_but_damage() -> None:
+    found = survey(read_folder(ODD_IMAGES))
+    damaged = {"bad-crc.png", "cut-end.jpg", "cut-half.jpg", "no-eoi.jpg"}
+    passed_over = {"cmyk-mislabeled.jpg.txt", "pixels.svg"}
+    assert {name for name, _ in found.refused} == REFUSED.keys() - damaged - passed_over
+    assert all(
+        reason.startswith(REFUSED[name]) or REFUSED[name] in reason
+        for name, reason in found.refused
+    )
+    assert found.images == len(INDEX) - len(passed_over)
+    assert found.turned.total() == len(TURNED)

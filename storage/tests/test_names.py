@@ -66,7 +66,7 @@ def test_without_names_there_is_no_file_of_them(store_class: type[Store], path: 
         (["a"], LengthError),
         (["a", "b", "c"], LengthError),
         ("ab", DTypeError),
-        ({"a", "b"}, DTypeError),
+        (dict.fromkeys("ab"), DTypeError),
         (["a", 1], DTypeError),
         (["a", "b\0"], DTypeError),
     ],

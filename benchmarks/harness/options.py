@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS
+from benchmarks.contenders.peers import PEERS
+from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS, find_row
 
 from .protocol import MIN_ROUNDS, STRETCH
 from .text import one_line
@@ -78,8 +79,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--backend",
         metavar="NAMES",
-        help=f"the rows to measure, separated by commas, from {', '.join(ROWS)}; by default"
-        f" {', '.join(DEFAULT_ROWS)}",
+        help=f"the rows to measure, separated by commas, from {', '.join(ROWS)}, and the"
+        f" peers {', '.join(PEERS)}; by default {', '.join(DEFAULT_ROWS)}",
     )
     group.addoption(
         "--cutoff",
@@ -181,12 +182,17 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
     if text is None:
         return DEFAULT_ROWS
     names = [name.strip() for name in text.split(",")]
+    known = (*ROWS, *PEERS)
     for name in names:
-        if name not in ROWS:
+        if name not in known:
             raise pytest.UsageError(
-                f"--backend: there is no {name!r}; choose among {', '.join(ROWS)}"
+                f"--backend: there is no {name!r}; choose among {', '.join(known)}"
             )
-    return tuple(row for row in ROWS if row in names)
+        try:
+            find_row(name)
+        except ImportError as error:
+            raise pytest.UsageError(f"--backend: {one_line(error)}") from error
+    return tuple(row for row in known if row in names)
 
 
 def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:

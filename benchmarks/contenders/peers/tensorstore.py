@@ -54,11 +54,11 @@ class TensorstorePeer(Peer):
     reader = TensorstoreReader
 
     def write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
-        _write(path / "images", images)
-        _write(path / "labels", labels)
+        _write(path / "images", images, durable)
+        _write(path / "labels", labels, durable)
 
 
-def _write(path: Path, array: NDArray[Any]) -> None:
+def _write(path: Path, array: NDArray[Any], durable: bool) -> None:
     chunk = max(1, min(len(array), CHUNK_BYTES // array[0].nbytes))
     grid = {"name": "regular", "configuration": {"chunk_shape": [chunk, *array.shape[1:]]}}
     metadata = {
@@ -67,7 +67,9 @@ def _write(path: Path, array: NDArray[Any]) -> None:
         "chunk_grid": grid,
         "codecs": CODECS,
     }
-    made = tensorstore.open(_spec(path) | {"metadata": metadata}, create=True).result()
+    context = {"file_io_sync": durable}  # by default it syncs each chunk
+    spec = _spec(path) | {"metadata": metadata, "context": context}
+    made = tensorstore.open(spec, create=True).result()
     made.write(array).result()
 
 

@@ -254,7 +254,7 @@ def check_space(
     Each row keeps two stores per cutoff, and two of small commits. A row with a file per image also
     keeps the stores of its storing rounds until the end: those of `MIN_ROUNDS` and a warm-up, and
     as many as the budget has time for, twice, since `append` needs new stores. A small commit takes
-    three clusters there.
+    three clusters there. A peer may take twice the pixels: a tar has two members for each image.
     """
     png_rows = len(FILE_PER_IMAGE.intersection(rows))
     at_least = MIN_ROUNDS + 1
@@ -263,6 +263,7 @@ def check_space(
     commits = min(cutoffs[-1], MOST_COMMITS)
     images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
     images += (sum(cutoffs) + 2 * commits) * len(STORE_ROWS.keys() & rows)
+    images += (sum(cutoffs) + cutoffs[-1]) * len(PEERS.keys() & rows)
     images += 3 * commits * at_least * len(FILE_PER_IMAGE & STORE_ROWS.keys() & set(rows))
     per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
     needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)

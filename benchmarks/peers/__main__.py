@@ -112,7 +112,7 @@ def _run(names: Sequence[str], storage: Path, options: Sequence[str], folder: Pa
 def _measure(name: str, measured: Path, options: Sequence[str]) -> tuple[int, str]:
     """Measure a peer in a fresh process, to the file `measured`; returns its code and output."""
     rows = ",".join((LIMIT, *DEFAULT_STORES, name))
-    done = subprocess.run(  # noqa: S603  # our own command
+    with subprocess.Popen(  # noqa: S603  # our own command
         [
             *(sys.executable, "-m", "pytest", "benchmarks/operations", "-q"),
             *(f"--backend={rows}", f"-k={' or '.join(OPERATIONS)}", f"--benchmark-json={measured}"),
@@ -125,9 +125,14 @@ def _measure(name: str, measured: Path, options: Sequence[str]) -> tuple[int, st
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        check=False,
-    )
-    return done.returncode, done.stdout
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            process.terminate()  # it removes its stores
+            process.communicate()  # not just a wait: it may have more to print than a pipe holds
+            raise
+    return process.returncode, output
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """`python -m benchmarks.peers`, as a user runs it."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.contenders.peers import PEERS
+from benchmarks.harness.interruption import EXIT_CODE
 from benchmarks.peers.__main__ import main
 from benchmarks.results.runs import load
-from benchmarks.tests.runs import REPOSITORY, SECONDS, environment
+from benchmarks.tests.runs import REPOSITORY, SECONDS, environment, skip_if_ignored
 
 BRIEF = ("--dataset=standin", "--cutoff=10", "--round-budget=0.01", "-pno:cacheprovider")
 
@@ -109,6 +112,29 @@ def test_an_option_that_is_wrong_ends_it_before_anything_is_saved(tmp_path: Path
     assert done.returncode == 2
     assert done.stderr.startswith("--cutoff: 'none' is not a number of images")
     assert [*tmp_path.iterdir()] == []
+
+
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    skip_if_ignored(signal.SIGTERM)
+    stores, storage = tmp_path / "stores", tmp_path / "saved"
+    stores.mkdir()
+    options = (f"--store-dir={stores}", f"--benchmark-storage={storage}", *BRIEF)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.peers", "peer-npy", *options],
+        cwd=REPOSITORY,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + SECONDS
+    while not [*stores.iterdir()] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.terminate()
+    _, printed = process.communicate(timeout=SECONDS)
+    assert process.returncode == EXIT_CODE
+    assert printed == "interrupted: nothing was saved, and all temporary files are removed\n"
+    assert [*stores.iterdir()] == []
+    assert not storage.exists()
 
 
 @pytest.mark.parametrize(

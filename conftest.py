@@ -18,8 +18,8 @@ from _pytest.terminal import TerminalReporter
 from pytest_benchmark import plugin
 
 from benchmarks.contenders.base import Contender
-from benchmarks.contenders.rows import ROWS, STORE_ROWS
-from benchmarks.contenders.stores import StoreContender
+from benchmarks.contenders.peers import versions
+from benchmarks.contenders.rows import find_row
 from benchmarks.harness import options
 from benchmarks.harness.interruption import heed_termination
 from benchmarks.harness.links import Project, named_paths
@@ -129,11 +129,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     config = metafunc.config
     chosen = config.stash[OPTIONS]
-    if "contender" in metafunc.fixturenames:
-        metafunc.parametrize("contender", chosen.rows, indirect=True)
-    if "store" in metafunc.fixturenames:
-        stores = [name for name in chosen.rows if name in STORE_ROWS]
-        metafunc.parametrize("store", stores, indirect=True)
+    operation = metafunc.function.__name__.removeprefix("test_")
+    rows = [name for name in chosen.rows if operation in find_row(name).operations]
+    for fixture in {"contender", "store"} & {*metafunc.fixturenames}:
+        metafunc.parametrize(fixture, rows, indirect=True)
     if "n" in metafunc.fixturenames:
         listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data
         cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
@@ -175,13 +174,13 @@ def workers(request: pytest.FixtureRequest) -> Workers:
 @pytest.fixture
 def contender(request: pytest.FixtureRequest) -> Contender:
     """A row of the tables; saved runs name it by its parameter."""
-    return ROWS[request.param]
+    return find_row(request.param)
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> StoreContender:
-    """One of this project's stores."""
-    return STORE_ROWS[request.param]
+def store(request: pytest.FixtureRequest) -> Contender:
+    """One of this project's stores or, where its operations allow it, a peer."""
+    return find_row(request.param)
 
 
 @pytest.fixture
@@ -198,7 +197,8 @@ def pytest_benchmark_update_machine_info(
 ) -> None:
     if SUITE not in config.stash and not _has_benchmarks(config):
         return
-    described = machine.describe(machine_info, _suite(config).circumstances())
+    more = {"peer_libraries": found} if (found := versions(config.stash[OPTIONS].rows)) else {}
+    described = machine.describe(machine_info, _suite(config).circumstances(), **more)
     machine_info.clear()
     machine_info.update(described)
 

@@ -1,8 +1,9 @@
-"""The interface of a contender: the four operations that every row has."""
+"""The interface of a contender: its operations, of which every row but a peer has four."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar, Protocol, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,13 @@ class Contender(ABC):
     """One way of storing images. Every operation opens the store, does its work and closes it.
 
     name: its name in rows and in `--backend`
+    operations: those it takes part in, by the names of the benchmarks without `test_`
     """
 
     name: str
+    operations: ClassVar[frozenset[str]] = frozenset(
+        ("store_single", "store_many", "read_single", "read_many")
+    )
 
     @abstractmethod
     def create(self, path: Path, durable: bool) -> None:
@@ -57,3 +62,31 @@ class Contender(ABC):
     def durability(self, durable: bool) -> str:
         """The promise of a storing call, as text for the record."""
         return "durable" if durable else "buffered"
+
+
+class Opened(Protocol):
+    """A store that is open for reading. It can be pickled, for another process to open it too."""
+
+    def read_many(self, ids: ImageIds, /) -> tuple[object, Labels]:
+        """Read the images `ids` in their order; ids may repeat."""
+
+    @overload
+    def __getitem__(self, key: int, /) -> tuple[Image, int]: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> tuple[object, Labels]: ...
+
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Openable(Contender):
+    """A contender whose stores can stay open, as in training."""
+
+    @abstractmethod
+    def open(self, path: Path, shape: Shape) -> Opened:
+        """Open a store for reading; formats that do not store `shape`, (H, W, C), need it."""
+
+    @abstractmethod
+    def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
+        """The first `stop` images with their labels, in order."""

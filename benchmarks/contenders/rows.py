@@ -1,7 +1,11 @@
-"""The rows of the tables, in their order: the stores, the limit, the tutorial's three ways."""
+"""The rows of the tables, in their order: the stores, the limit, the tutorial's three ways.
+
+After them come the peers, which are imported only if they are asked for.
+"""
 
 from storage import STORES
 
+from . import peers
 from .article import ARTICLE
 from .base import Contender
 from .limit import Limit
@@ -20,3 +24,8 @@ DEFAULT_ROWS = tuple(name for name in ROWS if name in DEFAULT_STORES or name not
 
 FILE_PER_IMAGE = {"png", "article-png"}
 """The rows whose stores have one file per image."""
+
+
+def find_row(name: str) -> Contender:
+    """The row `name`; raises ImportError for a peer whose library cannot be imported."""
+    return ROWS[name] if name in ROWS else peers.load(name)

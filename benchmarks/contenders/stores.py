@@ -1,16 +1,22 @@
 """The stores of this project, as contenders."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from storage import Store
 
-from .base import Contender, Image, ImageIds, Labels, Shape
+from .base import Contender, Image, ImageIds, Labels, Openable, Opened, Shape
 
 
-class StoreContender(Contender):
+class StoreContender(Openable):
     """One of this project's stores."""
+
+    operations = Contender.operations | {
+        *("read_batch", "epoch", "iterate", "parallel_read", "append"),
+        *("commits_store", "commits_open", "commits_read"),
+    }
 
     def __init__(self, store_class: type[Store]) -> None:
         self.name = store_class.format
@@ -47,3 +53,9 @@ class StoreContender(Contender):
             images, labels = store.read_many(ids)
         assert isinstance(images, np.ndarray)
         return images, labels
+
+    def open(self, path: Path, shape: Shape = ()) -> Store:
+        return self.store_class(path)
+
+    def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
+        return map(opened.__getitem__, range(stop))

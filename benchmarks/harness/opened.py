@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from benchmarks.contenders.stores import StoreContender
-from storage import Store
+from benchmarks.contenders.base import Openable, Opened, Shape
 
 
 class OpenStore:
@@ -14,21 +13,23 @@ class OpenStore:
     finds nothing, since a store must be closed to be evicted from the page cache.
     """
 
-    def __init__(self, contender: StoreContender, path: Path, cold: bool) -> None:
+    def __init__(self, contender: Openable, path: Path, cold: bool, shape: Shape = ()) -> None:
+        """`shape`, (H, W, C), is needed for a format that does not store it."""
         self._contender = contender
         self._path = path
         self._cold = cold
-        self._store: Store | None = None
+        self._shape = shape
+        self._store: Opened | None = None
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Opened:
         assert self._store is not None, "before() opens the store"
         return self._store
 
     def before(self) -> None:
         """Open the store for a round, if it is not open."""
         if self._store is None:
-            self._store = self._contender.store_class(self._path)
+            self._store = self._contender.open(self._path, self._shape)
 
     def after(self) -> None:
         """Close the store after a round, if the next must be cold."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS
+from benchmarks.contenders.peers import PEERS
+from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS, find_row
 
 from .protocol import MIN_ROUNDS, STRETCH
 from .text import one_line
@@ -78,8 +79,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--backend",
         metavar="NAMES",
-        help=f"the rows to measure, separated by commas, from {', '.join(ROWS)}; by default"
-        f" {', '.join(DEFAULT_ROWS)}",
+        help=f"the rows to measure, separated by commas, from {', '.join(ROWS)}, and the"
+        f" peers {', '.join(PEERS)}; by default {', '.join(DEFAULT_ROWS)}",
     )
     group.addoption(
         "--cutoff",
@@ -181,12 +182,17 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
     if text is None:
         return DEFAULT_ROWS
     names = [name.strip() for name in text.split(",")]
+    known = (*ROWS, *PEERS)
     for name in names:
-        if name not in ROWS:
+        if name not in known:
             raise pytest.UsageError(
-                f"--backend: there is no {name!r}; choose among {', '.join(ROWS)}"
+                f"--backend: there is no {name!r}; choose among {', '.join(known)}"
             )
-    return tuple(row for row in ROWS if row in names)
+        try:
+            find_row(name)
+        except ImportError as error:
+            raise pytest.UsageError(f"--backend: {one_line(error)}") from error
+    return tuple(row for row in known if row in names)
 
 
 def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:
@@ -248,7 +254,7 @@ def check_space(
     Each row keeps two stores per cutoff, and two of small commits. A row with a file per image also
     keeps the stores of its storing rounds until the end: those of `MIN_ROUNDS` and a warm-up, and
     as many as the budget has time for, twice, since `append` needs new stores. A small commit takes
-    three clusters there.
+    three clusters there. A peer may take twice the pixels: a tar has two members for each image.
     """
     png_rows = len(FILE_PER_IMAGE.intersection(rows))
     at_least = MIN_ROUNDS + 1
@@ -257,6 +263,7 @@ def check_space(
     commits = min(cutoffs[-1], MOST_COMMITS)
     images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
     images += (sum(cutoffs) + 2 * commits) * len(STORE_ROWS.keys() & rows)
+    images += (sum(cutoffs) + cutoffs[-1]) * len(PEERS.keys() & rows)
     images += 3 * commits * at_least * len(FILE_PER_IMAGE & STORE_ROWS.keys() & set(rows))
     per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
     needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)

@@ -15,8 +15,7 @@ from typing import NamedTuple, Self, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contenders.stores import StoreContender
-from storage import Store
+from benchmarks.contenders.base import Openable, Opened, Shape
 
 from .checks import require
 from .interruption import SIGNALS, kept_from_children
@@ -48,8 +47,8 @@ def _serve(connection: Pipe, core: int) -> None:
     os.sched_setaffinity(0, {core})
     gc.freeze()  # as in `protocol.measure`
     try:
-        while isinstance(store := connection.recv(), Store):
-            with store:
+        while True:
+            with cast(Opened, connection.recv()) as store:
                 connection.send("open")
                 while isinstance(order := connection.recv(), Order):
                     connection.send("ready")
@@ -131,14 +130,22 @@ class Team:
     """
 
     def __init__(
-        self, workers: Workers, size: int, contender: StoreContender, path: Path, cold: bool
+        self,
+        workers: Workers,
+        size: int,
+        contender: Openable,
+        path: Path,
+        cold: bool,
+        shape: Shape = (),
     ) -> None:
+        """`shape`, (H, W, C), is needed for a format that does not store it."""
         self._workers = workers
         self._size = size
         self._connections: list[Pipe] = []
         self._contender = contender
         self._path = path
         self._cold = cold
+        self._shape = shape
         self._is_open = self._is_reading = False
 
     def _all_say(self, word: str) -> None:
@@ -155,7 +162,7 @@ class Team:
         """
         if not self._is_open:
             self._connections = self._workers.first(self._size)
-            with self._contender.store_class(self._path) as store:
+            with self._contender.open(self._path, self._shape) as store:
                 for connection in self._connections:
                     connection.send(store)
             self._all_say("open")

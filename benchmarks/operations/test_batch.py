@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from benchmarks.contenders.base import ImageIds
-from benchmarks.contenders.stores import StoreContender
+from benchmarks.contenders.base import ImageIds, Openable
 from benchmarks.harness.checks import require
 from benchmarks.harness.opened import OpenStore
 from benchmarks.harness.protocol import RoundPart, Work, images_of_part
@@ -15,13 +14,13 @@ SEED = 0
 BatchRead = tuple[object, ImageIds]
 
 
-def test_read_batch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
+def test_read_batch(suite: Suite, measure: Measure, store: Openable, n: int) -> None:
     """256 random images, repeats allowed: one step of training. Each round draws its own."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
     ids: ImageIds = np.empty(BATCH, np.int64)
 
-    with OpenStore(store, path, suite.options.cold) as opened:
+    with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
 
         def before() -> None:
             opened.before()
@@ -42,7 +41,7 @@ MOST_KEPT = 10_000
 """Up to this many images, a whole epoch is kept and checked once, in the warm-up."""
 
 
-def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
+def test_epoch(suite: Suite, measure: Measure, store: Openable, n: int) -> None:
     """Every image once, shuffled, in batches of 256: one epoch of training without the training."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
@@ -52,7 +51,7 @@ def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) ->
     if few := images_of_part(n):
         part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
 
-    with OpenStore(store, path, suite.options.cold) as opened:
+    with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
 
         def before() -> None:
             opened.before()

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.contenders.base import Labels
-from benchmarks.contenders.stores import StoreContender
+from benchmarks.contenders.base import Labels, Openable
 from benchmarks.harness.checks import require
 from benchmarks.harness.opened import OpenStore
 from benchmarks.harness.protocol import Work
@@ -17,18 +16,17 @@ MOST = 2_000
 
 
 @pytest.mark.parametrize("how", ["single", "slice"])
-def test_iterate(suite: Suite, measure: Measure, store: StoreContender, n: int, how: str) -> None:
+def test_iterate(suite: Suite, measure: Measure, store: Openable, n: int, how: str) -> None:
     """The cost of reading images one by one, compared with one slice."""
     path = suite.workspace.store(store, n)
     stop = min(n, MOST)
     seen_all = False
 
-    with OpenStore(store, path, suite.options.cold) as opened:
+    with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
 
         def one_by_one() -> list[Read]:
             kept: list[Read] = []
-            for image_id in range(stop):
-                image, label = opened.store[image_id]
+            for image, label in store.one_by_one(opened.store, stop):
                 if not seen_all:  # in the warm-up, or the only round: all are checked
                     kept.append((image[np.newaxis], np.array([label])))
             return kept or [(image[np.newaxis], np.array([label]))]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.contenders.stores import StoreContender
+from benchmarks.contenders.base import Openable
 from benchmarks.harness.protocol import Work
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workers import BatchIds, Team, Workers
@@ -22,7 +22,7 @@ def test_parallel_read(
     suite: Suite,
     measure: Measure,
     workers: Workers,
-    store: StoreContender,
+    store: Openable,
     n: int,
     processes: int,
 ) -> None:
@@ -33,7 +33,8 @@ def test_parallel_read(
     work: list[BatchIds] = []
     seen_all = False
 
-    with Team(workers, processes, store, path, suite.options.cold) as team:
+    shape = suite.images.shape[1:]
+    with Team(workers, processes, store, path, suite.options.cold, shape) as team:
 
         def before() -> None:
             work[:] = (

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.logger import Logger
 from pytest_benchmark.utils import get_machine_id, load_storage
 
+from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import ROWS
 from benchmarks.harness.text import one_line
 
@@ -243,7 +244,8 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         if row is None or row.key in rows:
             unreadable.append(str(bench.get("name", "one without a name")))
             continue
-        unknown = {row.figure.backend} - ROWS.keys() | {row.figure.operation} - TITLES.keys()
+        known = ROWS.keys() | PEERS.keys()
+        unknown = {row.figure.backend} - known | {row.figure.operation} - TITLES.keys()
         strangers |= dict.fromkeys(sorted(unknown))
         if not unknown:
             rows[row.key] = row

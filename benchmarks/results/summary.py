@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self  # Any: for JSON
 
+from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 
@@ -25,7 +26,7 @@ TITLES = {
 """The operations, in the order of their tables."""
 PER_CALL = {("store_single", ""), ("read_single", ""), ("commits", "open")}
 """Operations and variants whose figure is per call, not per image."""
-ORDER = {name: place for place, name in enumerate(ROWS)}
+ORDER = {name: place for place, name in enumerate((*ROWS, *PEERS))}
 """The place of each row in a table."""
 
 # The labels and five columns, separated by spaces, fit in 100 characters.

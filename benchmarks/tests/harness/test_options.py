@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import DEFAULT_ROWS, ROWS
 from benchmarks.harness.options import (
     CUTOFFS,
@@ -155,6 +156,11 @@ def test_enabling_benchmarks_overrides_disabling_as_in_pytest_benchmark() -> Non
     assert (both.timed, both.offline) == (True, False)
 
 
+def test_peers_come_after_all_other_rows() -> None:
+    chosen = read("--backend", "peer-tar,article-hdf5,peer-npy").rows
+    assert chosen == ("article-hdf5", "peer-npy", "peer-tar")
+
+
 def test_the_usual_cutoffs_are_those_that_the_data_set_allows() -> None:
     assert choose_cutoffs(read(), "cifar10", 100_000) == CUTOFFS
     assert choose_cutoffs(read(), "sample", 2_000) == (10, 100, 1_000)
@@ -175,7 +181,7 @@ def test_a_cutoff_may_be_all_that_the_data_set_gives() -> None:
 @pytest.mark.parametrize("names", ["zarr", "png,zarr", "PNG", "png lmdb", "png,", ""])
 def test_an_unknown_back_end_is_refused_with_those_there_are(names: str) -> None:
     message = refusal("--backend", names)
-    assert all(name in message for name in ROWS)
+    assert all(name in message for name in (*ROWS, *PEERS))
 
 
 @pytest.mark.parametrize("numbers", ["0", "-1", "x", "", "10,", "10,0", "1e3", "1_000", "1.5", "²"])
@@ -326,10 +332,17 @@ def test_a_full_disk_is_refused_with_what_is_free_and_what_is_needed(
 
 # A row has a store that is kept and one that is being written, a store also one that is added to and
 # two of small commits; the rows of PNG files also have those of three rounds and a warm-up, which are
-# removed at the end, and where small commits are made, the same with three clusters for each.
+# removed at the end, and where small commits are made, the same with three clusters for each. A peer's
+# stores may be twice as large.
 @pytest.mark.parametrize(
     ("row", "stores"),
-    [("limit", 2), ("hdf5", 3 + 2), ("png", 3 + 2 + 4 + 12), ("article-png", 2 + 4)],
+    [
+        ("limit", 2),
+        ("hdf5", 3 + 2),
+        ("png", 3 + 2 + 4 + 12),
+        ("article-png", 2 + 4),
+        ("peer-tar", 2 * 2),
+    ],
 )
 def test_the_space_asked_for_holds_all_stores_of_a_row_in_whole_clusters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, stores: int

@@ -1,0 +1,81 @@
+"""Arrow IPC: one file, `images.arrow`, of one record batch, mapped.
+
+https://arrow.apache.org/docs/python/ipc.html#efficiently-writing-and-reading-arrow-data recommends
+`memory_map` and the file format for random access without copies. The pixels are a fixed-size
+binary column, whose second buffer NumPy views. Two batches would be two buffers. pyarrow 26.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
+
+from .base import Peer, PeerReader
+
+FILE = "images.arrow"
+
+
+class ArrowReader(PeerReader):
+    """A mapped file, and its two columns as arrays."""
+
+    def __init__(self, path: Path, shape: Shape) -> None:
+        super().__init__(path, shape)
+        self._source = pa.memory_map(str(path / FILE))
+        batch = pa.ipc.open_file(self._source).get_batch(0)
+        pixels = np.frombuffer(batch["image"].buffers()[1], np.uint8)
+        self._images = pixels.reshape(batch.num_rows, *shape)
+        self._labels = batch["label"].to_numpy()
+
+    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
+        return self._images[start:stop].copy(), self._labels[start:stop].copy()
+
+    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
+        return self._images[ids], self._labels[ids]
+
+    def read_single(self, image_id: int) -> tuple[Image, int]:
+        return self._images[image_id].copy(), int(self._labels[image_id])
+
+    def close(self) -> None:
+        del self._images, self._labels
+        self._source.close()
+
+
+def record_batch(images: Image, labels: Labels) -> pa.RecordBatch:
+    """The images and their labels as Arrow's columns, without a copy."""
+    kind = pa.binary(images[0].nbytes)
+    column = pa.FixedSizeBinaryArray.from_buffers(kind, len(images), [None, pa.py_buffer(images)])
+    return pa.record_batch({"image": column, "label": pa.array(labels)})
+
+
+def own_columns(table: pa.Table | pa.RecordBatch, shape: Shape) -> tuple[Image, Labels]:
+    """A table's images, of `shape`, (H, W, C), as an own array, and its labels as another."""
+    column = table["image"]
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    images = np.empty((len(column), *shape), np.uint8)
+    flat = images.reshape(len(column), -1)
+    at = 0
+    for chunk in chunks:
+        if pa.types.is_fixed_size_list(chunk.type):
+            pixels = chunk.flatten().to_numpy()
+        else:
+            pixels = np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * flat.shape[1] :]
+        size = len(chunk) * flat.shape[1]
+        flat[at : at + len(chunk)] = pixels[:size].reshape(len(chunk), -1)
+        at += len(chunk)
+    return images, np.array(table["label"].to_numpy())
+
+
+class ArrowPeer(Peer):
+    """One file of one record batch."""
+
+    reader = ArrowReader
+
+    def write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        batch = record_batch(images, labels)
+        with pa.OSFile(str(path / FILE), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as file:
+            file.write_batch(batch)
+
+
+ROWS = (ArrowPeer("peer-arrow"),)

@@ -1,0 +1,140 @@
+"""What the peers share: a folder for each store, syncing, and opening to read.
+
+A peer is a module of a hundred lines at most: a `PeerReader` and a `Peer` or two, as its own
+documentation recommends. What that is, where it says so, and the versions it holds for stand in the
+docstring. An operation that a format does not have is left out, not emulated.
+"""
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, ClassVar, Self, overload
+
+import numpy as np
+
+from benchmarks.contenders.base import Image, ImageIds, Labels, Openable, Opened, Shape
+
+IN_ORDER = frozenset(("store_many", "read_many", "iterate"))
+RANDOM = IN_ORDER | {"read_single", "read_batch", "epoch", "parallel_read"}
+
+
+class PeerReader(Opened):
+    """An open store of a peer. All it returns are the caller's own arrays, as in every row."""
+
+    def __init__(self, path: Path, shape: Shape) -> None:
+        """Open the store at `path`, of images of `shape`, (H, W, C)."""
+        self.path = path
+        self.shape = shape
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, Shape]]:
+        return type(self), (self.path, self.shape)  # the other process opens the store itself
+
+    @abstractmethod
+    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
+        """The images `start` to `stop` - 1, (n, H, W, C), and their labels; by default all.
+
+        Formats that are read in order have only runs that begin at 0.
+        """
+
+    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
+        raise NotImplementedError(f"{type(self).__name__} reads in order only")
+
+    def read_single(self, image_id: int) -> tuple[Image, int]:
+        images, labels = self.run(image_id, image_id + 1)
+        return images[0], int(labels[0])
+
+    def __iter__(self) -> Iterator[tuple[Image, int]]:
+        return map(self.read_single, count())
+
+    @overload
+    def __getitem__(self, key: int, /) -> tuple[Image, int]: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> tuple[Image, Labels]: ...
+    def __getitem__(self, key: int | slice, /) -> tuple[Image, int | Labels]:
+        return self.run(key.start, key.stop) if isinstance(key, slice) else self.read_single(key)
+
+    def close(self) -> None:
+        """Close what is open; what a library has no call for is left to its destructor."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+class Peer(Openable):
+    """A format that a user would pick instead. Each store has its own folder."""
+
+    operations = RANDOM
+    reader: ClassVar[type[PeerReader]]
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        """`settings` are what a module's peers differ in."""
+        self.name = name
+        self.settings = settings
+
+    @abstractmethod
+    def write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        """Store `images`, (n, H, W, C), in the empty folder `path`.
+
+        durable: whether the library is to sync by itself, if it can; `store_many` syncs everything
+        """
+
+    def create(self, path: Path, durable: bool) -> None:
+        raise NotImplementedError(f"{self.name} takes no part in store_single")
+
+    def store_single(self, path: Path, image: Image, label: int, durable: bool) -> None:
+        raise NotImplementedError(f"{self.name} takes no part in store_single")
+
+    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        path.mkdir()
+        self.write(path, images, labels, durable)
+        if durable:
+            sync_tree(path)
+
+    def open(self, path: Path, shape: Shape) -> PeerReader:
+        return self.reader(path, shape)
+
+    def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
+        assert isinstance(opened, PeerReader)
+        return islice(iter(opened), stop)
+
+    def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
+        with self.open(path, shape) as opened:
+            return opened.read_single(image_id)
+
+    def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
+        with self.open(path, shape[1:]) as opened:
+            return opened.run(0, shape[0])
+
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
+        if "read_batch" in self.operations:
+            with self.open(path, shape[1:]) as opened:
+                return opened.read_many(ids)
+        images, labels = self.read_many(path, shape)
+        return images[ids], labels[ids]
+
+
+def sync_tree(path: Path) -> None:
+    """Sync all files below a new folder, and every folder that has a new name."""
+    for folder, _, names in os.walk(path, topdown=False):
+        for name in names:
+            _sync(os.path.join(folder, name))  # noqa: PTH118  # zarr may make a file per chunk
+        _sync(folder)
+    _sync(path.parent)
+
+
+def _sync(path: str | Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def own_images(cells: Sequence[bytes], shape: Shape) -> Image:
+    """An own array of images of `shape`, (H, W, C), from the pixel bytes of each."""
+    return np.frombuffer(bytearray().join(cells), np.uint8).reshape(len(cells), *shape)

@@ -1,0 +1,80 @@
+"""Parquet: one file, `images.parquet`.
+
+`peer-parquet`: row groups of 1,000 images, no dictionary and no compression, since few pixel strings
+repeat (https://arrow.apache.org/docs/python/parquet.html, "Finer-grained Reading and Writing" and
+"Compression, Encoding, and File Compatibility"). `peer-parquet-default`: `write_table` as it is: one
+row group of up to 1,048,576 rows, dictionaries, Snappy.
+
+A row group is the least that the reader reads, so a random batch reads each group that it needs,
+once. One image at a time is read by `iter_batches`. pyarrow 26.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
+
+from .arrow import own_columns, record_batch
+from .base import Peer, PeerReader
+
+FILE = "images.parquet"
+ROW_GROUP = 1_000
+TUNED: dict[str, Any] = {
+    "row_group_size": ROW_GROUP,
+    "use_dictionary": False,
+    "compression": "none",
+}
+BATCH = 256
+"""Images that are decoded at a time for reading one by one."""
+
+
+class ParquetReader(PeerReader):
+    """An open file, and the number of the first image of each row group."""
+
+    def __init__(self, path: Path, shape: Shape) -> None:
+        super().__init__(path, shape)
+        self._file = pq.ParquetFile(path / FILE, memory_map=True)
+        groups = range(self._file.num_row_groups)
+        rows = [self._file.metadata.row_group(group).num_rows for group in groups]
+        self._starts = np.cumsum([0, *rows])
+
+    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
+        first, last = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
+        table = self._file.read_row_groups([*range(first, last + 1)])
+        return own_columns(table.slice(start - self._starts[first], stop - start), self.shape)
+
+    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
+        groups, group_of = np.unique(
+            np.searchsorted(self._starts, ids, side="right") - 1, return_inverse=True
+        )
+        table = self._file.read_row_groups(groups.tolist())
+        sizes = np.diff(self._starts)[groups]
+        places = (np.cumsum(sizes) - sizes)[group_of] + ids - self._starts[groups][group_of]
+        return own_columns(table.take(places), self.shape)
+
+    def __iter__(self) -> Iterator[tuple[Image, int]]:
+        for batch in self._file.iter_batches(BATCH):
+            images, labels = own_columns(batch, self.shape)
+            # A copy each: a view would keep its whole batch.
+            yield from zip(map(np.copy, images), labels.tolist(), strict=True)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class ParquetPeer(Peer):
+    """One file; the settings are `write_table`'s."""
+
+    reader = ParquetReader
+
+    def write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        table = pa.Table.from_batches([record_batch(images, labels)])
+        pq.write_table(table, path / FILE, **self.settings)
+
+
+ROWS = (ParquetPeer("peer-parquet", **TUNED), ParquetPeer("peer-parquet-default"))

@@ -1,0 +1,139 @@
+"""Measures what people would pick instead, each peer in a fresh process.
+
+    python -m benchmarks.peers [NAMES] [options of the suite, such as --cutoff=1000]
+
+Libraries start threads, hold memory and slow each other down, so each peer has a process of its own,
+in which the limit and the three stores are measured too. All are saved as one run. Exits with 0, with
+1 if a peer failed or the run could not be saved, or with 2 if an option is wrong.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.contenders.peers import PEERS, lacks
+from benchmarks.contenders.rows import DEFAULT_STORES
+from benchmarks.gate.process import environment, reason
+from benchmarks.harness.arguments import some_path
+from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
+from benchmarks.harness.output import say
+from benchmarks.harness.text import one_line
+from benchmarks.results.errors import ResultsError
+from benchmarks.results.runs import STORAGE, read_file
+from benchmarks.results.summary import LIMIT
+
+from .merging import RunJson, merged, save
+from .table import table
+
+OPERATIONS = (
+    *("store_many", "read_single", "read_many"),
+    *("read_batch", "epoch", "iterate", "parallel_read"),
+)
+REPOSITORY = Path(__file__).parents[2]
+ENDED_WELL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    names, storage, options = _parse(arguments)
+    heed_termination()
+    try:
+        with temporary_directory("peers-") as folder:
+            return _run(names, storage, options, folder)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: nothing was saved, and all temporary files are removed\n")
+        exit_interrupted()
+
+
+def _parse(arguments: list[str] | None) -> tuple[list[str], Path, list[str]]:
+    """The peers to measure, where to save them, and the options for pytest."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers",
+        description="Measure peers, each in a fresh process, and save one run of all of them.",
+        epilog="Other options are the suite's: `pytest benchmarks --help`. Write a value with =.",
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"from {', '.join(PEERS)}; by default all"
+    )
+    parser.add_argument(
+        "--benchmark-storage",
+        type=some_path,
+        default=REPOSITORY / STORAGE,
+        metavar="DIR",
+        help="where to save the run (.benchmarks)",
+    )
+    given, options = parser.parse_known_args(arguments)
+    for name in given.names:
+        if name not in PEERS:
+            parser.error(f"there is no {name!r}; choose among {', '.join(PEERS)}")
+        if lacking := lacks(name):
+            parser.error(lacking)
+    missing = {name: lacking for name in PEERS if (lacking := lacks(name))}
+    if not given.names:
+        say(f"not measured: {lacking}" for lacking in missing.values())
+    names = [name for name in PEERS if name in (given.names or PEERS.keys() - missing.keys())]
+    return names, given.benchmark_storage, options
+
+
+def _run(names: Sequence[str], storage: Path, options: Sequence[str], folder: Path) -> int:
+    runs: dict[str, RunJson] = {}
+    failures = []
+    for place, name in enumerate(names, 1):
+        say([f"{name}, {place} of {len(names)}"])
+        measured = folder / f"{name}.json"
+        code, output = _measure(name, measured, options)
+        if code == pytest.ExitCode.USAGE_ERROR:
+            sys.stderr.write(f"{reason(output, code)}\n")
+            return 2
+        if code != pytest.ExitCode.OK:
+            failures.append(f"{name} FAILED: {one_line(reason(output, code))}")
+        if code in ENDED_WELL:
+            try:
+                runs[name] = read_file(measured)
+            except ResultsError as error:
+                failures.append(f"{name} FAILED: {error}")
+    if not runs:
+        say(failures)
+        return 1
+    run = merged(runs)
+    say(["", *table(run["benchmarks"]), *failures])
+    try:
+        say([f"saved as {save(run, storage)}"])
+    except OSError as error:
+        sys.stderr.write(f"NOT SAVED: {one_line(error)}\n")
+        return 1
+    return 1 if failures else 0
+
+
+def _measure(name: str, measured: Path, options: Sequence[str]) -> tuple[int, str]:
+    """Measure a peer in a fresh process, to the file `measured`; returns its code and output."""
+    rows = ",".join((LIMIT, *DEFAULT_STORES, name))
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [
+            *(sys.executable, "-m", "pytest", "benchmarks/operations", "-q"),
+            *(f"--backend={rows}", f"-k={' or '.join(OPERATIONS)}", f"--benchmark-json={measured}"),
+            *options,
+        ],
+        cwd=REPOSITORY,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            process.terminate()  # it removes its stores
+            process.communicate()  # not just a wait: it may have more to print than a pipe holds
+            raise
+    return process.returncode, output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

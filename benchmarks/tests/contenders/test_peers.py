@@ -1,0 +1,160 @@
+"""The peers: each that is installed does the same work as every row, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.contenders import peers
+from benchmarks.contenders.base import Image, Labels
+from benchmarks.contenders.peers import PEERS
+from benchmarks.contenders.peers.base import Peer
+from benchmarks.contenders.rows import ROWS
+from benchmarks.tests.runs import REPOSITORY, SECONDS, environment, run
+
+from .test_contenders import IMAGES, LABELS
+
+FOLDER = REPOSITORY / "benchmarks" / "contenders" / "peers"
+MOST_LINES = 100
+NEED_NO_MORE = {
+    *("peer-npy", "peer-sqlite", "peer-h5py", "peer-h5py-default", "peer-lmdb", "peer-tar"),
+}
+"""Peers that need the standard library, or what the project itself needs."""
+CLAIMED = os.environ.get("REQUIRE_PEERS", "")
+"""The requirements file whose peers are all said to be installed here; then none is skipped."""
+
+IN_ORDER_ONLY = {"peer-webdataset", "peer-litdata"}
+ALL_TESTS, TESTS_IN_ORDER = 10, 4
+"""Benchmarks of a peer at one cutoff."""
+
+each_peer = pytest.mark.parametrize("name", PEERS)
+
+
+def skip_if_missing(name: str) -> None:
+    if lacking := peers.lacks(name):
+        assert PEERS[name].requirements != CLAIMED, lacking
+        pytest.skip(lacking)
+
+
+def test_those_that_need_no_more_than_the_project_are_installed() -> None:
+    assert {name for name in PEERS if not peers.lacks(name)} >= NEED_NO_MORE
+
+
+def test_their_names_are_no_others() -> None:
+    assert not PEERS.keys() & ROWS.keys()
+    assert all(name.startswith("peer-") for name in PEERS)
+
+
+def test_each_module_is_listed_short_and_says_which_versions_it_is_for() -> None:
+    modules = {path.stem: path.read_text() for path in FOLDER.glob("*.py")}
+    assert {entry.module for entry in PEERS.values()} == modules.keys() - {"__init__", "base"}
+    for name in {entry.module for entry in PEERS.values()}:
+        assert len(modules[name].splitlines()) <= MOST_LINES
+        docstring = modules[name].split('"""')[1]
+        assert "https://" in docstring
+        assert any(character.isdigit() for character in docstring) or name == "tar"
+
+
+def test_each_package_is_in_a_requirements_file() -> None:
+    projects = (REPOSITORY / "requirements.txt").read_text()
+    for entry in PEERS.values():
+        own = (FOLDER / entry.requirements).read_text()
+        assert entry.package is None or f"\n{entry.package}>=" in f"\n{own}{projects}"
+
+
+@each_peer
+def test_it_returns_what_was_stored(name: str, tmp_path: Path) -> None:
+    skip_if_missing(name)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.tests.contenders.peer_contract", name, str(tmp_path)],
+        cwd=REPOSITORY,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@each_peer
+def test_it_goes_through_every_benchmark_that_it_has(name: str) -> None:
+    skip_if_missing(name)
+    done = run("--benchmark-disable", f"--backend={name}", tests="benchmarks/operations")
+    assert done.returncode == 0, done.stdout
+    tests = TESTS_IN_ORDER if name in IN_ORDER_ONLY else ALL_TESTS
+    assert f" {tests} passed" in f" {done.stdout}", done.stdout
+
+
+# ---- one that is missing ---------------------------------------------------------------------
+
+
+def test_a_missing_one_is_named_in_a_line_with_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = peers.Entry("arrow", "no-such-package")
+    monkeypatch.setitem(PEERS, "peer-arrow", entry)
+    expected = (
+        "peer-arrow needs no-such-package, which is not installed;"
+        " `pip install -r benchmarks/contenders/peers/requirements.txt`"
+    )
+    assert peers.lacks("peer-arrow") == expected
+    with pytest.raises(ImportError) as caught:
+        peers.load("peer-arrow")
+    assert str(caught.value) == expected
+    assert peers.versions(["peer-arrow", "lmdb", "peer-tar"]) == {}
+
+
+MISSING = """
+from benchmarks.contenders.peers import PEERS, Entry
+
+PEERS["peer-npy"] = Entry("npy", "no-such-package")
+"""
+
+
+def test_a_run_with_a_missing_one_ends_in_that_line(tmp_path: Path) -> None:
+    (tmp_path / "missing.py").write_text(MISSING)
+    done = run("-p", "missing", "--backend=peer-npy,lmdb", plugins=tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stdout.split("\n")[0].startswith("ERROR: --backend: peer-npy needs no-such-package")
+    assert "Traceback" not in done.stdout
+
+
+# ---- what they share -------------------------------------------------------------------------
+
+
+class Nested(Peer):
+    """A peer that writes a file in a folder, and reads nothing."""
+
+    def write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+        (path / "inner").mkdir()
+        (path / "inner" / "file").write_bytes(images.tobytes())
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_durable_syncs_every_file_and_every_folder(
+    durable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int]] = []
+
+    def note(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced.append((status.st_dev, status.st_ino))
+
+    monkeypatch.setattr(os, "fsync", note)
+    store = tmp_path / "store"
+    Nested("peer-nested").store_many(store, IMAGES, LABELS, durable)
+    new = [store / "inner" / "file", store / "inner", store, tmp_path]
+    statuses = [path.stat() for path in new] if durable else []
+    assert synced == [(status.st_dev, status.st_ino) for status in statuses]
+
+
+def test_a_peer_takes_no_part_in_storing_one_image(tmp_path: Path) -> None:
+    peer = peers.load("peer-npy")
+    assert "store_single" not in peer.operations
+    with pytest.raises(NotImplementedError, match="peer-npy takes no part in store_single"):
+        peer.create(tmp_path / "store", durable=True)
+    with pytest.raises(NotImplementedError, match="peer-npy takes no part in store_single"):
+        peer.store_single(tmp_path / "store", IMAGES[0], 1, durable=True)

@@ -129,8 +129,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     config = metafunc.config
     chosen = config.stash[OPTIONS]
+    listed_rows = chosen.rows if config.option.collectonly else _suite(config).rows
     operation = metafunc.function.__name__.removeprefix("test_")
-    rows = [name for name in chosen.rows if operation in find_row(name).operations]
+    rows = [name for name in listed_rows if operation in find_row(name).operations]
     for fixture in {"contender", "store"} & {*metafunc.fixturenames}:
         metafunc.parametrize(fixture, rows, indirect=True)
     if "n" in metafunc.fixturenames:

@@ -1,7 +1,7 @@
 """The user's own pictures: a folder of image files, of which as many are loaded as memory allows."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def load_pictures(
     if refused and not options.skip:
         raise _refusal(path, refused)
     try:
-        identity = _identity(folder, options, progress)
+        identity = _identity(folder, options, refused, progress)
         images, labels = _load(path, folder, options, limit, refused, progress)
     except StorageError as error:
         raise PictureError(str(error)) from error
@@ -130,18 +130,20 @@ def as_array(images: list[NDArray[np.uint8]]) -> Images:
     return several
 
 
-def _identity(folder: ImageFolder, options: PictureOptions, progress: bool) -> str:
-    """A digest over the bytes and labels of all files and what changes their pixels, not names."""
+def _identity(
+    folder: ImageFolder, options: PictureOptions, refused: Mapping[str, str], progress: bool
+) -> str:
+    """A digest over the bytes and labels of all files and what changes their pixels, not names.
+
+    refused: by their headers, or since they cannot be read; their bytes do not count
+    """
     digest = hashlib.sha256()
     digest.update(f"{options.mode} {options.orientation} {options.max_pixels}".encode())
-    for data, label in zip(_contents(folder, progress), folder.labels.tolist(), strict=True):
-        digest.update(hashlib.sha256(data).digest() + label.to_bytes(8, signed=True))
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _contents(folder: ImageFolder, progress: bool) -> Iterator[bytes]:
+    labels = folder.labels.tolist()
     for i in tqdm(range(len(folder)), desc="reading", unit="files", disable=not progress):
-        yield folder.read(i)
+        data = b"" if folder.name(i) in refused else folder.read(i)
+        digest.update(hashlib.sha256(data).digest() + labels[i].to_bytes(8, signed=True))
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _refusal(path: Path, refused: dict[str, str]) -> PictureError:

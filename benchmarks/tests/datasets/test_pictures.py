@@ -19,6 +19,8 @@ from benchmarks.datasets import (
     mean_bytes,
     pictures,
 )
+from storage import ReadOnlyError
+from storage.images.folder import ImageFolder
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 OWN_IMAGES = SHARED / "own-images"
@@ -141,6 +143,21 @@ def test_a_refused_picture_stops_the_run_or_is_left_out_and_listed(
     assert len(found.images) == 6
     assert found.note == "1 files were left out"
     assert any(line.startswith(f"left out: dog/{name}: ") for line in found.remarks)
+
+
+def test_a_file_that_cannot_be_read_is_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: ImageFolder, i: int, size: int = -1) -> bytes:
+        if folder.name(i) == "cat/1.png":
+            raise ReadOnlyError("cat/1.png: may not be read")
+        return read(folder, i, size)
+
+    read = ImageFolder.read
+    monkeypatch.setattr(ImageFolder, "read", fail)
+    with pytest.raises(PictureError, match=r"cat/1\.png: may not be read"):
+        load(folder)
+    assert len(load(folder, SKIP).images) == 5
 
 
 def test_all_pictures_may_not_be_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ DEFAULT_STORES = ("png", "lmdb", "hdf5")
 """The stores that are measured without `--backend`."""
 DEFAULT_ROWS = tuple(name for name in ROWS if name in DEFAULT_STORES or name not in STORE_ROWS)
 
-FILE_PER_IMAGE = {"png", "article-png"}
+FILE_PER_IMAGE = {"png", "files-encoded", "article-png"}
 """The rows whose stores have one file per image."""
 
 

@@ -2,7 +2,8 @@
 
 https://github.com/Lightning-AI/litData: "Optimize datasets for fast streaming". `optimize` starts its
 worker by fork, so that the images need not be sent to it. Reading at random would load a chunk for
-nearly every image. litdata 0.2.76 to 0.2.x, with PyTorch.
+nearly every image. Its index may ask for unpickling: read only what this benchmark has just written.
+litdata 0.2.76 to 0.2.x, with PyTorch.
 """
 
 from collections.abc import Iterator

@@ -2,12 +2,15 @@
 
 https://github.com/Lightning-AI/litData: "Optimize datasets for fast streaming". `optimize` starts its
 worker by fork, so that the images need not be sent to it. Reading at random would load a chunk for
-nearly every image. litdata 0.2.76 to 0.2.x, with PyTorch.
+nearly every image. Its index may ask for unpickling: read only what this benchmark has just written.
+litdata 0.2.76 to 0.2.x, with PyTorch.
 """
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import litdata
@@ -16,6 +19,8 @@ import numpy as np
 from benchmarks.contenders.base import Image, Labels, Shape
 
 from .base import IN_ORDER, Peer, PeerReader
+
+CACHES = ("DATA_OPTIMIZER_CACHE_FOLDER", "DATA_OPTIMIZER_DATA_CACHE_FOLDER")
 
 
 class LitdataReader(PeerReader):
@@ -47,15 +52,19 @@ class LitdataPeer(Peer):
         def sample(i: int) -> dict[str, Any]:
             return {"image": images[i], "label": int(labels[i])}
 
-        litdata.optimize(
-            fn=sample,
-            inputs=[*range(len(images))],
-            output_dir=str(path),
-            num_workers=1,
-            chunk_bytes="64MB",
-            start_method="fork",
-            verbose=False,
-        )
+        # It first removes its cache folders, by default /tmp/chunks and /tmp/data, whosever they are.
+        with TemporaryDirectory(prefix="litdata-", dir=path.parent) as cache:
+            for name in CACHES:
+                os.environ[name] = str(Path(cache, name))
+            litdata.optimize(
+                fn=sample,
+                inputs=[*range(len(images))],
+                output_dir=str(path),
+                num_workers=1,
+                chunk_bytes="64MB",
+                start_method="fork",
+                verbose=False,
+            )
 
 
 ROWS = (LitdataPeer("peer-litdata"),)

@@ -5,6 +5,7 @@ https://lmdb.readthedocs.io/en/release/: one write transaction; `readonly`, `loc
 a copy; `Cursor.getmulti` for many keys at a time. lmdb 3.0 to 3.x, as in the project's requirements.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -53,7 +54,7 @@ class LmdbReader(PeerReader):
 
     def _record(self, value: memoryview) -> tuple[Image, int]:
         image = np.frombuffer(value, np.uint8, offset=LABEL_BYTES).reshape(self.shape).copy()
-        return image, int.from_bytes(value[:LABEL_BYTES], "little", signed=True)
+        return image, int.from_bytes(value[:LABEL_BYTES], sys.byteorder, signed=True)
 
     def read_single(self, image_id: int) -> tuple[Image, int]:
         value = self._transaction.get(_key(image_id))
@@ -81,7 +82,7 @@ class LmdbPeer(Peer):
             environment.begin(write=True) as transaction,
         ):
             for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-                value = label.to_bytes(LABEL_BYTES, "little", signed=True) + image.tobytes()
+                value = label.to_bytes(LABEL_BYTES, sys.byteorder, signed=True) + image.tobytes()
                 transaction.put(_key(i), value, append=True)
 
 

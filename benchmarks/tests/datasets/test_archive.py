@@ -126,7 +126,13 @@ def test_an_archive_cut_inside_the_tar_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"not an archive", BATCH, gzip.compress(b"hello"), gzip.compress(bytes(600))]
+    "content",
+    [
+        b"not an archive",
+        BATCH,
+        gzip.compress(b"hello", mtime=0),
+        gzip.compress(bytes(600), mtime=0),
+    ],
 )
 def test_what_is_no_archive_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DatasetError, match=r"mine\.tar\.gz"):

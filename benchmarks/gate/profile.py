@@ -60,6 +60,7 @@ class Profile:
             *self.choice,
             "--durability=buffered",
             f"--round-budget={ROUND_BUDGET}",
+            "--sweeps=1",  # the two sides take turns within it
             "--benchmark-enable",
             "--benchmark-quiet",
         )

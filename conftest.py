@@ -30,7 +30,7 @@ from benchmarks.harness.suite import Measure, Suite
 from benchmarks.harness.sweeps import Sweeps
 from benchmarks.harness.text import one_line
 from benchmarks.harness.workers import Workers
-from benchmarks.results import addresses, machine, saving, summary
+from benchmarks.results import addresses, jobs, machine, saving, summary
 from benchmarks.results.recorded import Recorded, is_recorded
 
 PROJECT = Project(Path(__file__).parent)
@@ -282,7 +282,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         for line in machine.in_words(known):
             terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
-        for line in summary.tables(figures):
+        for line in (*jobs.in_lines(figures), *summary.tables(figures)):
             terminalreporter.write_line(encodable(line, encoding))
     for failure in config.stash.get(NOT_SAVED, []):
         terminalreporter.write_line(failure, red=True)

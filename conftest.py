@@ -24,11 +24,13 @@ from benchmarks.harness import options
 from benchmarks.harness.interruption import heed_termination
 from benchmarks.harness.links import Project, named_paths
 from benchmarks.harness.output import encodable
+from benchmarks.harness.passes import Passes
 from benchmarks.harness.protocol import Benchmark
 from benchmarks.harness.suite import Measure, Suite
+from benchmarks.harness.sweeps import Sweeps
 from benchmarks.harness.text import one_line
 from benchmarks.harness.workers import Workers
-from benchmarks.results import addresses, machine, saving, summary
+from benchmarks.results import addresses, jobs, machine, saving, summary
 from benchmarks.results.recorded import Recorded, is_recorded
 
 PROJECT = Project(Path(__file__).parent)
@@ -41,6 +43,7 @@ pytest_plugins = ("storage.tests.trials",)
 
 SUITE = pytest.StashKey[Suite]()
 OPTIONS = pytest.StashKey[options.Options]()
+SWEEPS = pytest.StashKey[Sweeps]()
 NOT_SAVED = pytest.StashKey[list[str]]()
 
 # Machines are shared and disks stall, so no example has a deadline.
@@ -103,6 +106,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         saving.check_compared(measured)
         config.stash[NOT_SAVED] = saving.mind_saving(measured)
     _suite(config)
+    if config.stash[OPTIONS].sweeps > 1:
+        config.stash[SWEEPS] = Sweeps(config.stash[OPTIONS].sweeps, _is_benchmark)
+        config.pluginmanager.register(config.stash[SWEEPS])
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -121,7 +127,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the storing benchmarks first; the others read the stores that these make."""
-    items.sort(key=lambda item: item.path.parent == OPERATIONS and item.path.name not in STORING)
+    items.sort(key=lambda item: _is_benchmark(item) and item.path.name not in STORING)
+
+
+def _is_benchmark(item: pytest.Item) -> bool:
+    return item.path.parent == OPERATIONS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -147,7 +157,7 @@ def pytest_runtest_makereport(
     """End the run if the disk is full, since every benchmark would fail; keep the measurements."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
-    if error and item.path.parent == OPERATIONS and saving.is_disk_full(error):
+    if error and _is_benchmark(item) and saving.is_disk_full(error):
         text = f"the disk is full: free some space, or choose another by --store-dir ({error})"
         report.longrepr = one_line(text)
         item.session.shouldfail = "the disk is full"
@@ -185,9 +195,22 @@ def store(request: pytest.FixtureRequest) -> Contender:
 
 
 @pytest.fixture
-def measure(suite: Suite, benchmark: Benchmark) -> Measure:
+def passes(request: pytest.FixtureRequest) -> Passes:
+    """What the benchmark has measured in earlier sweeps of the run."""
+    sweeps = request.config.stash.get(SWEEPS, None)
+    return sweeps.of(request.node) if sweeps else Passes(sweeps=1)
+
+
+@pytest.fixture
+def sweep(passes: Passes) -> int:
+    """The number of this sweep, from 0."""
+    return passes.done
+
+
+@pytest.fixture
+def measure(suite: Suite, benchmark: Benchmark, passes: Passes) -> Measure:
     """Times, checks and records one operation, as `benchmarks/harness/protocol.py` says."""
-    return partial(suite.measure, benchmark)
+    return partial(suite.measure, benchmark, passes)
 
 
 # ---- saved runs ----------------------------------------------------------------------------
@@ -202,6 +225,12 @@ def pytest_benchmark_update_machine_info(
     described = machine.describe(machine_info, _suite(config).circumstances(), **more)
     machine_info.clear()
     machine_info.update(described)
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
+    """Save how the benchmarks took turns; it is no property of the machine, which must not differ."""
+    if SWEEPS in config.stash:
+        output_json["sweeps"] = config.stash[SWEEPS].written()
 
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, object]:
@@ -254,7 +283,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         for line in machine.in_words(known):
             terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
-        for line in summary.tables(figures):
+        for line in (*jobs.in_lines(figures), *summary.tables(figures)):
             terminalreporter.write_line(encodable(line, encoding))
     for failure in config.stash.get(NOT_SAVED, []):
         terminalreporter.write_line(failure, red=True)

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.results.standing import holm
+
 LogRatios: TypeAlias = NDArray[np.float64]
 
 MARGIN = 0.05
@@ -147,19 +149,6 @@ def detectable(ratios: LogRatios, error: float) -> float:
     shown = math.log1p(MARGIN) + _errors_away(error) * of_test
     large = math.log1p(EFFECT) + float(stats.norm.ppf(POWER)) * of_median
     return math.expm1(max(shown, large))
-
-
-def holm(p_values: Sequence[float], error: float) -> list[bool]:
-    """Which hypotheses to reject so that the chance of rejecting any true one is at most `error`.
-
-    S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
-    """
-    rejected = [False] * len(p_values)
-    for rank, i in enumerate(np.argsort(p_values)):
-        if p_values[i] > error / (len(p_values) - rank):
-            break
-        rejected[i] = True
-    return rejected
 
 
 def interval(ratios: LogRatios) -> tuple[float, float]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contenders.rows import DEFAULT_STORES
+from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.arguments import some_path, some_text
 from benchmarks.harness.options import parse_cutoffs, parse_dataset, parse_rows, parse_store_dir
 
 from .decide import FEWEST_SCREENED
 from .process import Injection
-from .profile import CUTOFFS, PAIRS
+from .profile import CUTOFFS, OTHER_OPERATIONS, PAIRS
 from .saved import FOLDER
 
 EXIT_CODES = "exit codes: 0 pass, 1 regressed, 2 invalid, 3 inconclusive, 130 interrupted"
@@ -45,7 +45,7 @@ def parse(arguments: list[str] | None) -> Request:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        rows = None if given.backend is None else parse_rows(given.backend)
+        rows = None if given.backend is None else _parse_stores(given.backend)
         cutoffs = parse_cutoffs(given.cutoff) or CUTOFFS
         store_dir = parse_store_dir(given.store_dir)
         dataset = parse_dataset(given.dataset)
@@ -92,7 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     usual = ",".join(map(str, CUTOFFS))
     parser.add_argument("--cutoff", metavar="NUMBERS", help=f"numbers of images ({usual})")
     parser.add_argument(
-        "-k", dest="keyword", default="", metavar="WORDS", help="choose benchmarks, as for pytest"
+        "-k",
+        dest="keyword",
+        default="",
+        metavar="WORDS",
+        help="choose benchmarks, as for pytest; without the name of one of"
+        f" {', '.join(OTHER_OPERATIONS)} among the words, those are left out",
     )
     parser.add_argument(
         "--expect",
@@ -139,6 +144,18 @@ def _parser() -> argparse.ArgumentParser:
         help="inject into benchmarks with this in their names (read_many)",
     )
     return parser
+
+
+def _parse_stores(text: str) -> tuple[str, ...]:
+    """The stores that `--backend` selects; raises pytest.UsageError for other rows."""
+    rows = parse_rows(text)
+    others = [row for row in rows if row not in STORE_ROWS]
+    if others:
+        raise pytest.UsageError(
+            f"--backend: the code of {', '.join(others)} is the working tree's on both sides, so"
+            f" nothing could be found; choose among {', '.join(STORE_ROWS)}"
+        )
+    return rows
 
 
 def _percentage(text: str) -> float:

@@ -13,6 +13,8 @@ from benchmarks.datasets.batches import BATCH_NAMES
 from benchmarks.harness.options import check_space
 
 OPERATIONS = ("store_single", "store_many", "read_single", "read_many", "read_batch")
+OTHER_OPERATIONS = ("append", "commits", "compact", "epoch", "iterate", "parallel_read")
+"""Measured only if the keyword names one: they take longer, and use the same code as the others."""
 CUTOFFS = (1, 100, 1_000)
 ROUND_BUDGET = 0.05
 """Seconds; short, since more pairs of processes are worth more than more rounds in each."""
@@ -39,14 +41,20 @@ class Profile:
     store_dir: Path
 
     @property
+    def names_others(self) -> bool:
+        """Whether the keyword names one of `OTHER_OPERATIONS`; then it alone chooses."""
+        return any(operation in self.keyword for operation in OTHER_OPERATIONS)
+
+    @property
     def choice(self) -> tuple[str, ...]:
         """The arguments of pytest that choose the benchmarks."""
-        chosen = f"({' or '.join(OPERATIONS)})"
+        usual = f"({' or '.join(OPERATIONS)})"
+        keyword = f"{usual} and ({self.keyword})" if self.keyword else usual
         return (
             "benchmarks",
             "--ignore=benchmarks/tests",
             *("-p", "no:cacheprovider"),
-            *("-k", f"{chosen} and ({self.keyword})" if self.keyword else chosen),
+            *("-k", self.keyword if self.names_others else keyword),
             f"--backend={','.join(self.rows)}",
             f"--cutoff={','.join(map(str, self.cutoffs))}",
             f"--dataset={self.dataset}",
@@ -60,6 +68,7 @@ class Profile:
             *self.choice,
             "--durability=buffered",
             f"--round-budget={ROUND_BUDGET}",
+            "--sweeps=1",  # the two sides take turns within it
             "--benchmark-enable",
             "--benchmark-quiet",
         )

@@ -16,7 +16,7 @@ from .judge import Judgement, Progress, judge
 from .options import Request
 from .pairs import ProcessPairs
 from .process import Injection, Side, compare_names, list_benchmarks, list_stores
-from .profile import Profile, choose_directory, write_sample
+from .profile import OTHER_OPERATIONS, Profile, choose_directory, write_sample
 
 REPOSITORY = Path(__file__).parents[2]
 NAMED = 3
@@ -40,6 +40,11 @@ class GateRun:
         head = trees.git(REPOSITORY, "rev-parse", "HEAD").decode().strip()
         base = None if request.base is None else trees.find_base(REPOSITORY, request.base)
         self.base_name = base.name if base else "itself"
+        if base and base.commit == head and not trees.uncommitted(REPOSITORY):
+            raise InvalidError(
+                f"--base: {base.name} is the commit of the working tree, which has no changes, so"
+                " there is nothing to compare; name an earlier one, or check with --self-check"
+            )
         self._commits = {Side.BASE: base.commit if base else head, Side.HEAD: head}
         trees.export_head(REPOSITORY, self._trees[Side.HEAD])
         if base:
@@ -56,6 +61,12 @@ class GateRun:
             )
             for side in Side if self._request.base is None else (Side.HEAD,):
                 self._commits[side] += "-dirty"
+        if self._request.base and trees.have_same_stores(
+            self._trees[Side.BASE], self._trees[Side.HEAD]
+        ):
+            self.notes.append(
+                f"{trees.STORES}/ is the same on both sides, so whatever was found is noise."
+            )
         differing = trees.requirement_differences(self._trees[Side.BASE], self._trees[Side.HEAD])
         if differing:
             self.notes.append(
@@ -141,6 +152,10 @@ class GateRun:
             request.expected,
             all_cores=request.all_cores,
         )
+        if not profiles[Side.HEAD].names_others:
+            self.notes.append(
+                f"Not covered: {', '.join(OTHER_OPERATIONS)}; name them with -k to measure them."
+            )
         names, missing = compare_names(own, pairs.names(), request.expected)
         if missing:
             self.notes.append(f"Left out, as expected, for missing on one side: {_some(missing)}.")

@@ -121,6 +121,20 @@ def uncommitted(repository: Path) -> list[str]:
     return [entry[3:] for entry in _names(git(repository, "status", *asked))]
 
 
+def have_same_stores(base: Path, head: Path) -> bool:
+    """Whether both sides have the same library, apart from its tests, which are not measured."""
+    return _library(base) == _library(head)
+
+
+def _library(tree: Path) -> dict[str, bytes]:
+    folder = tree / STORES
+    return {
+        name.as_posix(): file.read_bytes()
+        for file in folder.rglob("*.py")
+        if (name := file.relative_to(folder)).parts[0] != "tests"
+    }
+
+
 def requirement_differences(base: Path, head: Path) -> list[str]:
     """The differences between the two sides' requirements, a phrase for each package."""
     before, after = _requirements(base), _requirements(head)

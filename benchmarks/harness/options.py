@@ -12,7 +12,7 @@ from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE
 from benchmarks.datasets import Images, PictureOptions
 from storage.images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 
-from .protocol import MIN_ROUNDS, STRETCH
+from .protocol import MAX_ROUNDS, MIN_ROUNDS, STRETCH
 from .text import one_line
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
@@ -21,6 +21,8 @@ SMALL_CUTOFFS = (10, 100)
 CIFAR_SIDE, LARGEST_SIDE = 32, 4096
 USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
 """The most pixel bytes that a usual cutoff may have: those of 100,000 CIFAR-10 images."""
+
+SWEEPS = 5
 
 LONGEST_BUDGET = 86_400
 """Seconds; a day."""
@@ -46,6 +48,7 @@ class Options:
     cutoffs: tuple[int, ...] | None  # None: the usual ones that the data set has images for
     store_dir: Path | None  # None: the system's directory for temporary files
     round_budget: float
+    sweeps: int
     cold: bool
     durable: bool
     timed: bool
@@ -104,6 +107,12 @@ def add_options(parser: pytest.Parser) -> None:
         default="0.2",
         metavar="SECONDS",
         help="time for the rounds of one benchmark (0.2); at least three are run",
+    )
+    group.addoption(
+        "--sweeps",
+        default=str(SWEEPS),
+        metavar="N",
+        help=f"passes over all benchmarks among which the rounds are divided ({SWEEPS})",
     )
     group.addoption(
         "--cache",
@@ -187,6 +196,7 @@ def read_options(config: pytest.Config) -> Options:
         cutoffs=parse_cutoffs(config.getoption("cutoff")),
         store_dir=parse_store_dir(config.getoption("store_dir")),
         round_budget=_seconds(config.getoption("round_budget")),
+        sweeps=1 if disabled else _sweeps(config.getoption("sweeps")),
         cold=config.getoption("cache") == "cold",
         durable=config.getoption("durability") == "durable",
         timed=not disabled,
@@ -234,6 +244,12 @@ def _seconds(text: str) -> float:
     raise pytest.UsageError(
         f"--round-budget: {text!r}; give a positive number of seconds, up to {LONGEST_BUDGET}"
     )
+
+
+def _sweeps(text: str) -> int:
+    if not _is_count(text) or int(text) > MAX_ROUNDS:
+        raise pytest.UsageError(f"--sweeps: {text!r}; give a whole number from 1 to {MAX_ROUNDS}")
+    return int(text)
 
 
 def parse_rows(text: str | None) -> tuple[str, ...]:

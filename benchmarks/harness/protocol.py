@@ -3,8 +3,12 @@
 Each round gets fresh state, made before the clock starts. After the clock has stopped, its result
 is checked and its files are removed. One round, or up to five short ones, warm up and do not count:
 the first may look up what later ones find. If a small part of a round shows that a whole one takes
-very long, that part is the warm-up. Then 3 to 100 timed rounds run, as many as fit the time budget;
-to reach five, they may take up to STRETCH times the budget. The median is the figure.
+very long, that part is the warm-up. Then timed rounds run: up to 100, as many as fit the time
+budget. If they may take up to STRETCH times the budget to be five, they are; else they are three.
+The median is the figure.
+
+The rounds are spread over the row's passes, one in each sweep of the run, and each pass warms up.
+After the first, the part is enough if a round takes more than a pass's share of the budget.
 
 Python's garbage collector stays on, but objects from before the first round are frozen: searching
 all that pytest has in memory takes longer than many rounds, and would happen in about every fourth.
@@ -14,7 +18,10 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from .passes import Passes
 
 Result = TypeVar("Result")
 
@@ -100,8 +107,9 @@ def rounds_within(budget: float, duration: float) -> int:
     """How many rounds of `duration` seconds to make in about `budget` seconds."""
     if duration * MAX_ROUNDS <= budget:
         return MAX_ROUNDS
-    enough = min(FEW_ROUNDS, int(budget * STRETCH / duration))
-    return max(MIN_ROUNDS, enough, int(budget / duration))
+    if duration * FEW_ROUNDS > budget * STRETCH:
+        return MIN_ROUNDS
+    return max(FEW_ROUNDS, int(budget / duration))
 
 
 class Rounds(Generic[Result]):
@@ -140,9 +148,10 @@ def measure(
     benchmark: Benchmark,
     work: Work[Result],
     budget: float,
+    passes: Passes,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Measure `work` in about `budget` seconds of timed rounds, after the warm-up.
+    """Measure a pass of `work`; all passes have about `budget` seconds of timed rounds.
 
     With `--benchmark-disable`, one round is run and checked. A round that fails its check or is
     interrupted marks the benchmark as failed, so that it is not saved as a good one.
@@ -152,7 +161,7 @@ def measure(
     gc.freeze()
     try:
         if benchmark.enabled:
-            count = rounds_within(budget, _warm_up(rounds, work.part, budget, clock))
+            count = _prepare(rounds, work.part, budget, passes, clock)
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
     except BaseException:
@@ -163,17 +172,41 @@ def measure(
         gc.unfreeze()
 
 
+def _prepare(
+    rounds: Rounds[Result],
+    part: RoundPart | None,
+    budget: float,
+    passes: Passes,
+    clock: Callable[[], float],
+) -> int:
+    """Warm up; return how many rounds this pass makes, by how long one has taken so far."""
+    if passes.done:
+        share = budget / passes.planned
+        _warm_up(rounds, part, share, share, clock)
+        duration = median(passes.seconds)
+    else:
+        duration = _warm_up(rounds, part, STRETCH * budget, budget, clock)
+    return passes.plan(rounds_within(budget, duration))
+
+
 def _warm_up(
-    rounds: Rounds[Result], part: RoundPart | None, budget: float, clock: Callable[[], float]
+    rounds: Rounds[Result],
+    part: RoundPart | None,
+    longest: float,
+    budget: float,
+    clock: Callable[[], float],
 ) -> float:
-    """Run the warm-up; return how long one round takes, in seconds."""
+    """Run the warm-up; return how long one round takes, in seconds.
+
+    longest: of a round that takes more seconds than this, a part is enough
+    """
     if part is not None:
         rounds.begin()
         start = clock()
         part.run()
         duration = (clock() - start) / part.share
         rounds.close()
-        if duration > STRETCH * budget:
+        if duration > longest:
             return duration
     spent = duration = 0.0
     for _ in range(MOST_WARM_UPS):

@@ -21,6 +21,7 @@ from storage import disk_usage
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .checks import WrongResultError, require
 from .options import Options, check_space, choose_cutoffs, choose_rows
+from .passes import Passes
 from .protocol import Benchmark, Result, Work, measure
 from .text import one_line
 from .workspace import Workspace
@@ -61,7 +62,7 @@ class Case:
 
 
 class Measure(Protocol):
-    """The fixture `measure`: `Suite.measure` with the test's benchmark."""
+    """The fixture `measure`: `Suite.measure` with the test's benchmark and its passes."""
 
     def __call__(self, case: Case, work: Work[Result]) -> None: ...
 
@@ -148,11 +149,11 @@ class Suite:
 
     # ---- measuring -------------------------------------------------------------------------
 
-    def measure(self, benchmark: Benchmark, case: Case, work: Work[Result]) -> None:
-        """Measure one operation, and record what its figure depends on."""
+    def measure(self, benchmark: Benchmark, passes: Passes, case: Case, work: Work[Result]) -> None:
+        """Measure a pass of one operation, and record what its figure depends on."""
         operation = f"{case.operation} {case.variant}" if case.apart else case.operation
         benchmark.group = operation + ("" if case.n is None else f" n={case.n}")
-        recorded = Recorded(
+        recorded = passes.recorded = passes.recorded or Recorded(
             operation=case.operation,
             variant=case.variant,
             backend=case.contender.name,
@@ -174,10 +175,11 @@ class Suite:
         if warms and time.monotonic() - self._read_at.get(case.path, -inf) > STAYS_SECONDS:
             warm(case.path)
             self._read_at[case.path] = time.monotonic()
-        measure(benchmark, measured, self.options.round_budget)
+        measure(benchmark, measured, self.options.round_budget, passes)
         if benchmark.enabled:
             stats = benchmark.stats.stats
-            recorded.add_rounds(stats.data, stats.median)
+            passes.add(stats.data)
+            recorded.add_rounds(stats.data, stats.median, passes.rounds)
         benchmark.extra_info |= recorded.written()
 
     def _before(self, recorded: Recorded, case: Case, work: Work[Result]) -> None:

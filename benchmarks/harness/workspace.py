@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -32,6 +33,14 @@ SHOWN_FROM = 10_000
 """The fewest images whose storing takes long enough to show progress."""
 
 
+@dataclass
+class GrowingStore:
+    """A store that benchmarks add to; `length` is in images."""
+
+    path: Path
+    length: int
+
+
 class Workspace:
     """Makes each store of the run once, when it is first needed."""
 
@@ -50,12 +59,13 @@ class Workspace:
         self._progress = progress
         self._made: dict[tuple[str, int], Path] = {}
         self._spare: dict[tuple[str, int], Path] = {}
+        self._growing: dict[tuple[str, int], GrowingStore] = {}
         self.usage: dict[Path, DiskUsage] = {}
         self._set_aside = 0
 
     def store(self, contender: Contender, n: int) -> Path:
         """The contender's store of the first `n` images."""
-        if (contender.name, n) not in self._made:
+        if not self.has(contender, n):
             path = self.scratch()
             show = self._progress and n >= SHOWN_FROM
             size = round(n * mean_bytes(self.images[:n]))
@@ -72,6 +82,16 @@ class Workspace:
             contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
             os.sync()
         return path
+
+    def growing(self, contender: StoreContender, n: int) -> GrowingStore:
+        """One more store, at first of `n` images; the caller notes its present length there."""
+        if (contender.name, n) not in self._growing:
+            self._growing[contender.name, n] = GrowingStore(self.spare(contender, n), n)
+        return self._growing[contender.name, n]
+
+    def has(self, contender: Contender, n: int) -> bool:
+        """Whether `store` would return a store that is there already."""
+        return (contender.name, n) in self._made
 
     def keep(self, contender: Contender, n: int, path: Path) -> None:
         """Keep a store of the first `n` images for `store` to return."""
@@ -155,8 +175,12 @@ class NewStores:
             self._workspace.remove(self.path)
 
     def keep(self) -> None:
-        """Keep the last round's store for the benchmarks that read."""
-        self._workspace.keep(self._contender, self._n, self.path)
+        """Keep the last round's store for the benchmarks that read, unless they have one."""
+        if not self._workspace.has(self._contender, self._n):
+            self._workspace.keep(self._contender, self._n, self.path)
+            return
+        os.sync()  # as in `keep`
+        self._workspace.put_aside(self._contender, self._n, self.path)
 
 
 def _has_many_files(path: Path) -> bool:

@@ -13,13 +13,13 @@ SEED = 0
 BatchRead = tuple[object, ImageIds]
 
 
-def test_read_batch(suite: Suite, measure: Measure, store: Openable, n: int) -> None:
+def test_read_batch(suite: Suite, measure: Measure, store: Openable, n: int, sweep: int) -> None:
     """256 random images, repeats allowed: one step of training. Each round draws its own.
 
     Of large pictures, a batch has fewer: see `PICTURE_BATCH_BYTES`.
     """
     path = suite.workspace.store(store, n)
-    chance = np.random.default_rng(SEED)
+    chance = np.random.default_rng((SEED, sweep))
     ids: ImageIds = np.empty(suite.batch, np.int64)
 
     with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
@@ -43,12 +43,13 @@ MOST_KEPT = 10_000
 """Up to this many images, a whole epoch is kept and checked once, in the warm-up."""
 
 
-def test_epoch(suite: Suite, measure: Measure, store: Openable, n: int) -> None:
+def test_epoch(suite: Suite, measure: Measure, store: Openable, n: int, sweep: int) -> None:
     """Every image once, shuffled, in batches of 256: one epoch of training without the training."""
     path = suite.workspace.store(store, n)
-    chance = np.random.default_rng(SEED)
+    chance = np.random.default_rng((SEED, sweep))
     order: ImageIds = np.arange(n)
-    seen_all = n > MOST_KEPT  # then each round checks its last batch; `read_many` checks all
+    # Then each round checks its last batch; `read_many` checks all.
+    seen_all = sweep > 0 or n > MOST_KEPT
     part = None
     if few := images_of_part(n):
         part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
@@ -63,7 +64,7 @@ def test_epoch(suite: Suite, measure: Measure, store: Openable, n: int) -> None:
             kept: list[BatchRead] = []
             for start in range(0, n, suite.batch):  # a batch is freed once the next has been read
                 batch = opened.store.read_many(order[start : start + suite.batch])
-                if not seen_all:  # in the warm-up, or the only round: all are checked
+                if not seen_all:  # in the first warm-up, or the only round: all are checked
                     kept.append(batch)
             return kept or [batch]
 

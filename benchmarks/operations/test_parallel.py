@@ -25,13 +25,14 @@ def test_parallel_read(
     store: Openable,
     n: int,
     processes: int,
+    sweep: int,
 ) -> None:
     """Like the workers of a data loader, started beforehand: the throughput of all together."""
     path = suite.workspace.store(store, n)
-    chance = np.random.default_rng(SEED)
+    chance = np.random.default_rng((SEED, sweep))
     batches = max(1, min(BATCHES, int(MOST_BYTES / (suite.batch * suite.image_bytes))))
     work: list[BatchIds] = []
-    seen_all = False
+    seen_all = sweep > 0
 
     shape = suite.images.shape[1:]
     with Team(workers, processes, store, path, suite.options.cold, shape) as team:

@@ -1,6 +1,6 @@
 """Reading: one image, or all images of a store, with opening and closing."""
 
-from itertools import cycle
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -10,11 +10,13 @@ from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workspace import ids_read_singly
 
 
-def test_read_single(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
+def test_read_single(
+    suite: Suite, measure: Measure, contender: Contender, n: int, sweep: int
+) -> None:
     """Open, read one image by id, close: viewing one image, or a service's first request."""
     path = suite.workspace.store(contender, n)
     shape = suite.images.shape[1:]
-    ids = cycle(ids_read_singly(n))
+    ids = islice(cycle(ids_read_singly(n)), sweep, None)  # a sweep may have one round
 
     def run() -> tuple[int, tuple[Image, int]]:
         image_id = next(ids)

@@ -49,7 +49,8 @@ def _pooled(benches: Mapping[str, RunJson]) -> RunJson:
             stats.update(seconds)  # type: ignore[no-untyped-call]  # as above
     info = dict(first["extra_info"])
     recorded = Recorded.of(info)
-    recorded.add_rounds(stats.data, stats.median)
+    # The sweeps of different processes do not belong together, so that this is one.
+    recorded.add_rounds(stats.data, stats.median, [len(stats.data)])
     medians = {peer: bench["stats"]["median"] * 1e6 for peer, bench in benches.items()}
     return first | {
         "extra_info": info | recorded.written() | {MEDIANS: medians},

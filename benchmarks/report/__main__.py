@@ -1,4 +1,4 @@
-"""The command line: reads one or two saved runs, and writes the folder."""
+"""The command line: reads saved runs, and writes the folder."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from benchmarks.harness.arguments import some_path
 from benchmarks.harness.output import say
 from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.pool import pool
 from benchmarks.results.runs import load
 
 from . import page
@@ -19,14 +20,15 @@ from .csv_table import write_results
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m benchmarks.report",
-        description="Turn a saved run into a page with figures, and a table for other programs.",
+        description="Turn saved runs into a page with figures, and a table for other programs.",
     )
     made.add_argument(
-        "run",
-        nargs="?",
+        "runs",
+        nargs="*",
         metavar="RUN",
         help="a file, or a number as pytest-benchmark understands it; by default the newest run, the"
-        " one that `pytest --benchmark-compare` takes",
+        " one that `pytest --benchmark-compare` takes. Several, of one machine, disk, data and"
+        " commit, are pooled",
     )
     made.add_argument(
         "--out",
@@ -43,9 +45,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report; returns the exit code, 2 if the user has to fix something."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)  # RUN may follow options
     try:
-        run = load(options.run)
+        run = pool([load(name) for name in options.runs or (None,)])
         changes = None if options.against is None else Changes.between(load(options.against), run)
         try:
             options.out.mkdir(parents=True, exist_ok=True)

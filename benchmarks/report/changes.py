@@ -10,8 +10,10 @@ import numpy as np
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.results import machine
 from benchmarks.results.errors import ResultsError
-from benchmarks.results.interval import Interval, ratio_interval
-from benchmarks.results.runs import Key, Row, SavedRun
+from benchmarks.results.pool import same_commit
+from benchmarks.results.ratio import Interval, Ratio
+from benchmarks.results.runs import Key, SavedRun
+from benchmarks.results.standing import ERROR, MARGIN, holm
 
 MIN_REFERENCES = 10
 """The noise between two runs can be estimated from at least this many reference rows."""
@@ -24,9 +26,9 @@ class Change:
     """The change of one row.
 
     ratio: its median divided by the earlier one: less than 1 is faster
-    interval: the interval of the ratio, or None if a run does not hold its rounds
-    beyond: whether the whole interval lies outside the noise; never true for reference rows, which
-        define the noise
+    interval: the interval of the ratio, or None if a run has only one sweep of it
+    beyond: whether it is shown to be larger than `MARGIN` and than the noise; never true for
+        reference rows, which define the noise
     """
 
     ratio: float
@@ -39,12 +41,14 @@ class Changes:
     """The changes of all rows that both runs have.
 
     noise: the factor by which rows move without a cause, or None if it cannot be estimated
+    one_commit: whether both runs are of one commit, so that no code has changed
     appeared, gone: the rows that only the later run has, and only the earlier
     """
 
     before: SavedRun
     rows: Mapping[Key, Change]
     noise: float | None
+    one_commit: bool
     appeared: tuple[Key, ...]
     gone: tuple[Key, ...]
 
@@ -57,21 +61,21 @@ class Changes:
                 f"run {before.name} does not compare with {now.name}: it differs in"
                 f" {', '.join(differing)}"
             )
-        both = [key for key in now.rows if key in before.rows]
-        noise = _noise(
-            [_ratio(before.rows[key], now.rows[key]) for key in both if key[2] not in STORE_ROWS]
-        )
+        ratios = {
+            key: Ratio.between(row.figure.sweeps, before.rows[key].figure.sweeps)
+            for key, row in now.rows.items()
+            if key in before.rows
+        }
+        noise = _noise([r.value for key, r in ratios.items() if key[2] not in STORE_ROWS])
+        beyond = _beyond({k: r for k, r in ratios.items() if k[2] in STORE_ROWS}, noise)
         return cls(
             before=before,
             rows={
-                key: _change(
-                    before.rows[key],
-                    now.rows[key],
-                    (noise or 1.0) if key[2] in STORE_ROWS else math.inf,
-                )
-                for key in both
+                key: Change(ratio.value, ratio.interval, key in beyond)
+                for key, ratio in ratios.items()
             },
             noise=noise,
+            one_commit=same_commit(before, now),
             appeared=tuple(key for key in now.rows if key not in before.rows),
             gone=tuple(key for key in before.rows if key not in now.rows),
         )
@@ -81,10 +85,6 @@ class Changes:
         """Whether both runs have the same rows with the same times, as a run has with itself."""
         moved = any(change.ratio != 1 for change in self.rows.values())
         return not (moved or self.appeared or self.gone)
-
-
-def _ratio(before: Row, now: Row) -> float:
-    return now.figure.microseconds / before.figure.microseconds
 
 
 def _noise(references: list[float]) -> float | None:
@@ -99,7 +99,9 @@ def _noise(references: list[float]) -> float | None:
     return math.exp(float(np.quantile(moved, CALM_SHARE)))
 
 
-def _change(before: Row, now: Row, noise: float) -> Change:
-    interval = ratio_interval(now.rounds, before.rounds)
-    beyond = interval is not None and (interval.high < 1 / noise or interval.low > noise)
-    return Change(_ratio(before, now), interval, beyond)
+def _beyond(ratios: Mapping[Key, Ratio], noise: float | None) -> set[Key]:
+    """The rows that changed by more than the margin and the noise, corrected for their number."""
+    bound = max(1 + MARGIN, noise or 1.0)
+    p_values = [2 * min(r.p_above(bound), r.p_below(1 / bound)) for r in ratios.values()]
+    changed = holm(p_values, ERROR)
+    return {key for key, has_changed in zip(ratios, changed, strict=True) if has_changed}

@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.contenders.rows import STORE_ROWS
-from benchmarks.results.interval import ratio_interval
 from benchmarks.results.runs import Row, SavedRun
 from benchmarks.results.summary import format_multiple
 
@@ -124,11 +123,11 @@ def _group_name(operation: str, pairs: Mapping[str, tuple[Row, Row]]) -> str:
 
 def _speed_up_bar(axes: Axes, y: float, height: float, store: Row, article: Row) -> None:
     name = store.figure.backend
-    times = article.figure.microseconds / store.figure.microseconds
+    ratio = article.figure.ratio_to(store.figure)
+    times, sure = ratio.value, ratio.interval
     known = axes.get_legend_handles_labels()[1]
     label = "_" + name if name in known else name  # a leading _ keeps it out of the legend
     axes.barh(y, times - 1, height, left=1, color=style.colour(name), label=label)
-    sure = ratio_interval(article.rounds, store.rounds)
     if sure:
         axes.plot(sure, (y, y), color=style.INK, linewidth=1.2)
     end = max(times, sure.high if sure else 0) if times > 1 else min(times, sure.low if sure else 1)

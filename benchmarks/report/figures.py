@@ -138,8 +138,8 @@ PLANS = (
         "speed-up",
         "Beside the tutorial's way",
         "How many times as fast as the tutorial's code each store is; left of ×1 it is slower. The"
-        " tutorial's PNG and HDF5 do not wait for the disk when storing. Thin lines are bootstrap"
-        " intervals over rounds.",
+        " tutorial's PNG and HDF5 do not wait for the disk when storing. Thin lines are 95 %"
+        " intervals.",
         speed_up,
     ),
 )

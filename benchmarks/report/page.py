@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
-from benchmarks.results.interval import CONFIDENCE
+from benchmarks.results.ratio import CONFIDENCE
 from benchmarks.results.runs import SavedRun, in_words
+from benchmarks.results.standing import LEVEL, MARGIN
 
 from . import style, tables
 from .answers import answers
@@ -54,6 +55,8 @@ def render(
         identity=identity(run),
         answers=answers(run),
         confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
+        margin=f"{MARGIN:.0%}".replace("%", " %"),
+        level=f"{LEVEL:.0%}".replace("%", " %"),
         circumstances=circumstances(run),
         remarks=remarked,
         pictures=[(picture.plan, Markup(picture.svg)) for picture in pictures],  # noqa: S704  # drawn here
@@ -83,10 +86,16 @@ def circumstances(run: SavedRun) -> dict[str, str]:
         "Versions": ", ".join(
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
-        "Protocol": "a warm-up (a hundredth of a long round), then up to"
-        f" {MAX_ROUNDS} rounds in about {budget}, or {FEW_ROUNDS} in {STRETCH} times that, never"
-        f" fewer than {MIN_ROUNDS}; each is checked after the clock has stopped; the median counts",
+        "Protocol": f"{_sweeps(run)}, in each a warm-up (a hundredth of a long round) and a share"
+        f" of up to {MAX_ROUNDS} rounds in about {budget}, or {FEW_ROUNDS} in {STRETCH} times that,"
+        f" never fewer than {MIN_ROUNDS}; each is checked after the clock has stopped; the median"
+        " counts",
     }
+
+
+def _sweeps(run: SavedRun) -> str:
+    count = max((len(row.figure.sweeps) for row in run.rows.values()), default=1)
+    return "one sweep" if count == 1 else f"{count} sweeps"
 
 
 def identity(run: SavedRun) -> str:
@@ -105,6 +114,8 @@ def _changes(run: SavedRun, changes: Changes) -> dict[str, object]:
         "before": before.name,
         "identity": identity(before),
         "none": changes.none,
+        "one_commit": changes.one_commit,
+        "margin": f"{MARGIN:.0%}".replace("%", " %"),
         "calm": f"{CALM_SHARE:.0%}",
         "rows": len(stores),
         "unsure": sum(change.interval is None for change in stores),

@@ -20,7 +20,7 @@ def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
     """
     made = [
         _if("The data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
-        _without_rounds(run),
+        _without_sweeps(run),
         _if("Left out, because this version has no such back end or operation: {}.", run.strangers),
         _if("Left out, because they are damaged or there twice: {}.", _cut(run.unreadable)),
         _if("Not measured in this run: {}.", _operations(run)),
@@ -42,18 +42,17 @@ def _cut(names: Sequence[str]) -> list[str]:
     return [*names[: SHOWN - 1], f"{names[SHOWN - 1]} and {len(names) - SHOWN} more"]
 
 
-def _without_rounds(run: SavedRun) -> str:
-    lacking = [in_words(key) for key, row in run.rows.items() if row.rounds is None]
+def _without_sweeps(run: SavedRun) -> str:
+    lacking = [in_words(key) for key, row in run.rows.items() if row.interval is None]
     if len(lacking) < len(run.rows):
         return _if(
-            "Without an interval, and so without a winner if they compete, because the durations"
-            " of their rounds are missing or damaged: {}.",
+            "Without an interval, and so without a winner if they compete, because they have one"
+            " sweep only, or their rounds are missing or damaged: {}.",
             _cut(lacking),
         )
     return (
-        "This run does not hold the durations of the rounds, like runs of earlier versions, or"
-        " they are damaged. So there are no intervals, and no winners except for the disk. A new"
-        " run has them."
+        "This run has one sweep only, like all of earlier versions, or its rounds are damaged. So"
+        " there are no intervals, and no winners except for the disk. A new run has them."
     )
 
 
@@ -89,5 +88,5 @@ def _few_rounds(run: SavedRun) -> str:
         return ""
     return (
         f"* marks figures of fewer than {FEW_ROUNDS} rounds, {few} of {len(run.rows)}. Their"
-        " medians may be off, and their intervals are too narrow."
+        " medians may be off."
     )

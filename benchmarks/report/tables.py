@@ -109,7 +109,7 @@ def _by_operation(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
 
 def _time_cells(rows: Sequence[Row]) -> dict[Key, TableCell]:
     medians = {row.key: row.figure.microseconds for row in rows}
-    limits = {row.figure.n: row.figure.microseconds for row in rows if row.figure.backend == LIMIT}
+    limits = {row.figure.n: row.figure for row in rows if row.figure.backend == LIMIT}
     best = _best(rows, medians)
     cells = {}
     for row in rows:
@@ -117,7 +117,7 @@ def _time_cells(rows: Sequence[Row]) -> dict[Key, TableCell]:
         multiple = limit is not None and row.figure.backend != LIMIT
         cells[row.key] = TableCell(
             format_number(medians[row.key]),
-            format_multiple(medians[row.key] / limit) if limit and multiple else "",
+            format_multiple(row.figure.ratio_to(limit).value) if limit and multiple else "",
             "best" if row.key in best else "",
             row.figure.rounds < FEW_ROUNDS,
         )

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from math import prod
 from typing import Any, Self
 
+import numpy as np
+
 from . import rounds
 
 MOST = 10**15
@@ -24,6 +26,7 @@ OF_ROUNDS = (
     "pixel_megabytes_per_second",
     "microseconds_per_image",
     "rounds_microseconds",
+    "sweep_rounds",
 )
 """The fields that `add_rounds` fills in."""
 
@@ -49,6 +52,7 @@ class Recorded:
     resident_fraction: the largest fraction of a cold store in memory before a round
     images_per_second, pixel_megabytes_per_second, microseconds_per_image: of the median round
     rounds_microseconds: the rounds' durations, as `rounds.pack` writes them
+    sweep_rounds: how many of them each sweep made; the first are of the first sweep, and so on
     """
 
     operation: str
@@ -70,14 +74,30 @@ class Recorded:
     pixel_megabytes_per_second: float | None = None
     microseconds_per_image: float | None = None
     rounds_microseconds: str | None = None
+    sweep_rounds: Sequence[int] | None = None
 
-    def add_rounds(self, seconds: Iterable[float], median: float) -> None:
+    def add_rounds(self, seconds: Iterable[float], median: float, sweeps: Sequence[int]) -> None:
         """Fill in the fields that depend on the durations; a megabyte is 10**6 bytes."""
         pixel_bytes = self.images_per_round * (self.image_bytes or prod(self.image_shape))
         self.images_per_second = self.images_per_round / median
         self.pixel_megabytes_per_second = pixel_bytes / median / 1e6
         self.microseconds_per_image = median / self.images_per_round * 1e6
         self.rounds_microseconds = rounds.pack(seconds)
+        self.sweep_rounds = [*sweeps]
+
+    def sweep_medians(self) -> list[float] | None:
+        """The median of each sweep's rounds in seconds; None if they are not recorded, or damaged."""
+        try:
+            seconds = rounds.unpack(self.rounds_microseconds or "")
+            counts = [*(self.sweep_rounds or ())]
+            for count in counts:
+                require_count(count)
+        except (AttributeError, TypeError, ValueError):  # not text, not a list, not numbers
+            return None
+        if not counts or sum(counts) != len(seconds):
+            return None
+        ends = np.cumsum(counts)[:-1]
+        return [float(np.median(of_sweep)) for of_sweep in np.split(seconds, ends)]
 
     def written(self) -> dict[str, Any]:
         """The record as `extra_info`, without the fields that were not measured."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeGuard
@@ -18,7 +18,7 @@ from benchmarks.harness.text import one_line
 
 from . import rounds
 from .errors import ResultsError
-from .interval import Interval, median_interval
+from .ratio import Interval, Ratio
 from .recorded import LONGEST, Recorded, require_count, round_budget
 from .summary import TITLES, Figure
 
@@ -65,6 +65,8 @@ class Row:
         _check(stats)
         seconds = _rounds(recorded, stats)
         images = recorded.images_per_round
+        if seconds is None:
+            recorded = replace(recorded, rounds_microseconds=None)
         return cls(
             figure=Figure.of(recorded, stats),
             rounds=None if seconds is None else seconds * 1e6 / images,
@@ -79,8 +81,9 @@ class Row:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The confidence interval of the median."""
-        return median_interval(self.rounds)
+        """The confidence interval of the figure, from its sweeps; None if there is one only."""
+        alone = Ratio.within(self.figure.sweeps, dict.fromkeys(self.figure.sweeps, 1.0))
+        return alone.interval if alone else None
 
 
 def _check(stats: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 
+from .ratio import Ratio, SweepMedians
 from .recorded import Recorded
 
 LIMIT = "limit"
@@ -46,11 +47,13 @@ class Figure:
     microseconds: float  # the median, per image or per call
     rounds: int
     allocated_per_image: float | None  # None if the operation is not `store_many`
+    sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
 
     @classmethod
     def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
         """The figure of a benchmark from pytest-benchmark's statistics, in memory or saved."""
         images = recorded.images_per_round
+        medians = recorded.sweep_medians() or [stats["median"]]
         stored = recorded.operation == "store_many"
         return cls(
             operation=recorded.operation,
@@ -60,7 +63,14 @@ class Figure:
             microseconds=stats["median"] / images * 1e6,
             rounds=stats["rounds"],
             allocated_per_image=recorded.allocated_bytes / images if stored else None,
+            sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
         )
+
+    def ratio_to(self, other: "Figure") -> Ratio:
+        """By what factor this figure is another row's of the same run."""
+        found = Ratio.within(self.sweeps, other.sweeps)
+        # Without a common sweep, nothing is known of the error.
+        return found or Ratio.between({(0, 0): self.microseconds}, {(0, 0): other.microseconds})
 
     @property
     def per_call(self) -> bool:
@@ -88,7 +98,7 @@ def tables(figures: Sequence[Figure]) -> list[str]:
     for operation, title in TITLES.items():
         chosen = [figure for figure in figures if figure.operation == operation]
         if chosen:
-            limits = {f.n: f.microseconds for f in chosen if f.backend == LIMIT}
+            limits = {f.n: f for f in chosen if f.backend == LIMIT}
             cells = {
                 (f.label, f.n): _figure_cell(f) + (_multiple_cell(f, limits) if limits else "")
                 for f in chosen
@@ -112,9 +122,9 @@ def _figure_cell(figure: Figure) -> str:
     return f"{number:>{FIGURE_WIDTH}}"
 
 
-def _multiple_cell(figure: Figure, limits: Mapping[int, float]) -> str:
+def _multiple_cell(figure: Figure, limits: Mapping[int, Figure]) -> str:
     known = figure.backend != LIMIT and figure.n in limits
-    multiple = format_multiple(figure.microseconds / limits[figure.n]) if known else ""
+    multiple = format_multiple(figure.ratio_to(limits[figure.n]).value) if known else ""
     return f"{multiple:>{MULTIPLE_WIDTH}}"
 
 

@@ -21,7 +21,6 @@ from benchmarks.gate.decide import (
     cleared,
     confirmed,
     detectable,
-    holm,
     interval,
     log_ratios,
     may_be_slower,
@@ -197,14 +196,6 @@ def test_a_noisier_suspect_gets_more_pairs_up_to_a_limit() -> None:
     quiet = np.linspace(-0.01, 0.01, 10)
     few, more, most = pairs_needed([quiet, 14 * quiet, 100 * quiet])
     assert few < more < most == MOST_PAIRS
-
-
-def test_holm_is_between_bonferroni_and_none() -> None:
-    assert holm([0.003, 0.004, 0.2], 0.01) == [True, True, False]
-    assert holm([0.004, 0.004, 0.2], 0.01) == [False, False, False]  # a third of 0.01 is less
-    assert holm([0.2, 0.009, 0.004], 0.01) == [False, False, False]
-    assert holm([0.009], 0.01) == [True]
-    assert holm([], 0.01) == []
 
 
 def test_a_sure_but_small_slow_down_passes_for_want_of_effect() -> None:

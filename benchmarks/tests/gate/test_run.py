@@ -305,6 +305,13 @@ def test_a_base_without_benchmarks(place: GatePlace, capsys: pytest.CaptureFixtu
     assert_invalid(place, capsys, "--base=HEAD", said=r"HEAD \(\w+\) has no benchmarks/")
 
 
+def test_the_working_tree_s_own_commit(
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = r"main \(\w+\) is the commit of the working tree, .* --self-check"
+    assert_invalid(place, capsys, "--base=main", *ONE, said=said)
+
+
 def test_a_renamed_benchmark(place: GatePlace, capsys: pytest.CaptureFixture[str]) -> None:
     module = place.repository / "benchmarks" / "operations" / "test_read.py"
     module.write_text(module.read_text().replace("def test_read_single", "def test_read_many_one"))
@@ -406,6 +413,10 @@ def test_a_defect_of_the_gate_is_no_verdict(
         (("--self-check", "--cutoff=0"), "--cutoff: '0' is not a number of images"),
         (("--self-check", "--store-dir=nowhere"), "is not a directory"),
         (("--self-check", "--pairs=4"), "--pairs: 4; fewer than 5 show nothing"),
+        (
+            ("--self-check", "--backend=png,limit,article-png"),
+            "the code of limit, article-png is the working tree's on both sides",
+        ),
         (("--self-check", "--inject=fast"), "give a percentage above 0, such as 15%"),
         (("--self-check", "--inject=-5%"), "give a percentage above 0, such as 15%"),
         (("--self-check", "--into=read"), "--into: give --inject, too"),

@@ -127,3 +127,16 @@ def test_a_side_without_requirements_requires_nothing(tmp_path: Path) -> None:
     (tmp_path / "head" / "requirements.txt").write_text("numpy\n")
     differences = trees.requirement_differences(tmp_path / "base", tmp_path / "head")
     assert differences == ["numpy: not required → any"]
+
+
+def test_stores_are_the_same_where_no_module_of_the_library_differs(
+    repository: Path, tmp_path: Path
+) -> None:
+    for side in ("base", "head"):
+        trees.export_head(repository, tmp_path / side)
+    base, head = tmp_path / "base", tmp_path / "head"
+    (head / "storage" / "tests" / "__init__.py").write_text("more = 1")
+    (head / "benchmarks" / "__init__.py").write_text("more = 1")
+    assert trees.have_same_stores(base, head)
+    (head / "storage" / "containers" / "more.py").write_text("")
+    assert not trees.have_same_stores(base, head)

@@ -78,6 +78,7 @@ def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache
         cutoffs=None,
         store_dir=None,
         round_budget=0.2,
+        sweeps=5,
         cold=False,
         durable=True,
         timed=True,
@@ -89,7 +90,7 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         *("--dataset", "standin", "--offline", "--backend", "hdf5", "--cutoff", "7"),
         *("--image-size", "64"),
         *("--store-dir", str(tmp_path), "--round-budget", "1.5"),
-        *("--cache", "cold", "--durability", "buffered"),
+        *("--cache", "cold", "--durability", "buffered", "--sweeps", "7"),
         *("--image-mode", "keep", "--orientation", "ignore", "--max-pixels", "1000"),
         *("--on-error", "skip", "--allow-empty"),
     )
@@ -101,6 +102,7 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         cutoffs=(7,),
         store_dir=tmp_path.resolve(),
         round_budget=1.5,
+        sweeps=7,
         cold=True,
         durable=False,
         timed=True,
@@ -113,6 +115,16 @@ def test_of_larger_images_fewer_are_measured() -> None:
     assert read("--image-size", "33").usual_cutoffs == (10, 100, 1_000, 10_000)
     assert read("--image-size", "224").usual_cutoffs == (10, 100, 1_000)
     assert read("--image-size", "4096").usual_cutoffs == (10,)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "a", "2.5", "101", ""])
+def test_sweeps_are_counted(text: str) -> None:
+    assert "a whole number from 1 to 100" in refusal("--sweeps", text)
+
+
+def test_without_the_timer_there_is_one_sweep() -> None:
+    assert read("--benchmark-disable", "--sweeps=7").sweeps == 1
+    assert read("--dist=load").sweeps == 1
 
 
 @pytest.mark.parametrize("text", ["0", "a", "3.5", "4097", ""])

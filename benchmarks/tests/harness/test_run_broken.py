@@ -292,7 +292,7 @@ def test_an_interrupted_run_removes_its_stores_and_does_not_save_what_it_broke_o
         send,
         *("-p", "stalling"),
         f"--benchmark-json={tmp_path / 'run.json'}",
-        "--backend=hdf5,limit",
+        *("--backend=hdf5,limit", "--sweeps=1"),
         *("-k", "read_single or read_many or parallel_read"),
     )
     assert code == pytest.ExitCode.INTERRUPTED, output
@@ -343,7 +343,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "filled.py").write_text(FILLED)
     saved = tmp_path / "run.json"
     options = ("-p", "filled", f"--benchmark-json={saved}", "-k", "store_single or store_many")
-    done = run(*options, "--backend=lmdb,limit", plugins=tmp_path)
+    done = run(*options, "--backend=lmdb,limit", "--sweeps=1", plugins=tmp_path)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     assert "1 failed, 2 passed" in done.stdout
     assert "Traceback" not in done.stdout

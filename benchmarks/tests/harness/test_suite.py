@@ -14,6 +14,7 @@ from benchmarks.contenders.limit import Limit
 from benchmarks.contenders.rows import DEFAULT_ROWS, DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.checks import WrongResultError
 from benchmarks.harness.options import Options
+from benchmarks.harness.passes import Passes
 from benchmarks.harness.protocol import Work
 from benchmarks.harness.suite import CHECKED_AT_ONCE, Case, Suite
 
@@ -31,6 +32,7 @@ def make_options(folder: Path, cold: bool = False, durable: bool = True) -> Opti
         cutoffs=(4, N),
         store_dir=folder,
         round_budget=0.01,
+        sweeps=1,
         cold=cold,
         durable=durable,
         timed=True,
@@ -67,7 +69,7 @@ def ignore(_: object) -> None:
 def test_a_row_records_what_its_figure_depends_on(made: Suite) -> None:
     benchmark = benchmark_of(median=0.5)
     path = made.workspace.store(Limit(), N)
-    made.measure(benchmark, a_read(made, path), Work(nothing, ignore))
+    made.measure(benchmark, Passes(1), a_read(made, path), Work(nothing, ignore))
     allocated = sum(p.stat().st_blocks * 512 for p in (path, path / "raw"))
     assert benchmark.group == "read_many n=12"
     assert benchmark.extra_info == {
@@ -88,6 +90,7 @@ def test_a_row_records_what_its_figure_depends_on(made: Suite) -> None:
         "pixel_megabytes_per_second": N * 3072 / 0.5 / 1e6,
         "microseconds_per_image": 0.5 / N * 1e6,
         "rounds_microseconds": "5e+05",
+        "sweep_rounds": [1],
     }
 
 
@@ -99,7 +102,9 @@ def test_a_storing_row_records_its_durability_and_the_run_s_cache_state_but_evic
     benchmark = benchmark_of(median=1.0)
     path = suite.workspace.scratch()
     work = Work(path.mkdir, ignore, after=lambda: suite.workspace.remove(path))
-    suite.measure(benchmark, Case("store_single", Limit(), None, 1, path, reads=False), work)
+    suite.measure(
+        benchmark, Passes(1), Case("store_single", Limit(), None, 1, path, reads=False), work
+    )
     suite.close()
     assert benchmark.group == "store_single"
     assert benchmark.extra_info["durability"] == promise
@@ -126,7 +131,7 @@ def test_a_cold_row_is_evicted_before_and_after_its_state_is_made_and_records_th
     benchmark = benchmark_of(median=1.0)
     path = suite.workspace.store(Limit(), N)
     work = Work(lambda: events.append("run"), ignore, before=lambda: events.append("before"))
-    suite.measure(benchmark, a_read(suite, path), work)
+    suite.measure(benchmark, Passes(1), a_read(suite, path), work)
     suite.close()
     assert events[:10] == ["evict", "before", "evict", "look", "run"] * 2
     assert benchmark.extra_info["resident_fraction"] == 0.008
@@ -154,7 +159,7 @@ def test_where_a_store_stays_in_memory_nothing_is_called_cold(
     benchmark = benchmark_of(median=1.0)
     path = suite.workspace.store(Limit(), N)
     with pytest.raises(pytest.skip.Exception, match=reason):
-        suite.measure(benchmark, a_read(suite, path), Work(nothing, ignore))
+        suite.measure(benchmark, Passes(1), a_read(suite, path), Work(nothing, ignore))
     suite.close()
     assert benchmark.has_error
     assert benchmark.durations == []
@@ -176,7 +181,7 @@ def test_a_round_that_is_not_cold_enough_is_cleaned_up(
         after=lambda: events.append("after"),
     )
     with pytest.raises(pytest.skip.Exception):
-        suite.measure(benchmark_of(median=1.0), a_read(suite, path), work)
+        suite.measure(benchmark_of(median=1.0), Passes(1), a_read(suite, path), work)
     suite.close()
     assert events == ["before", "after"]
 
@@ -189,7 +194,7 @@ def test_a_reading_row_records_the_size_of_its_store_without_what_reading_singly
     )
     benchmark = benchmark_of(median=0.5)
     path = made.workspace.store(Limit(), N)
-    made.measure(benchmark, a_read(made, path), Work(nothing, ignore))
+    made.measure(benchmark, Passes(1), a_read(made, path), Work(nothing, ignore))
     assert (path / "extra").exists()
     assert benchmark.extra_info["files"] == 1
     assert benchmark.extra_info["apparent_bytes"] == N * (3072 + 8)
@@ -257,7 +262,7 @@ def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None
     benchmark, row = benchmark_of(median=0.5), STORE_ROWS["lmdb"]
     path = mixed.workspace.store(row, 3)
     case = Case("read_many", row, 3, images=3, path=path, reads=True)
-    mixed.measure(benchmark, case, Work(nothing, ignore))
+    mixed.measure(benchmark, Passes(1), case, Work(nothing, ignore))
     info = benchmark.extra_info
     assert info["image_shape"] == []
     assert info["image_bytes"] == mixed.image_bytes

@@ -1,14 +1,25 @@
 """The answers at the top: which store wins, by what factor, and when none does."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
-from benchmarks.report.answers import JOBS, Answer, answers
+from benchmarks.report.answers import Answer, answers
+from benchmarks.results.jobs import JOBS
 from benchmarks.results.runs import load
-from benchmarks.tests.saved import SPREAD, Saved, bench, only, save, whole_run, without_rounds
+from benchmarks.tests.saved import (
+    SPREAD,
+    Saved,
+    bench,
+    in_one_sweep,
+    only,
+    save,
+    whole_run,
+    without_rounds,
+)
 
 WIDE = (0.4, 2.0, 1.0, 1.5, 0.7, 1.2, 0.6)
 
@@ -39,7 +50,12 @@ def test_each_job_has_an_answer_with_its_winner(tmp_path: Path) -> None:
 
 
 def test_the_factor_is_that_of_the_medians_within_its_interval(tmp_path: Path) -> None:
-    ahead, same = answers_of(of_default_stores(), tmp_path)["Read everything"].reasons
+    saved = reading(
+        *(bench("read_many", "hdf5", n, 2.0) for n in (10, 1000)),
+        *(bench("read_many", "lmdb", n, 4.0, spread=SPREAD[::-1]) for n in (10, 1000)),
+        *(bench("read_many", "png", n, 50.0, spread=SPREAD[::-1]) for n in (10, 1000)),
+    )
+    ahead, same = answers_of(saved, tmp_path)["Read everything"].reasons
     first, second = ahead.split("; ")
     assert first.startswith("2.00 (1.9")
     assert first.endswith(") times as fast as lmdb")
@@ -62,17 +78,53 @@ def test_only_this_projects_stores_compete(tmp_path: Path) -> None:
     assert answer.values == ("lmdb 4.00", "png 50.0")
 
 
-def test_where_intervals_overlap_there_is_no_clear_winner(tmp_path: Path) -> None:
+def test_where_the_sweeps_disagree_it_is_undecided_and_said_what_would_decide_it(
+    tmp_path: Path,
+) -> None:
     saved = reading(
         bench("read_many", "png", 10, 50.0),
-        bench("read_many", "lmdb", 10, 2.1, spread=WIDE),
+        bench("read_many", "lmdb", 10, 2.6, spread=WIDE),
+        bench("read_many", "hdf5", 10, 2.0),
+    )
+    answer = answers_of(saved, tmp_path)["Read everything"]
+    assert (answer.verdict, answer.won) == ("undecided", False)
+    assert answer.reasons[0].startswith("hdf5 has the lowest figure: ")
+    assert re.fullmatch(
+        r"About \d+ sweeps would decide it \(--sweeps\), or \d runs like this\.|Even 100 .*",
+        answer.reasons[1],
+    )
+    assert answer.values[0] == "hdf5 2.00"
+
+
+def test_what_the_machine_does_to_all_rows_decides_nothing(tmp_path: Path) -> None:
+    """Its speed changes from sweep to sweep, and cancels in the ratios."""
+    saved = reading(
+        bench("read_many", "lmdb", 10, 2.4, spread=WIDE),
         bench("read_many", "hdf5", 10, 2.0, spread=WIDE),
     )
     answer = answers_of(saved, tmp_path)["Read everything"]
-    assert (answer.verdict, answer.won) == ("no clear winner", False)
-    assert answer.reasons[0].startswith("hdf5 has the lowest figure: 1.05 (")
-    assert "The intervals of hdf5 and lmdb overlap." in answer.reasons
-    assert answer.values[0] == "hdf5 2.00"
+    assert answer.won
+    assert answer.reasons == ("1.20 (1.20 to 1.20) times as fast as lmdb.",)
+
+
+def test_stores_within_ten_per_cent_are_level(tmp_path: Path) -> None:
+    saved = reading(
+        bench("read_many", "png", 10, 50.0),
+        bench("read_many", "lmdb", 10, 2.04),
+        bench("read_many", "hdf5", 10, 2.0, spread=SPREAD[::-1]),
+    )
+    answer = answers_of(saved, tmp_path)["Read everything"]
+    assert (answer.verdict, answer.won) == ("level: hdf5, lmdb", False)
+
+
+def test_one_sweep_names_no_winner_but_for_the_disk_and_says_why(tmp_path: Path) -> None:
+    found = answers_of(in_one_sweep(whole_run()), tmp_path)
+    assert found.pop("Least disk").won
+    for answer in found.values():
+        assert (answer.verdict, answer.won) == ("undecided", False)
+        assert answer.reasons[1:] == (
+            "One sweep does not show how sure that is; a new run makes several.",
+        )
 
 
 def test_disk_is_counted_so_that_a_little_less_wins(tmp_path: Path) -> None:
@@ -82,9 +134,9 @@ def test_disk_is_counted_so_that_a_little_less_wins(tmp_path: Path) -> None:
     assert answer.values == ("hdf5 3,200", "png 4,096", "lmdb 4,096")
 
 
-def test_equal_disk_is_no_clear_winner(tmp_path: Path) -> None:
+def test_equal_disk_is_level(tmp_path: Path) -> None:
     saved = only(whole_run(), lambda info: info["backend"] in ("png", "lmdb"))
-    assert answers_of(saved, tmp_path)["Least disk"].verdict == "no clear winner"
+    assert answers_of(saved, tmp_path)["Least disk"].verdict == "level: png, lmdb"
 
 
 def test_another_winner_at_another_n_is_said(tmp_path: Path) -> None:
@@ -126,7 +178,7 @@ def test_without_rounds_no_winner_is_called_but_for_the_disk(tmp_path: Path) -> 
     found = answers_of(without_rounds(whole_run()), tmp_path)
     assert found.pop("Least disk").won
     for answer in found.values():
-        assert (answer.verdict, answer.won) == ("not decided", False)
+        assert (answer.verdict, answer.won) == ("undecided", False)
         assert "2.00 times as fast as lmdb" in answer.reasons[0]
         assert "(" not in answer.reasons[0]
         assert len(answer.reasons) == 2

@@ -75,12 +75,30 @@ def test_a_run_has_not_changed_since_itself(tmp_path: Path) -> None:
     assert not changes(faster(whole_run(), 0.99, lambda _: True), whole_run(), tmp_path).none
 
 
-def test_without_references_the_interval_alone_counts(tmp_path: Path) -> None:
-    now = faster(whole_run(), 0.95, lambda info: info["backend"] == "png")
+def test_without_references_the_margin_alone_counts(tmp_path: Path) -> None:
+    now = faster(whole_run(), 0.96, lambda info: info["backend"] == "lmdb")
+    now = faster(now, 0.9, lambda info: info["backend"] == "png")
     before = only(whole_run(), lambda info: info["backend"] in ("png", "lmdb"))
     found = changes(before, now, tmp_path)
     assert found.noise is None
     assert {key[2] for key, change in found.rows.items() if change.beyond} == {"png"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "one"),
+    [
+        ({}, True),
+        ({"id": "fedcba9876543210"}, False),
+        ({"dirty": True}, False),
+        ({"id": None}, False),
+    ],
+)
+def test_runs_of_one_commit_are_known(
+    tmp_path: Path, changed: dict[str, object], one: bool
+) -> None:
+    before = whole_run()
+    before["commit_info"] |= changed
+    assert changes(before, whole_run(), tmp_path).one_commit == one
 
 
 @pytest.mark.parametrize("older", ["before", "now"])

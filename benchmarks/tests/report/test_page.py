@@ -332,7 +332,7 @@ def test_what_a_run_says_is_text_and_never_markup(tmp_path: Path) -> None:
 
 def test_a_run_without_rounds_says_so(tmp_path: Path) -> None:
     text = written(without_rounds(whole_run()), tmp_path).text
-    assert "This run does not hold the durations of the rounds" in text
+    assert "This run has one sweep only, like all of earlier versions" in text
     lines = results(tmp_path)
     assert {line["interval_low_microseconds"] for line in lines} == {""}
 
@@ -344,12 +344,9 @@ def test_a_row_without_rounds_is_named_and_no_winner_is_called_there(tmp_path: P
             one["extra_info"]["rounds_microseconds"] = "damaged"
         one["extra_info"]["round_budget_seconds"] = "damaged"
     text = written(saved, tmp_path).text
-    assert (
-        "because the durations of their rounds are missing or damaged: read_many png n=1,000."
-        in (text)
-    )
+    assert "or their rounds are missing or damaged: read_many png n=1,000." in text
     assert "rounds in about a time that is not recorded" in text
-    assert text.count("not decided") == 1
+    assert text.count("One sweep does not show how sure that is") == 1
 
 
 def test_values_that_cannot_be_are_left_out_and_named(tmp_path: Path) -> None:
@@ -480,6 +477,26 @@ def test_rows_that_cannot_be_judged_are_said(
     page = written(now, tmp_path, "--against", str(path))
     assert said in page.text
     assert any("▼" in text for text in page.cells.values()) == ("became faster" in page.text)
+
+
+def test_runs_of_one_commit_say_so(tmp_path: Path) -> None:
+    path = save(whole_run(), tmp_path / "before.json")
+    said = "Both runs are of one commit"
+    now = faster(whole_run(), 0.5, lambda info: info["backend"] == "hdf5")
+    assert said in written(now, tmp_path, "--against", str(path)).text
+    now["commit_info"]["id"] = "fedcba9876543210"
+    assert said not in written(now, tmp_path, "--against", str(path)).text
+
+
+def test_several_runs_are_pooled(tmp_path: Path) -> None:
+    other = faster(whole_run(), 2, lambda info: info["operation"] == "epoch")
+    other["datetime"] = "2026-11-22T03:29:00.687510+00:00"
+    path = save(other, tmp_path / "0006_other.json")
+    page = written(whole_run(), tmp_path, str(path))
+    assert "run 0005 + 0006" in page.text
+    assert "14 sweeps, in each" in page.text
+    assert page.cells["read_many", "limit", "1,000"] == "1.01"
+    assert page.cells["epoch", "hdf5", "1,000"] == "2.98"  # between 2 and 4
 
 
 def test_runs_without_a_row_in_common_say_so(tmp_path: Path) -> None:

@@ -24,16 +24,35 @@ def recorded(**changed: object) -> Recorded:
 
 def test_rounds_count_images_and_megabytes_of_pixels() -> None:
     made = recorded()
-    made.add_rounds([0.25, 0.5, 1.0], median=0.5)
+    made.add_rounds([0.25, 0.5, 1.0], median=0.5, sweeps=[2, 1])
+    assert made.sweep_rounds == [2, 1]
     assert made.images_per_second == 512.0
     assert made.pixel_megabytes_per_second == 1.572864
     assert made.microseconds_per_image == 1953.125
     assert made.rounds_microseconds == "2.5e+05 5e+05 1e+06"
 
 
+def test_each_sweep_has_a_median() -> None:
+    made = recorded()
+    made.add_rounds([0.25, 0.75, 0.5, 4.0, 1.0, 2.0], median=0.875, sweeps=[3, 1, 2])
+    assert made.sweep_medians() == [0.5, 4.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    "sweeps", [None, [], [2], [1, 3], [3, 0], [3, -1, 1], ["3"], "3", 3, [3.0]]
+)
+def test_damaged_sweeps_have_none(sweeps: object) -> None:
+    assert recorded(rounds_microseconds="1 2 3", sweep_rounds=sweeps).sweep_medians() is None
+
+
+@pytest.mark.parametrize("rounds", [None, "", "1 2 x", 7])
+def test_nor_have_damaged_rounds(rounds: object) -> None:
+    assert recorded(rounds_microseconds=rounds, sweep_rounds=[3]).sweep_medians() is None
+
+
 def test_what_was_written_is_read() -> None:
     made = recorded(resident_fraction=0.5)
-    made.add_rounds([0.25], median=0.25)
+    made.add_rounds([0.25], median=0.25, sweeps=[1])
     assert Recorded.read(made.written()) == made
     assert is_recorded(made.written())
     assert not is_recorded({"another": "suite's"})
@@ -46,7 +65,7 @@ def test_what_was_not_measured_is_not_written() -> None:
 
 def test_what_a_later_version_records_is_passed_over() -> None:
     made = recorded()
-    made.add_rounds([0.25], median=0.25)
+    made.add_rounds([0.25], median=0.25, sweeps=[1])
     assert Recorded.read(made.written() | {"added": 1}) == made
 
 
@@ -68,7 +87,7 @@ def test_the_gate_keeps_the_rounds_of_each_process_and_no_throughput_of_one() ->
     infos = []
     for seconds in (0.25, 0.5):
         made = recorded()
-        made.add_rounds([seconds], seconds)
+        made.add_rounds([seconds], seconds, [1])
         infos.append(made.written())
     judged = Judged.of(infos, 1, {"verdict": "pass"})
     written = judged.written(infos[0])

@@ -21,6 +21,7 @@ from benchmarks.tests.saved import (
     SPREAD,
     Saved,
     bench,
+    in_one_sweep,
     only,
     save,
     speed,
@@ -129,6 +130,15 @@ def test_a_row_holds_the_saved_figures_per_image() -> None:
     )
     assert row.interval is not None
     assert row.interval.low < per_image < row.interval.high
+    assert [*row.figure.sweeps] == [(0, sweep) for sweep in range(len(SPREAD))]
+
+
+def test_a_run_of_before_sweeps_has_one() -> None:
+    run = load(str(save(in_one_sweep(whole_run()), Path("old.json"))))
+    for row in run.rows.values():
+        assert row.rounds is not None
+        assert row.figure.sweeps == {(0, 0): row.figure.microseconds}
+        assert row.interval is None
 
 
 def test_a_run_without_rounds_has_no_intervals() -> None:

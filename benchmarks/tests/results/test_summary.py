@@ -19,7 +19,8 @@ def figure(
     rounds: int = 10,
     allocated: float | None = None,
 ) -> Figure:
-    return Figure(operation, variant, backend, n, microseconds, rounds, allocated)
+    sweeps = {(0, 0): microseconds}
+    return Figure(operation, variant, backend, n, microseconds, rounds, allocated, sweeps)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +212,7 @@ def test_a_figure_is_read_from_a_saved_run() -> None:
         microseconds=250.0,
         rounds=12,
         allocated_per_image=4096.0,
+        sweeps={(0, 0): 250.0},
     )
 
 

@@ -1,0 +1,42 @@
+"""What a row has measured so far: one pass in each sweep of the run."""
+
+from dataclasses import dataclass, field
+
+from benchmarks.results.recorded import Recorded
+
+
+@dataclass
+class Passes:
+    """The passes of one row.
+
+    sweeps: how many it may make
+    planned: how many it makes, fewer if rounds are long
+    recorded: the row's record, made in the first pass
+    rounds: rounds of each pass that is done
+    seconds: the durations of all rounds, in the order measured
+    """
+
+    sweeps: int
+    planned: int = 1
+    recorded: Recorded | None = None
+    rounds: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def plan(self, rounds: int) -> int:
+        """Spread about this many rounds over the passes; returns how many the next one makes."""
+        self.planned = min(self.sweeps, rounds)
+        return round(rounds / self.planned)
+
+    def add(self, data: list[float]) -> None:
+        """Note a pass's durations, and put those of the earlier passes before them in `data`."""
+        self.rounds.append(len(data))
+        data[:0] = self.seconds
+        self.seconds = [*data]
+
+    @property
+    def done(self) -> int:
+        return len(self.rounds)
+
+    @property
+    def are_complete(self) -> bool:
+        return self.done >= self.planned

@@ -1,0 +1,114 @@
+"""The common jobs with lots of images, and how the stores stand at each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks.contenders.rows import STORE_ROWS
+
+from .ratio import Ratio
+from .standing import LEVEL, MARGIN, Rivals, Standing, standings
+from .summary import Figure
+
+
+@dataclass(frozen=True)
+class Job:
+    """A common task, and the operation that shows its cost.
+
+    disk: whether disk space is compared instead of time
+    """
+
+    name: str
+    how: str
+    operation: str
+    variant: str = ""
+    disk: bool = False
+
+    @property
+    def unit(self) -> str:
+        return "bytes per image" if self.disk else "µs per image"
+
+    def value(self, figure: Figure) -> float:
+        """A store's figure at this job, in `unit`; less is better."""
+        allocated = figure.allocated_per_image
+        return allocated if self.disk and allocated is not None else figure.microseconds
+
+    def ratio(self, over: Figure, under: Figure) -> Ratio:
+        """By what factor one store's figure is another's."""
+        if self.disk:
+            return Ratio.exact(self.value(over) / self.value(under))
+        return over.ratio_to(under)
+
+
+JOBS = (
+    Job("Write once", "a new store, in one call", "store_many"),
+    Job("Read everything", "into one array", "read_many"),
+    Job("Random batches for training", "256 images of an open store", "read_batch"),
+    Job("One image at a time", "in order, from an open store", "iterate", "single"),
+    Job("Least disk", "what the file system allocates", "store_many", disk=True),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job at one n.
+
+    figures: those of the stores, best first
+    standing: None if only one store was measured
+    """
+
+    job: Job
+    n: int
+    figures: tuple[Figure, ...]
+    standing: Standing | None
+
+
+def cells(figures: Iterable[Figure]) -> list[Cell]:
+    """Every job at every n that was measured, in the order of the jobs and by rising n."""
+    found: dict[tuple[Job, int], list[Figure]] = {}
+    for figure in figures:
+        for job in JOBS:
+            kind = (job.operation, job.variant)
+            if (figure.operation, figure.variant) == kind and figure.backend in STORE_ROWS:
+                found.setdefault((job, figure.n), []).append(figure)
+    places = {job: place for place, job in enumerate(JOBS)}
+    at = {
+        key: _best_first(key[0], found[key])
+        for key in sorted(found, key=lambda key: (places[key[0]], key[1]))
+    }
+    several = {key: _rivals(key[0], of) for key, of in at.items() if len(of) > 1}
+    standing = dict(zip(several, standings([*several.values()]), strict=True))
+    return [Cell(*key, tuple(of), standing.get(key)) for key, of in at.items()]
+
+
+def _best_first(job: Job, figures: list[Figure]) -> list[Figure]:
+    """The stores by rising value; first the one that no other is ahead of within sweeps."""
+    by_value = sorted(figures, key=job.value)
+    for first in by_value:
+        others = [other for other in by_value if other is not first]
+        if all(job.ratio(other, first).mean >= 0 for other in others):
+            return [first, *others]
+    return by_value
+
+
+def _rivals(job: Job, figures: list[Figure]) -> Rivals:
+    first, *others = figures
+    return Rivals(first.backend, {other.backend: job.ratio(other, first) for other in others})
+
+
+def in_lines(figures: Iterable[Figure]) -> list[str]:
+    """The standings as lines for a terminal; none if no two stores were measured at one n."""
+    at: dict[Job, dict[str, list[str]]] = {}
+    for cell in cells(figures):
+        if cell.standing:
+            said = at.setdefault(cell.job, {}).setdefault(cell.standing.in_words, [])
+            said.append(f"{cell.n:,}")
+    if not at:
+        return []
+    lines = [
+        f"best store, by ratios within sweeps: ahead of every other by {MARGIN:.0%}, or level"
+        f" within {LEVEL:.0%}"
+    ]
+    for job, verdicts in at.items():
+        lines.append(f"{job.name} ({job.how})")
+        lines += [f"  {verdict} at n={', '.join(ns)}" for verdict, ns in verdicts.items()]
+    return [*lines, ""]

@@ -1,0 +1,117 @@
+"""The ratio of two figures that were measured in sweeps, and how sure it is.
+
+Within a sweep, two rows of a group are measured seconds apart, so the machine's speed cancels in
+their ratio. Sweeps lie a minute or more apart, so the spread between their ratios holds what the
+spread of neighbouring rounds does not. Resampling five ratios would give intervals that are too
+narrow; Student's t of their logarithms is right for any number from two on, if the logarithms are
+about normal, and too wide rather than too narrow if some sweeps are disturbed.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import (
+    stdtr,
+    stdtrit,
+)  # Student's t; `scipy.stats.t` takes a hundred times as long
+
+CONFIDENCE = 0.95
+
+Sweep: TypeAlias = tuple[int, int]
+"""A sweep of one run, or of several that are pooled: the run's place and the sweep's, from 0."""
+SweepMedians: TypeAlias = Mapping[Sweep, float]
+"""The median over the rounds of each sweep."""
+
+
+class Interval(NamedTuple):
+    """An interval at `CONFIDENCE`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two figures.
+
+    value: the median of the ratios within sweeps
+    mean, error: of the logarithm of the ratio, its mean and the standard error of that
+    freedom: the degrees of freedom of the error; 0 if nothing is known of it
+    sweeps: how many there are
+    """
+
+    value: float
+    mean: float
+    error: float
+    freedom: float
+    sweeps: int
+
+    @classmethod
+    def within(cls, over: SweepMedians, under: SweepMedians) -> Self | None:
+        """The ratio of two rows of one run, or of the same runs; None without a common sweep."""
+        common = [sweep for sweep in over if sweep in under]
+        if not common:
+            return None
+        logs = np.log([over[sweep] / under[sweep] for sweep in common])
+        error = _error(logs) if len(logs) > 1 else 0.0
+        value = math.exp(float(np.median(logs)))
+        return cls(value, float(np.mean(logs)), error, len(logs) - 1, len(logs))
+
+    @classmethod
+    def between(cls, over: SweepMedians, under: SweepMedians) -> Self:
+        """The ratio of one row in two runs, whose sweeps are not those of each other (Welch)."""
+        upper, lower = (np.log([*of.values()]) for of in (over, under))
+        mean = float(np.mean(upper) - np.mean(lower))
+        value = math.exp(float(np.median(upper) - np.median(lower)))
+        sweeps = min(len(upper), len(lower))
+        if sweeps < 2:
+            return cls(value, mean, 0.0, 0, sweeps)
+        parts = [_error(logs) ** 2 for logs in (upper, lower)]
+        total = sum(parts)
+        below = sum(part**2 / (len(of) - 1) for part, of in zip(parts, (upper, lower), strict=True))
+        freedom = total**2 / below if below else len(upper) + len(lower) - 2.0
+        return cls(value, mean, math.sqrt(total), freedom, sweeps)
+
+    @classmethod
+    def exact(cls, value: float) -> Self:
+        """A ratio that is counted, not measured."""
+        return cls(value, math.log(value), 0.0, math.inf, 0)
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval at `CONFIDENCE`, which holds the value; None if there is one sweep only."""
+        if not self.freedom:
+            return None
+        half = self.error and self.error * float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2))
+        ends = math.exp(self.mean - half), math.exp(self.mean + half)
+        # The median may lie outside, if there are many sweeps and some are far off.
+        return Interval(min(ends[0], self.value), max(ends[1], self.value))
+
+    def p_above(self, bound: float) -> float:
+        """The p of the one-sided test that the ratio is above `bound`."""
+        return self._p(self.mean - math.log(bound))
+
+    def p_below(self, bound: float) -> float:
+        """The p of the one-sided test that the ratio is below `bound`."""
+        return self._p(math.log(bound) - self.mean)
+
+    def _p(self, distance: float) -> float:
+        if not self.freedom:
+            return 1.0
+        if not self.error:
+            return float(distance <= 0)
+        return float(stdtr(self.freedom, -distance / self.error))
+
+    def after(self, sweeps: int) -> Self:
+        """What so many sweeps would show if they spread as these do."""
+        error = self.error * math.sqrt(self.sweeps / sweeps)
+        return replace(self, error=error, freedom=sweeps - 1, sweeps=sweeps)
+
+
+def _error(logs: NDArray[np.float64]) -> float:
+    """The standard error of their mean."""
+    return float(np.std(logs, ddof=1)) / math.sqrt(len(logs))

@@ -1,0 +1,39 @@
+"""Which benchmarks the gate measures."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gate.profile import OPERATIONS, OTHER_OPERATIONS, Profile
+
+USUAL = f"({' or '.join(OPERATIONS)})"
+
+
+def profile(keyword: str) -> Profile:
+    return Profile(("hdf5",), (3,), keyword, Path("standin"), Path("stores"))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "chosen"),
+    [
+        ("", USUAL),
+        ("hdf5", f"{USUAL} and (hdf5)"),
+        ("read_single or read_many", f"{USUAL} and (read_single or read_many)"),
+        ("epoch", "epoch"),
+        ("iterate and single", "iterate and single"),
+    ],
+)
+def test_the_other_operations_are_measured_if_they_are_named(keyword: str, chosen: str) -> None:
+    made = profile(keyword)
+    assert made.choice[made.choice.index("-k") + 1] == chosen
+    assert made.names_others == (keyword == chosen)
+
+
+def test_together_they_are_all_operations() -> None:
+    folder = Path(__file__).parents[2] / "operations"
+    text = "".join(path.read_text() for path in folder.glob("test_*.py"))
+    assert all(f"_{operation}" in text or f'"{operation}' in text for operation in OTHER_OPERATIONS)
+
+
+def test_a_side_makes_one_sweep_in_which_it_takes_turns_with_the_other() -> None:
+    assert "--sweeps=1" in profile("").measuring

@@ -1,0 +1,192 @@
+"""Runs in several sweeps: their order, what is saved, and what ends them early."""
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.tests.harness.test_run_broken import interrupted_run
+from benchmarks.tests.runs import names_in, run, saved_run
+
+JOURNAL = """
+from pathlib import Path
+
+def pytest_runtest_setup(item):
+    with Path(__file__).with_name("order").open("a") as file:
+        file.write(item.name + "\\n")
+"""
+"""A plugin that notes the benchmarks in the order in which they are measured."""
+
+IN_SECOND_SWEEP = """
+from benchmarks.contenders.rows import ROWS
+from benchmarks.harness.passes import Passes
+
+added = set()
+add = Passes.add
+
+def add_and_note(passes, data):
+    add(passes, data)
+    added.add((passes.recorded.operation, passes.recorded.backend))
+
+Passes.add = add_and_note
+genuine = ROWS["hdf5"].read_many
+
+def read_many(path, shape):
+    if ("read_many", "hdf5") in added:
+        {what}
+    return genuine(path, shape)
+
+ROWS["hdf5"].read_many = read_many
+"""
+"""A plugin under which something happens when a row is read in its second sweep."""
+
+FAIL = 'raise ValueError("broken in the second sweep")'
+STALL = """
+        import time
+        from pathlib import Path
+        Path(__file__).with_name("stalled").touch()
+        time.sleep(600)
+"""
+
+SLOW = """
+import time
+from benchmarks.contenders.rows import ROWS
+
+genuine = ROWS["limit"].read_many
+
+def read_many(path, shape):
+    time.sleep(0.02)
+    return genuine(path, shape)
+
+ROWS["limit"].read_many = read_many
+"""
+"""A plugin under which a round of one row takes twice the budget of `BRIEF`."""
+
+
+def sweeps_in(saved: dict[str, Any]) -> dict[str, list[int]]:
+    """How many rounds each sweep made, by benchmark."""
+    return {one["name"]: one["extra_info"]["sweep_rounds"] for one in saved["benchmarks"]}
+
+
+def test_each_sweep_measures_all_group_by_group_with_the_rows_in_another_order(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "journal.py").write_text(JOURNAL)
+    done = run(
+        *("-p", "journal", f"--store-dir={tmp_path}", "--sweeps=4", "--cutoff=4,10"),
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        "--backend=png,lmdb,hdf5,limit",
+        *("-k", "read_many or read_single"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " 16 passed" in done.stdout
+    assert re.findall(r"^sweep .*", done.stdout, re.MULTILINE) == [
+        f"sweep {number} of 4" for number in range(1, 5)
+    ]
+    order = (tmp_path / "order").read_text().split()
+    sweeps = [order[start : start + 16] for start in range(0, len(order), 16)]
+    assert len(sweeps) == 4
+    groups = [(operation, n) for operation in ("read_single", "read_many") for n in (4, 10)]
+    for sweep in sweeps:
+        for place, (operation, n) in enumerate(groups):
+            found = sweep[4 * place : 4 * place + 4]
+            wanted = [f"test_{operation}[{row}-n={n}]" for row in ("hdf5", "limit", "lmdb", "png")]
+            assert sorted(found) == wanted
+    assert len({tuple(sweep) for sweep in sweeps}) > 1  # by chance, once in 10**16 runs
+    saved = saved_run(tmp_path / "run.json")
+    assert names_in(saved) == [
+        f"test_{operation}[{row}-n={n}]"
+        for operation in ("read_single", "read_many")
+        for row in ("png", "lmdb", "hdf5", "limit")
+        for n in (4, 10)
+    ]
+    assert saved["sweeps"]["count"] == 4
+    assert isinstance(saved["sweeps"]["order_seed"], int)
+    for one in saved["benchmarks"]:
+        rounds = one["extra_info"]["sweep_rounds"]
+        assert len(rounds) == 4
+        assert min(rounds) >= 1
+        assert sum(rounds) == one["stats"]["rounds"] == len(one["stats"]["data"])
+        assert len(one["extra_info"]["rounds_microseconds"].split()) == sum(rounds)
+
+
+def test_a_row_too_long_for_five_sweeps_makes_three_and_is_marked(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    done = run(
+        *("-p", "slow", f"--store-dir={tmp_path}", f"--benchmark-json={tmp_path / 'run.json'}"),
+        *("--backend=hdf5,limit", "-k", "read_many"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    sweeps = sweeps_in(saved_run(tmp_path / "run.json"))
+    assert sweeps["test_read_many[limit-n=10]"] == [1, 1, 1]
+    assert len(sweeps["test_read_many[hdf5-n=10]"]) == 5
+    marked = [line.split()[0] for line in done.stdout.splitlines() if line.endswith("*")]
+    assert marked == ["limit"]
+
+
+@pytest.mark.parametrize("stops", [(), ("-x",), ("--maxfail=1",)])
+def test_a_row_that_fails_in_a_later_sweep_fails_once_and_is_not_saved(
+    tmp_path: Path, stops: tuple[str, ...]
+) -> None:
+    (tmp_path / "second.py").write_text(JOURNAL + IN_SECOND_SWEEP.format(what=FAIL))
+    done = run(
+        *("-p", "second", f"--store-dir={tmp_path}", f"--benchmark-json={tmp_path / 'run.json'}"),
+        *("--backend=hdf5,limit", "-k", "read_single or read_many", *stops),
+        plugins=tmp_path,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert " 1 failed, 3 passed" in done.stdout
+    assert done.stdout.count("FAILED ") == 1
+    order = (tmp_path / "order").read_text().split()
+    assert order.count("test_read_many[hdf5-n=10]") == 2
+    sweeps = sweeps_in(saved_run(tmp_path / "run.json"))
+    assert [*sweeps] == [
+        "test_read_single[hdf5-n=10]",
+        "test_read_single[limit-n=10]",
+        "test_read_many[limit-n=10]",
+    ]
+    singles = [len(rounds) for name, rounds in sweeps.items() if "single" in name]
+    assert singles == ([2, 2] if stops else [5, 5])
+
+
+def test_an_interrupted_run_keeps_the_sweeps_that_are_complete(tmp_path: Path) -> None:
+    (tmp_path / "stalling.py").write_text(IN_SECOND_SWEEP.format(what=STALL))
+    code, output = interrupted_run(
+        tmp_path,
+        signal.SIGINT,
+        os.kill,
+        *("-p", "stalling", f"--benchmark-json={tmp_path / 'run.json'}"),
+        *("--backend=hdf5,limit", "-k", "read_single or read_many"),
+    )
+    assert code == pytest.ExitCode.INTERRUPTED, output
+    assert "4 passed" in output
+    sweeps = sweeps_in(saved_run(tmp_path / "run.json"))
+    assert len(sweeps) == 4
+    assert len(sweeps["test_read_many[hdf5-n=10]"]) == 1
+    assert len(sweeps["test_read_single[hdf5-n=10]"]) == 2
+    assert [*tmp_path.glob("image-stores-*")] == []
+
+
+@pytest.mark.parametrize("argument", ["--benchmark-disable", "-n2", "--sweeps=1"])
+def test_where_nothing_is_compared_there_is_one_sweep(tmp_path: Path, argument: str) -> None:
+    (tmp_path / "journal.py").write_text(JOURNAL)
+    done = run(
+        *("-p", "journal", argument, f"--store-dir={tmp_path}", "--ignore=benchmarks/tests"),
+        *("--backend=hdf5,limit", "-k", "read_single or read_many"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " 4 passed" in done.stdout
+    assert not re.search(r"^sweep", done.stdout, re.MULTILINE)
+    assert len((tmp_path / "order").read_text().split()) == 4
+
+
+def test_a_benchmark_is_listed_once(tmp_path: Path) -> None:
+    done = run("--collect-only", "-q", "--backend=hdf5", "-k", "read_many")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("test_read_many[hdf5-n=10]") == 1

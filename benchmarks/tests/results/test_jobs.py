@@ -1,0 +1,79 @@
+"""How the stores stand at each job."""
+
+from benchmarks.results.jobs import JOBS, cells, in_lines
+from benchmarks.results.ratio import SweepMedians
+from benchmarks.results.summary import Figure
+
+SPEEDS = (1.0, 1.5, 0.9, 2.0, 1.1)
+"""Of the machine, in five sweeps."""
+
+
+def figure(
+    backend: str,
+    n: int,
+    microseconds: float,
+    operation: str = "read_many",
+    sweeps: SweepMedians | None = None,
+) -> Figure:
+    if sweeps is None:
+        sweeps = {(0, place): microseconds * speed for place, speed in enumerate(SPEEDS)}
+    return Figure(operation, "", backend, n, microseconds, 50, 4096.0, sweeps)
+
+
+def test_each_job_has_a_cell_for_each_n_with_the_best_store_first() -> None:
+    found = cells(
+        [
+            figure("lmdb", 1000, 3.0),
+            figure("limit", 1000, 1.0),
+            figure("hdf5", 1000, 2.0),
+            figure("hdf5", 10, 9.0),
+            figure("article-hdf5", 10, 1.0),
+            figure("lmdb", 10, 8.0),
+            figure("hdf5", 1000, 5.0, "store_many"),
+        ]
+    )
+    assert [(cell.job.name, cell.n) for cell in found] == [
+        ("Write once", 1000),
+        ("Read everything", 10),
+        ("Read everything", 1000),
+        ("Least disk", 1000),
+    ]
+    written, small, large, disk = found
+    assert written.standing is disk.standing is None
+    assert [each.backend for each in small.figures] == ["lmdb", "hdf5"]
+    assert [each.backend for each in large.figures] == ["hdf5", "lmdb"]
+    assert small.standing is not None
+    assert small.standing.in_words == "lmdb"
+
+
+def test_the_first_is_ahead_within_sweeps_whatever_the_medians_say() -> None:
+    fast = {(0, 0): 1.0, (0, 1): 9.0, (0, 2): 9.1}
+    slow = {(0, 0): 2.0, (0, 1): 10.0, (0, 2): 10.1, (0, 3): 1.0, (0, 4): 1.0}
+    (cell,) = cells([figure("png", 10, 9.0, sweeps=fast), figure("hdf5", 10, 2.0, sweeps=slow)])
+    assert [each.backend for each in cell.figures] == ["png", "hdf5"]
+
+
+def test_the_disk_is_counted_in_bytes() -> None:
+    (job,) = (job for job in JOBS if job.disk)
+    assert job.value(figure("png", 10, 1.0, "store_many")) == 4096.0
+    assert job.ratio(figure("png", 10, 1.0), figure("hdf5", 10, 9.0)).value == 1.0
+
+
+def test_the_terminal_s_lines_name_the_winner_at_each_n() -> None:
+    lines = in_lines(
+        [
+            *(figure("hdf5", n, 2.0) for n in (10, 100, 1000)),
+            *(figure("lmdb", n, 4.0) for n in (10, 1000)),
+            figure("lmdb", 100, 2.0),
+        ]
+    )
+    assert lines[1:] == [
+        "Read everything (into one array)",
+        "  hdf5 at n=10, 1,000",
+        "  level: hdf5, lmdb at n=100",
+        "",
+    ]
+
+
+def test_one_store_alone_has_no_lines() -> None:
+    assert in_lines([figure("hdf5", 10, 2.0), figure("limit", 10, 1.0)]) == []

@@ -175,7 +175,7 @@ def _picture_options(config: pytest.Config) -> PictureOptions:
 
 def choose_rows(rows: tuple[str, ...], images: Images) -> tuple[str, ...]:
     """The rows that can hold the images; raises pytest.UsageError if the user named another."""
-    suited = tuple(name for name in rows if ROWS[name].holds(images))
+    suited = tuple(name for name in rows if find_row(name).holds(images))
     if suited != rows and rows != DEFAULT_ROWS:
         left_out = ", ".join(name for name in rows if name not in suited)
         raise pytest.UsageError(f"--backend: {left_out} cannot hold images of these shapes")

@@ -129,10 +129,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     config = metafunc.config
     chosen = config.stash[OPTIONS]
+    rows = chosen.rows if config.option.collectonly else _suite(config).rows
     if "contender" in metafunc.fixturenames:
-        metafunc.parametrize("contender", chosen.rows, indirect=True)
+        metafunc.parametrize("contender", rows, indirect=True)
     if "store" in metafunc.fixturenames:
-        stores = [name for name in chosen.rows if name in STORE_ROWS]
+        stores = [name for name in rows if name in STORE_ROWS]
         metafunc.parametrize("store", stores, indirect=True)
     if "n" in metafunc.fixturenames:
         listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data

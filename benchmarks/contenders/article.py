@@ -20,7 +20,7 @@ import lmdb
 import numpy as np
 from PIL import Image as Pillow
 
-from .base import Contender, Image, ImageIds, Labels, Shape
+from .base import Contender, Image, ImageIds, Labels, Read, Shape
 
 
 class CifarImage:
@@ -225,7 +225,7 @@ class Article(Contender):
     def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
         return self.all(path, shape)
 
-    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Read, Labels]:
         return self.some(path, ids, shape) if self.some else super().read_some(path, ids, shape)
 
     def prepare_read_single(

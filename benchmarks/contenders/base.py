@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.datasets import Images
+
 Image = NDArray[np.uint8]
+Read = Image | list[Image]
+"""What was read: one array, or a list of images of several shapes."""
 Labels = NDArray[np.int64]
 Shape = tuple[int, ...]
 ImageIds = NDArray[np.int64]
@@ -21,6 +25,10 @@ class Contender(ABC):
 
     name: str
 
+    def holds(self, images: Images) -> bool:
+        """Whether a store can hold such images; by default RGB images of one shape."""
+        return images.dtype != object and images.shape[3:] == (3,)
+
     @abstractmethod
     def create(self, path: Path, durable: bool) -> None:
         """Make an empty store at `path`, which does not exist."""
@@ -30,18 +38,20 @@ class Contender(ABC):
         """Store one image, (H, W, C), in an empty store."""
 
     @abstractmethod
-    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
-        """Create a store at `path` and store `images`, (n, H, W, C), in it."""
+    def store_many(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
+        """Create a store at `path` and store `images` in it."""
 
     @abstractmethod
     def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
         """Read one image and its label; formats that do not store `shape`, (H, W, C), need it."""
 
     @abstractmethod
-    def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
-        """Read all images as one array of `shape`, (n, H, W, C), and their labels, in order."""
+    def read_many(self, path: Path, shape: Shape) -> tuple[Read, Labels]:
+        """Read all images and their labels, in order: as one array of `shape`, (n, H, W, C), or,
+        if their shapes differ and `shape` is (n,), as a list.
+        """
 
-    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Read, Labels]:
         """Read the images `ids` that `store_many` stored; `shape` is that of all images.
 
         It is used only for checks, so it need not be fast.
@@ -50,7 +60,7 @@ class Contender(ABC):
         return np.stack([image for image, _ in found]), np.array([label for _, label in found])
 
     def prepare_read_single(  # noqa: B027  # most contenders need nothing
-        self, path: Path, images: Image, labels: Labels, ids: Sequence[int]
+        self, path: Path, images: Images, labels: Labels, ids: Sequence[int]
     ) -> None:
         """Add the files that `read_single` needs for the images `ids` to a store of `images`."""
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.datasets import Images
+
 from .base import Contender, Image, Labels, Shape
 
 LABEL_BYTES = 8
@@ -23,6 +25,9 @@ class Limit(Contender):
     """One plain file in its own directory."""
 
     name = "limit"
+
+    def holds(self, images: Images) -> bool:
+        return images.dtype != object
 
     def create(self, path: Path, durable: bool) -> None:
         path.mkdir()

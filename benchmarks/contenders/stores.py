@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.datasets import Images
 from storage import Store
 
-from .base import Contender, Image, ImageIds, Labels, Shape
+from .base import Contender, Image, ImageIds, Labels, Read, Shape
 
 
 class StoreContender(Contender):
@@ -16,6 +15,9 @@ class StoreContender(Contender):
         self.name = store_class.format
         self.store_class = store_class
 
+    def holds(self, images: Images) -> bool:
+        return True
+
     def create(self, path: Path, durable: bool) -> None:
         self.store_class(path, "x", durable=durable).close()
 
@@ -23,27 +25,28 @@ class StoreContender(Contender):
         with self.store_class(path, "a", durable=durable) as store:
             store.store_single(image, label)
 
-    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+    def store_many(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
         with self.store_class(path, "x", durable=durable) as store:
-            store.store_many(images, labels)
+            store.store_many(given(images), labels)
 
-    def append(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+    def append(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
         """Append `images` to the store at `path`."""
         with self.store_class(path, "a", durable=durable) as store:
-            store.store_many(images, labels)
+            store.store_many(given(images), labels)
 
     def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
         with self.store_class(path) as store:
             return store.read_single(image_id)
 
-    def read_many(self, path: Path, shape: Shape) -> tuple[Image, Labels]:
+    def read_many(self, path: Path, shape: Shape) -> tuple[Read, Labels]:
         with self.store_class(path) as store:
-            images, labels = store.read_many()
-        assert isinstance(images, np.ndarray)
-        return images, labels
+            return store.read_many()
 
-    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Image, Labels]:
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Read, Labels]:
         with self.store_class(path) as store:
-            images, labels = store.read_many(ids)
-        assert isinstance(images, np.ndarray)
-        return images, labels
+            return store.read_many(ids)
+
+
+def given(images: Images) -> Image | list[Image]:
+    """The images as a store takes them: an array, or a list if their shapes differ."""
+    return images.tolist() if images.dtype == object else images

@@ -1,6 +1,6 @@
-"""The data sets that are measured: CIFAR-10, the user's own batches, or a stand-in."""
+"""The data sets that are measured: CIFAR-10, the user's own batches or pictures, or a stand-in."""
 
-from .dataset import Dataset
+from .dataset import Dataset, Images, mean_bytes
 from .errors import (
     ArchiveError,
     BatchError,
@@ -8,10 +8,12 @@ from .errors import (
     DatasetError,
     DatasetNotFoundError,
     DatasetOptionError,
+    PictureError,
     UnsafeArchiveError,
     UnsafePickleError,
 )
 from .load import load_dataset
+from .pictures import PictureOptions
 
 __all__ = [
     "ArchiveError",
@@ -21,7 +23,11 @@ __all__ = [
     "DatasetError",
     "DatasetNotFoundError",
     "DatasetOptionError",
+    "Images",
+    "PictureError",
+    "PictureOptions",
     "UnsafeArchiveError",
     "UnsafePickleError",
     "load_dataset",
+    "mean_bytes",
 ]

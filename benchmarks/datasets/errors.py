@@ -29,5 +29,9 @@ class UnsafeArchiveError(ArchiveError):
     """An archive has a member that points outside it, or a batch that is not a plain file."""
 
 
+class PictureError(DatasetError, ValueError):
+    """A file of the user's folder of pictures cannot be stored, or not be read."""
+
+
 class ChecksumError(DatasetError, ValueError):
     """A cached or downloaded archive is not the official one."""

@@ -1,10 +1,13 @@
 """Loading the data set that the user's options name."""
 
+from os.path import lexists
 from pathlib import Path
 
+from .batches import BATCH_NAMES, FOLDER
 from .cifar10 import OFFICIAL, Download, NotAvailableError, default_cache, load_cifar10, load_path
 from .dataset import Dataset
 from .errors import DatasetNotFoundError, DatasetOptionError
+from .pictures import PictureOptions, load_pictures
 from .standin import make_standin
 
 CIFAR_SIZE = (32, 32)
@@ -19,20 +22,25 @@ def load_dataset(
     progress: bool = False,
     image_size: tuple[int, int] = CIFAR_SIZE,
     download: Download = OFFICIAL,
+    pictures: PictureOptions | None = None,
 ) -> Dataset:
     """The data set to measure: images (N, height, width, 3) uint8, labels (N,) int64 in 0..9.
+
+    Pictures of a folder have any shapes and labels.
 
     Raises a type of DatasetError; the message names the file and says what to do.
 
     spec: "cifar10": from the cache, else downloaded, else replaced by the stand-in with a note;
-        "standin"; or the path of a directory of CIFAR batches or of an archive (.tar.gz)
-    limit: the most images that will be taken. The stand-in makes no more than that; every other
-        set is loaded whole
+        "standin"; or the path of a directory of CIFAR batches or of pictures, or of an archive
+        (.tar.gz)
+    limit: the most images that will be taken. No more pictures or images of the stand-in are loaded
+        or made than that; every other set is loaded whole
     offline: whether never to download
     cache_dir: the folder for the archive; by default the operating system's cache folder
     progress: whether to show progress bars on standard error
     image_size: height and width in pixels of the stand-in's images
     download: the sources of CIFAR-10
+    pictures: how a directory of pictures is read; None: only batches are
     """
     if limit is not None and limit < 1:
         raise DatasetOptionError(f"limit {limit}: at least one image must be asked for")
@@ -43,7 +51,10 @@ def load_dataset(
             f"{spec}: an image size can be chosen for the stand-in only; use --dataset standin"
         )
     if spec != "cifar10":
-        return load_path(_user_path(spec))
+        path = _user_path(spec)
+        if pictures and _is_folder_of_pictures(path):
+            return load_pictures(path, pictures, limit=limit, progress=progress)
+        return load_path(path)
     try:
         return load_cifar10(
             cache_dir or default_cache(), offline=offline, progress=progress, download=download
@@ -51,6 +62,11 @@ def load_dataset(
     except NotAvailableError as reason:
         note = f"the stand-in replaces CIFAR-10: {reason}"
         return make_standin(limit, image_size, note=note, progress=progress)
+
+
+def _is_folder_of_pictures(path: Path) -> bool:
+    """Whether it is a directory without batches: then only pictures can be in it."""
+    return path.is_dir() and not any(lexists(path / name) for name in (FOLDER, *BATCH_NAMES))
 
 
 def _user_path(spec: str) -> Path:

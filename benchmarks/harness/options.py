@@ -2,12 +2,14 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS
+from benchmarks.datasets import Images, PictureOptions
+from storage.images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 
 from .protocol import MIN_ROUNDS, STRETCH
 from .text import one_line
@@ -24,8 +26,8 @@ LONGEST_BUDGET = 86_400
 MOST_DIGITS = 18
 """The most digits of a number of images or pixels; Python refuses to read some thousands."""
 
-FILES_PER_SECOND = 20_000
-"""PNG files are not stored faster than this on the file systems measured."""
+FILES_PER_SECOND, PNG_BYTES_PER_SECOND = 20_000, 2**29
+"""PNG files are not stored faster than this on the file systems measured, by files and by pixels."""
 CLUSTER = 4096
 """The least space that a file system allocates for a file, in bytes."""
 MOST_COMMITS = 10_000
@@ -46,6 +48,7 @@ class Options:
     cold: bool
     durable: bool
     timed: bool
+    pictures: PictureOptions = field(default_factory=PictureOptions)
 
     @property
     def usual_cutoffs(self) -> tuple[int, ...]:
@@ -62,8 +65,10 @@ def add_options(parser: pytest.Parser) -> None:
         "--dataset",
         default="cifar10",
         metavar="NAME|PATH",
-        help="cifar10 (default), standin, or the path of a directory or archive of CIFAR batches",
+        help="cifar10 (default), standin, or the path of a folder of pictures, or of a directory or"
+        " archive of CIFAR batches",
     )
+    add_picture_options(group)
     group.addoption(
         "--image-size",
         default=str(CIFAR_SIDE),
@@ -114,6 +119,59 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
+def add_picture_options(group: pytest.OptionGroup) -> None:
+    """The options for --dataset with a folder of pictures."""
+    group.addoption(
+        "--image-mode",
+        choices=IMAGE_MODES,
+        default="rgb",
+        help="pictures as RGB (rgb, the default), or with 1 to 4 channels as they are (keep)",
+    )
+    group.addoption(
+        "--orientation",
+        choices=ORIENTATIONS,
+        default="apply",
+        help="whether pictures are turned by their EXIF or TIFF orientation (apply, the default)",
+    )
+    group.addoption(
+        "--max-pixels",
+        default=str(MAX_PIXELS),
+        metavar="PIXELS",
+        help=f"refuse pictures of more pixels ({MAX_PIXELS})",
+    )
+    group.addoption(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="stop at a picture that is refused (the default), or leave it out and list it (skip)",
+    )
+    group.addoption(
+        "--allow-empty", action="store_true", help="allow class folders without pictures"
+    )
+
+
+def _picture_options(config: pytest.Config) -> PictureOptions:
+    most = config.getoption("max_pixels")
+    if not _is_count(most):
+        raise pytest.UsageError(f"--max-pixels: {most!r}; give a whole number of pixels from 1 on")
+    return PictureOptions(
+        mode=config.getoption("image_mode"),
+        orientation=config.getoption("orientation"),
+        max_pixels=int(most),
+        skip=config.getoption("on_error") == "skip",
+        allow_empty=config.getoption("allow_empty"),
+    )
+
+
+def choose_rows(rows: tuple[str, ...], images: Images) -> tuple[str, ...]:
+    """The rows that can hold the images; raises pytest.UsageError if the user named another."""
+    suited = tuple(name for name in rows if ROWS[name].holds(images))
+    if suited != rows and rows != DEFAULT_ROWS:
+        left_out = ", ".join(name for name in rows if name not in suited)
+        raise pytest.UsageError(f"--backend: {left_out} cannot hold images of these shapes")
+    return suited
+
+
 def read_options(config: pytest.Config) -> Options:
     """Collect and check the options; raises pytest.UsageError."""
     disabled = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
@@ -131,6 +189,7 @@ def read_options(config: pytest.Config) -> Options:
         cold=config.getoption("cache") == "cold",
         durable=config.getoption("durability") == "durable",
         timed=not disabled,
+        pictures=_picture_options(config),
     )
 
 
@@ -224,13 +283,15 @@ def parse_store_dir(text: str | None) -> Path | None:
     return path
 
 
-def choose_cutoffs(options: Options, name: str, capacity: int) -> tuple[int, ...]:
+def choose_cutoffs(
+    options: Options, name: str, capacity: int, why: str = "each of its own twice"
+) -> tuple[int, ...]:
     """The cutoffs for a data set; raises pytest.UsageError if it has too few images."""
     if options.cutoffs is None:
         return tuple(n for n in options.usual_cutoffs if n <= capacity) or (capacity,)
     if options.cutoffs[-1] > capacity:
         raise pytest.UsageError(
-            f"--cutoff: {name} gives {capacity} images at most, each of its own twice, not"
+            f"--cutoff: {name} gives {capacity} images at most, {why}, not"
             f" {options.cutoffs[-1]}; choose smaller cutoffs or another --dataset"
         )
     return options.cutoffs
@@ -252,7 +313,8 @@ def check_space(
     """
     png_rows = len(FILE_PER_IMAGE.intersection(rows))
     at_least = MIN_ROUNDS + 1
-    in_time = 2 * int(FILES_PER_SECOND * round_budget * STRETCH)
+    rate = min(FILES_PER_SECOND, PNG_BYTES_PER_SECOND / image_bytes)
+    in_time = 2 * int(rate * round_budget * STRETCH)
     stored = sum(at_least * n + in_time for n in cutoffs)
     commits = min(cutoffs[-1], MOST_COMMITS)
     images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]

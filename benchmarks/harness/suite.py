@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Protocol
@@ -13,20 +13,22 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.contenders.base import Contender
-from benchmarks.datasets import Dataset, DatasetError, load_dataset
+from benchmarks.datasets import Dataset, DatasetError, load_dataset, mean_bytes
 from benchmarks.results.machine import Circumstances, file_system
 from benchmarks.results.recorded import Recorded
 from storage import disk_usage
 
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .checks import WrongResultError, require
-from .options import Options, check_space, choose_cutoffs
+from .options import Options, check_space, choose_cutoffs, choose_rows
 from .protocol import Benchmark, Result, Work, measure
 from .text import one_line
 from .workspace import Workspace
 
 CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
+BATCH, PICTURE_BATCH_BYTES = 256, 2**26
+"""How many images a batch has; of a folder of pictures, fewer if they take more bytes than this."""
 STAYS_SECONDS = 30
 """A store read within this many seconds counts as cached.
 
@@ -67,8 +69,11 @@ class Measure(Protocol):
 class Suite:
     """The state that the benchmarks of one run share.
 
-    images: (N, H, W, C) uint8, as many as the largest cutoff
+    images: (N, H, W, C) uint8, or (N,) images of several shapes; as many as the largest cutoff
     labels: (N,) int64
+    image_bytes: of the pixels of an image, on average
+    rows: those of the options that can hold the images
+    batch: how many images a batch has
     """
 
     def __init__(self, options: Options, progress: bool) -> None:
@@ -78,12 +83,17 @@ class Suite:
         self._read_at: dict[Path, float] = {}
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
-        image_bytes = self.images[0].nbytes
-        budget = options.round_budget
+        self.remarks = dataset.remarks
+        self.image_bytes = mean_bytes(self.images)
+        self.rows = choose_rows(options.rows, self.images)
+        self.batch = BATCH
+        if dataset.is_folder:
+            self.batch = max(1, min(BATCH, int(PICTURE_BATCH_BYTES / self.image_bytes)))
+        size, budget = ceil(self.image_bytes), options.round_budget
         try:
             self.store_dir = options.store_dir or Path(gettempdir())
             self.file_system = file_system(self.store_dir)
-            check_space(self.store_dir, options.rows, self.cutoffs, image_bytes, budget)
+            check_space(self.store_dir, self.rows, self.cutoffs, size, budget)
             self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
         except OSError as error:
             raise pytest.UsageError(
@@ -100,8 +110,10 @@ class Suite:
                 offline=options.offline,
                 progress=self._progress,
                 image_size=(side, side),
+                pictures=options.pictures,
             )
-            self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
+            limits = ["as many as fit in memory"] if dataset.is_folder else []
+            self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity, *limits)
             self.images, self.labels = dataset.take(self.cutoffs[-1])
         except DatasetError as error:
             raise pytest.UsageError(f"--dataset: {one_line(error)}") from error
@@ -117,6 +129,10 @@ class Suite:
             f"data: {self.name} ({self.identity}), cutoffs {', '.join(map(str, self.cutoffs))}",
             f"stores: in {self.store_dir} ({self.file_system})",
         ]
+        if self.rows != self.options.rows:
+            left_out = ", ".join(name for name in self.options.rows if name not in self.rows)
+            lines.append(f"left out: {left_out}, which cannot hold images of these shapes")
+        lines += self.remarks
         return [f"NOTE: {self.note}", *lines] if self.note else lines
 
     def circumstances(self) -> Circumstances:
@@ -143,6 +159,7 @@ class Suite:
             n=case.n or 1,
             images_per_round=case.images,
             image_shape=list(self.images.shape[1:]),
+            image_bytes=None if self.images.shape[1:] else self.image_bytes,
             dataset=self.identity,
             round_budget_seconds=self.options.round_budget,
             cache="cold" if self.options.cold else "warm",
@@ -200,8 +217,11 @@ class Suite:
     ) -> None:
         """Check that one array of the data set's images `ids`, with their labels, was read.
 
-        Raises WrongResultError if not.
+        If the data set has several shapes, it may be a list. Raises WrongResultError if not.
         """
+        if self.images.dtype == object:
+            self._assert_each_equal(images, labels, ids)
+            return
         if not isinstance(images, np.ndarray):
             raise WrongResultError(f"images came as a {type(images).__name__}, not as one array")
         require(images.dtype == np.uint8, f"images came as {images.dtype}, not as uint8")
@@ -216,3 +236,15 @@ class Suite:
             )
             same = np.array_equal(images[start:stop], self.images[wanted])
             require(same, f"pixels differ from the data's, in results {start} to {stop - 1}")
+
+    def _assert_each_equal(
+        self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
+    ) -> None:
+        wanted = self.images[ids]
+        if not isinstance(images, list | np.ndarray):
+            raise WrongResultError(f"images came as a {type(images).__name__}, not as a list")
+        require(np.array_equal(labels, self.labels[ids]), "labels differ from the data's")
+        require(len(images) == len(wanted), f"{len(images)} of {len(wanted)} images came")
+        for i, (image, own) in enumerate(zip(images, wanted, strict=True)):
+            require(image.dtype == np.uint8, f"result {i} came as {image.dtype}, not as uint8")
+            require(np.array_equal(image, own), f"pixels differ from the data's, in result {i}")

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.stores import StoreContender
+from benchmarks.datasets import Images, mean_bytes
 from storage import DiskUsage, disk_usage
 
 from .cache import files_below
@@ -37,7 +38,7 @@ class Workspace:
     def __init__(
         self,
         directory: Path | None,
-        images: NDArray[np.uint8],
+        images: Images,
         labels: NDArray[np.int64],
         progress: bool,
     ) -> None:
@@ -57,7 +58,8 @@ class Workspace:
         if (contender.name, n) not in self._made:
             path = self.scratch()
             show = self._progress and n >= SHOWN_FROM
-            with _progress(path, self.images[:n].nbytes, f"{contender.name}, n={n}", show):
+            size = round(n * mean_bytes(self.images[:n]))
+            with _progress(path, size, f"{contender.name}, n={n}", show):
                 contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
                 self.keep(contender, n, path)
         return self._made[contender.name, n]

@@ -9,26 +9,28 @@ from benchmarks.harness.opened import OpenStore
 from benchmarks.harness.protocol import RoundPart, Work, images_of_part
 from benchmarks.harness.suite import Case, Measure, Suite
 
-BATCH = 256
 SEED = 0
 
 BatchRead = tuple[object, ImageIds]
 
 
 def test_read_batch(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:
-    """256 random images, repeats allowed: one step of training. Each round draws its own."""
+    """256 random images, repeats allowed: one step of training. Each round draws its own.
+
+    Of large pictures, a batch has fewer: see `PICTURE_BATCH_BYTES`.
+    """
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
-    ids: ImageIds = np.empty(BATCH, np.int64)
+    ids: ImageIds = np.empty(suite.batch, np.int64)
 
     with OpenStore(store, path, suite.options.cold) as opened:
 
         def before() -> None:
             opened.before()
-            ids[:] = chance.integers(0, n, BATCH)
+            ids[:] = chance.integers(0, n, suite.batch)
 
         measure(
-            Case("read_batch", store, n, images=BATCH, path=path, reads=True),
+            Case("read_batch", store, n, images=suite.batch, path=path, reads=True),
             Work(
                 before=before,
                 run=lambda: opened.store.read_many(ids),
@@ -60,8 +62,8 @@ def test_epoch(suite: Suite, measure: Measure, store: StoreContender, n: int) ->
 
         def run() -> list[BatchRead]:
             kept: list[BatchRead] = []
-            for start in range(0, n, BATCH):  # a batch is freed once the next has been read
-                batch = opened.store.read_many(order[start : start + BATCH])
+            for start in range(0, n, suite.batch):  # a batch is freed once the next has been read
+                batch = opened.store.read_many(order[start : start + suite.batch])
                 if not seen_all:  # in the warm-up, or the only round: all are checked
                     kept.append(batch)
             return kept or [batch]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contenders.base import Image, Labels
+from benchmarks.contenders.base import Labels
 from benchmarks.contenders.stores import StoreContender
+from benchmarks.datasets import Images
 from benchmarks.harness.checks import require
 from benchmarks.harness.options import MOST_COMMITS
 from benchmarks.harness.protocol import RoundPart, Work, images_of_part
@@ -20,7 +21,7 @@ class SmallCommits(StoreContender):
         super().__init__(store.store_class)
         self.name = f"{store.name}, small commits"  # the workspace tells stores apart by name
 
-    def store_many(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
+    def store_many(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
         with self.store_class(path, "x", durable=durable) as store:
             for image, label in zip(images, labels.tolist(), strict=True):
                 store.store_single(image, label)

@@ -9,7 +9,7 @@ from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workers import BatchIds, Team, Workers
 from benchmarks.results.recorded import variant_of
 
-from .test_batch import BATCH, SEED
+from .test_batch import SEED
 
 BATCHES = 8
 """Batches that each process reads in a round; those of the first round are kept and checked."""
@@ -29,7 +29,7 @@ def test_parallel_read(
     """Like the workers of a data loader, started beforehand: the throughput of all together."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng(SEED)
-    batches = max(1, min(BATCHES, MOST_BYTES // (BATCH * suite.images[0].nbytes)))
+    batches = max(1, min(BATCHES, int(MOST_BYTES / (suite.batch * suite.image_bytes))))
     work: list[BatchIds] = []
     seen_all = False
 
@@ -37,7 +37,8 @@ def test_parallel_read(
 
         def before() -> None:
             work[:] = (
-                [chance.integers(0, n, BATCH) for _ in range(batches)] for _ in range(processes)
+                [chance.integers(0, n, suite.batch) for _ in range(batches)]
+                for _ in range(processes)
             )
             team.before(work, keep=not seen_all)  # the first round is checked whole
 
@@ -53,7 +54,7 @@ def test_parallel_read(
                 "parallel_read",
                 store,
                 n,
-                images=processes * batches * BATCH,
+                images=processes * batches * suite.batch,
                 path=path,
                 reads=True,
                 variant=variant_of(processes),

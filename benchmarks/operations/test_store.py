@@ -9,7 +9,6 @@ from benchmarks.harness.protocol import RoundPart, Work, images_of_part
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workspace import NewStores, ids_checked
 
-BATCH = 256
 ALL_CHECKED = 10_000
 """Up to this many images, the first round's store is read back whole; later rounds', in part.
 
@@ -78,15 +77,15 @@ def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -
 
     Rounds add to one store until it would exceed twice n images, then to a new one.
     """
-    durable = suite.options.durable
-    ids = np.arange(BATCH) % len(suite.images)
+    durable, batch = suite.options.durable, suite.batch
+    ids = np.arange(batch) % len(suite.images)
     images, labels = suite.images[ids], suite.labels[ids]
     length = n
-    case = Case("append", store, n, BATCH, suite.workspace.spare(store, n), reads=False)
+    case = Case("append", store, n, batch, suite.workspace.spare(store, n), reads=False)
 
     def before() -> None:
         nonlocal length
-        if length > n and length + BATCH > 2 * n:
+        if length > n and length + batch > 2 * n:
             suite.workspace.remove(case.path)
             case.path, length = suite.workspace.spare(store, n), n
 
@@ -94,9 +93,9 @@ def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -
         nonlocal length
         with store.store_class(case.path) as opened:
             held = len(opened)
-            require(held == length + BATCH, f"{held} images, not {length + BATCH}")
-            suite.assert_equal(*opened.read_many(range(length, length + BATCH)), ids)
-        length += BATCH
+            require(held == length + batch, f"{held} images, not {length + batch}")
+            suite.assert_equal(*opened.read_many(range(length, length + batch)), ids)
+        length += batch
 
     measure(
         case,

@@ -123,8 +123,8 @@ PLANS = (
     FigurePlan(
         "random-batches",
         "Random batches",
-        "Reading 256 random images of an open store (solid), and a shuffled pass over the store in"
-        f" batches of 256 (dashed). {QUARTILES}",
+        "Reading a batch of random images of an open store (solid), and a shuffled pass over the"
+        f" store in batches (dashed). {QUARTILES}",
         _per_image({" batch": ("read_batch", ""), " whole pass": ("epoch", "")}),
     ),
     FigurePlan(

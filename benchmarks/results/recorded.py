@@ -40,7 +40,8 @@ class Recorded:
     variant: the variant of the operation, "" if there is only one
     backend: the row's name, as in `--backend`
     n: images in the store, 1 if the operation does not depend on it
-    image_shape: (H, W, C), uint8
+    image_shape: (H, W, C), uint8; () if there are several
+    image_bytes: bytes of pixels of an image on average, if there are several shapes
     dataset: its identity
     cache: the run's cache state, warm or cold
     durability: what a storing call promised
@@ -58,6 +59,7 @@ class Recorded:
     cache: str
     durability: str
     image_shape: Sequence[int] = ()
+    image_bytes: float | None = None
     dataset: str = ""
     round_budget_seconds: float | None = None
     files: int = 0
@@ -71,7 +73,7 @@ class Recorded:
 
     def add_rounds(self, seconds: Iterable[float], median: float) -> None:
         """Fill in the fields that depend on the durations; a megabyte is 10**6 bytes."""
-        pixel_bytes = self.images_per_round * prod(self.image_shape)
+        pixel_bytes = self.images_per_round * (self.image_bytes or prod(self.image_shape))
         self.images_per_second = self.images_per_round / median
         self.pixel_megabytes_per_second = pixel_bytes / median / 1e6
         self.microseconds_per_image = median / self.images_per_round * 1e6

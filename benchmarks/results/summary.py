@@ -13,12 +13,12 @@ LIMIT = "limit"
 TITLES = {
     "store_single": "store_single: open, store one image, close; µs per call",
     "store_many": "store_many: create, store n images, close; µs per image",
-    "append": "append: open a store of n, store 256 images, close; µs per image",
+    "append": "append: open a store of n, store a batch, close; µs per image",
     "commits": "commits: n calls of store_single, buffered, on an open store; µs per image, open per call",
     "read_single": "read_single: open, read one image, close; µs per call",
     "read_many": "read_many: open, read n images, close; µs per image",
-    "read_batch": "read_batch: 256 random images of an open store; µs per image",
-    "epoch": "epoch: all images of an open store, shuffled, in batches of 256; µs per image",
+    "read_batch": "read_batch: a batch of random images of an open store; µs per image",
+    "epoch": "epoch: all images of an open store, shuffled, in batches; µs per image",
     "iterate": "iterate: up to 2,000 images in order, one by one or as a slice; µs per image",
     "parallel_read": "parallel_read: random batches, all processes together; µs per image",
 }

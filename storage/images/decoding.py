@@ -171,13 +171,13 @@ def _by_simplejpeg(data: bytes, mode: str, keep: bool) -> NDArray[np.uint8] | No
 def _by_pillow(
     data: bytes, form: str, keep: bool, max_pixels: int
 ) -> tuple[ImageInfo, NDArray[np.uint8]]:
+    if form == "PNG":
+        _check_sums(data)
     with _pillow_errors(form):
         with _quiet() as fills_up:
             picture = OPENERS[form](BytesIO(data))
             info = _info(picture, data, form)
             _check(info, max_pixels)
-            if form == "PNG":
-                _check_sums(data)
             if form == "TIFF" or fills_up:  # which warns, or else returns half an image
                 picture.load()
         return info, _array(picture, keep)
@@ -185,11 +185,10 @@ def _by_pillow(
 
 def _check_sums(data: bytes) -> None:
     """Compare the checksums of the chunks that pixels need, since Pillow does not."""
+    view = memoryview(data)
     for kind, start, stop in png_chunks(data):
-        if (
-            kind[:1].isupper()
-            and zlib.crc32(data[start - 4 : stop]).to_bytes(4) != (data[stop : stop + 4])
-        ):
+        is_needed = kind[:1].isupper()
+        if is_needed and zlib.crc32(view[start - 4 : stop]).to_bytes(4) != view[stop : stop + 4]:
             raise ImageFileError("a damaged PNG file: a checksum does not match")
 
 

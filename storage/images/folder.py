@@ -198,8 +198,9 @@ def _list(root: bytes, prefix: bytes, passed_over: Counter[str]) -> tuple[list[b
         raise
     names.sort()
     start, stop = bisect_left(names, b"."), bisect_left(names, b"/")  # the byte after a dot
-    passed_over[HIDDEN] += stop - start
-    del names[start:stop]
+    if start < stop:
+        passed_over[HIDDEN] += stop - start
+        del names[start:stop]
     return _images(names, prefix, passed_over), _folders(others, prefix, passed_over)
 
 

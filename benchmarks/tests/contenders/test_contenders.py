@@ -19,8 +19,9 @@ SHAPE = IMAGES.shape[1:]
 each_row = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 
 
-def assert_own_array(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
+def assert_own_array(found: object, expected: NDArray[np.uint8]) -> None:
     """Equal, of the same type, and the caller's to change: a copy is part of every row's work."""
+    assert isinstance(found, np.ndarray)
     np.testing.assert_array_equal(found, expected, strict=True)
     assert found.flags.writeable
     assert found.flags.c_contiguous

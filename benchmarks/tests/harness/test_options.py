@@ -8,9 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 
-from benchmarks.contenders.rows import DEFAULT_ROWS, ROWS
+from benchmarks.contenders.rows import DEFAULT_ROWS, DEFAULT_STORES, ROWS
+from benchmarks.datasets import PictureOptions
 from benchmarks.harness.options import (
     CUTOFFS,
     SMALL_CUTOFFS,
@@ -18,6 +20,7 @@ from benchmarks.harness.options import (
     add_options,
     check_space,
     choose_cutoffs,
+    choose_rows,
     read_options,
 )
 
@@ -80,6 +83,8 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         *("--image-size", "64"),
         *("--store-dir", str(tmp_path), "--round-budget", "1.5"),
         *("--cache", "cold", "--durability", "buffered"),
+        *("--image-mode", "keep", "--orientation", "ignore", "--max-pixels", "1000"),
+        *("--on-error", "skip", "--allow-empty"),
     )
     assert found == Options(
         dataset="standin",
@@ -92,6 +97,7 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         cold=True,
         durable=False,
         timed=True,
+        pictures=PictureOptions("keep", "ignore", 1000, skip=True, allow_empty=True),
     )
 
 
@@ -163,6 +169,15 @@ def test_a_cutoff_may_be_all_that_the_data_set_gives() -> None:
     assert choose_cutoffs(read("--cutoff", "2000,3"), "sample", 2_000) == (3, 2_000)
 
 
+def test_default_rows_that_cannot_hold_the_images_are_left_out() -> None:
+    several = np.empty(2, object)
+    assert choose_rows(DEFAULT_ROWS, several) == DEFAULT_STORES
+    gray, colour = np.zeros((2, 4, 5), np.uint8), np.zeros((2, 4, 5, 3), np.uint8)
+    assert choose_rows(DEFAULT_ROWS, gray) == (*DEFAULT_STORES, "limit")
+    assert choose_rows(DEFAULT_ROWS, colour) == DEFAULT_ROWS
+    assert choose_rows(("lmdb",), several) == ("lmdb",)
+
+
 # ---- what is refused -------------------------------------------------------------------------
 
 
@@ -184,6 +199,17 @@ def test_a_cutoff_beyond_the_data_is_refused_with_what_there_is() -> None:
     with pytest.raises(pytest.UsageError, match=r"^--cutoff: sample .*2000.*2001.*$") as caught:
         choose_cutoffs(read("--cutoff", "10,2001"), "sample", 2_000)
     assert "\n" not in str(caught.value)
+
+
+def test_a_chosen_row_that_cannot_hold_the_images_is_refused() -> None:
+    with pytest.raises(pytest.UsageError, match="--backend: limit cannot hold images of these"):
+        choose_rows(("lmdb", "limit"), np.empty(2, object))
+
+
+def test_a_limit_on_pixels_that_is_no_number_is_refused() -> None:
+    for text in ("0", "-1", "many", ""):
+        with pytest.raises(pytest.UsageError, match=r"--max-pixels: .*give a whole number"):
+            read(f"--max-pixels={text}")
 
 
 @pytest.mark.parametrize("seconds", ["0", "0.0", "nan", "inf", "soon", ""])

@@ -1,14 +1,17 @@
 """What a benchmark records of itself, and how its results are checked."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import benchmarks.harness.suite
 from benchmarks.contenders.limit import Limit
+from benchmarks.contenders.rows import DEFAULT_ROWS, DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.checks import WrongResultError
 from benchmarks.harness.options import Options
 from benchmarks.harness.protocol import Work
@@ -19,8 +22,8 @@ from .test_protocol import FakeBenchmark
 N = 12
 
 
-def make_suite(folder: Path, cold: bool = False, durable: bool = True) -> Suite:
-    options = Options(
+def make_options(folder: Path, cold: bool = False, durable: bool = True) -> Options:
+    return Options(
         dataset="standin",
         offline=True,
         image_size=32,
@@ -32,7 +35,10 @@ def make_suite(folder: Path, cold: bool = False, durable: bool = True) -> Suite:
         durable=durable,
         timed=True,
     )
-    return Suite(options, progress=False)
+
+
+def make_suite(folder: Path, cold: bool = False, durable: bool = True) -> Suite:
+    return Suite(make_options(folder, cold, durable), progress=False)
 
 
 @pytest.fixture
@@ -214,6 +220,78 @@ def test_a_wrong_pixel_label_order_number_or_type_fails_the_check(made: Suite) -
     ):
         with pytest.raises(WrongResultError):
             made.assert_equal(bad_images, bad_labels, whole)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Iterator[Suite]:
+    """The suite of a folder of pictures of several sizes."""
+    (tmp_path / "photos").mkdir()
+    for i, size in enumerate([(4, 3), (5, 5), (7, 2)]):
+        Image.new("RGB", size, (i, 0, 0)).save(tmp_path / "photos" / f"{i}.png")
+    options = replace(
+        make_options(tmp_path),
+        dataset=str(tmp_path / "photos"),
+        rows=DEFAULT_ROWS,
+        cutoffs=(2, 3),
+    )
+    suite = Suite(options, progress=False)
+    yield suite
+    suite.close()
+
+
+def test_of_pictures_of_several_sizes_the_stores_are_measured(mixed: Suite) -> None:
+    assert mixed.rows == DEFAULT_STORES
+    header = mixed.header()
+    assert any(line.startswith("left out: limit, article-png") for line in header)
+    assert "3 images" in header
+    assert mixed.image_bytes == (12 + 25 + 14)
+    for name in mixed.rows:
+        row = STORE_ROWS[name]
+        path = mixed.workspace.store(row, 3)
+        mixed.assert_equal(*row.read_many(path, mixed.images.shape), slice(0, 3))
+        ids = np.array([2, 0, 2])
+        mixed.assert_equal(*row.read_some(path, ids, mixed.images.shape), ids)
+
+
+def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None:
+    benchmark, row = benchmark_of(median=0.5), STORE_ROWS["lmdb"]
+    path = mixed.workspace.store(row, 3)
+    case = Case("read_many", row, 3, images=3, path=path, reads=True)
+    mixed.measure(benchmark, case, Work(nothing, ignore))
+    info = benchmark.extra_info
+    assert info["image_shape"] == []
+    assert info["image_bytes"] == mixed.image_bytes
+    assert info["pixel_megabytes_per_second"] == pytest.approx(3 * 51 / 0.5 / 1e6)
+    assert "photos" not in repr(info) + repr(mixed.circumstances())
+
+
+def test_a_wrong_picture_of_several_fails_the_check(mixed: Suite) -> None:
+    images, labels, whole = [*mixed.images], mixed.labels, slice(0, 3)
+    mixed.assert_equal(images, labels, whole)
+    wrong = images[0].copy()
+    wrong[0, 0, 0] ^= 1
+    for bad_images, bad_labels in (
+        ([wrong, *images[1:]], labels),
+        (images[::-1], labels),
+        (images[:2], labels),
+        (images, labels + 1),
+        ([image[:1] for image in images], labels),
+        ([image.astype(np.int16) for image in images], labels),
+        (None, labels),
+    ):
+        with pytest.raises(WrongResultError):
+            mixed.assert_equal(bad_images, bad_labels, whole)
+
+
+def test_of_large_pictures_a_batch_has_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.harness.suite.PICTURE_BATCH_BYTES", 100)
+    Image.new("RGB", (4, 4)).save(tmp_path / "0.png")
+    options = replace(make_options(tmp_path), dataset=str(tmp_path), cutoffs=(1,), rows=("lmdb",))
+    suite = Suite(options, progress=False)
+    suite.close()
+    assert suite.batch == 100 // 48
 
 
 @pytest.mark.parametrize("place", [0, CHECKED_AT_ONCE - 1, CHECKED_AT_ONCE, CHECKED_AT_ONCE + 2])

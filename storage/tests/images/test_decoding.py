@@ -364,6 +364,28 @@ def by_simplejpeg(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]
     return pixels
 
 
+def test_of_a_file_of_several_jpegs_the_first_is_decoded() -> None:
+    first, second = picture(), picture().rotate(180)
+    data = saved(first, "MPO", save_all=True, append_images=[second])
+    with Image.open(BytesIO(data)) as opened:
+        assert opened.format == "MPO"
+    assert describe(data).format == "JPEG"
+    np.testing.assert_array_equal(decode(data), by_pillow(data), strict=True)
+
+
+def test_an_orientation_in_xmp_alone_is_not_read_in_any_format() -> None:
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    for data in (
+        saved(picture(), "TIFF", tiffinfo={700: xmp}),
+        saved(picture(), "WEBP", lossless=True, xmp=xmp),
+        saved(picture(), "JPEG", xmp=xmp),
+    ):
+        with Image.open(BytesIO(data)) as opened:
+            assert opened.getexif()[0x112] == 6  # Pillow reads it
+        assert decode(data).shape == (HEIGHT, WIDTH, 3)
+        assert describe(data).orientation == 1
+
+
 def test_no_other_format_reaches_pillow() -> None:
     postscript = saved(picture(), "EPS")  # Pillow would start Ghostscript for it
     for data in (postscript, saved(picture(), "TGA"), saved(picture(), "ICO"), b"%PDF-1.7 ..."):

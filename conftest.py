@@ -18,7 +18,7 @@ from _pytest.terminal import TerminalReporter
 from pytest_benchmark import plugin
 
 from benchmarks.contenders.base import Contender
-from benchmarks.contenders.rows import ROWS, STORE_ROWS
+from benchmarks.contenders.rows import ROWS, STORE_ROWS, TWINS
 from benchmarks.contenders.stores import StoreContender
 from benchmarks.harness import options
 from benchmarks.harness.interruption import heed_termination
@@ -142,7 +142,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "contender" in metafunc.fixturenames:
         metafunc.parametrize("contender", chosen.rows, indirect=True)
     if "store" in metafunc.fixturenames:
-        stores = [name for name in chosen.rows if name in STORE_ROWS]
+        stores = [name for name in chosen.rows if name in STORE_ROWS or name in TWINS]
         metafunc.parametrize("store", stores, indirect=True)
     if "n" in metafunc.fixturenames:
         listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data
@@ -185,13 +185,13 @@ def workers(request: pytest.FixtureRequest) -> Workers:
 @pytest.fixture
 def contender(request: pytest.FixtureRequest) -> Contender:
     """A row of the tables; saved runs name it by its parameter."""
-    return ROWS[request.param]
+    return TWINS.get(request.param) or ROWS[request.param]
 
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> StoreContender:
     """One of this project's stores."""
-    return STORE_ROWS[request.param]
+    return TWINS.get(request.param) or STORE_ROWS[request.param]
 
 
 @pytest.fixture

@@ -47,3 +47,12 @@ class StoreContender(Contender):
             images, labels = store.read_many(ids)
         assert isinstance(images, np.ndarray)
         return images, labels
+
+
+class Twin(StoreContender):
+    """A store under another name; `copied` is its own."""
+
+    def __init__(self, contender: StoreContender) -> None:
+        super().__init__(contender.store_class)
+        self.copied = contender.name
+        self.name = f"{contender.name}-twin"

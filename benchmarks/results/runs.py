@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.logger import Logger
 from pytest_benchmark.utils import get_machine_id, load_storage
 
-from benchmarks.contenders.rows import ROWS
+from benchmarks.contenders.rows import ROWS, TWINS
 from benchmarks.harness.text import one_line
 
 from . import rounds
@@ -246,7 +246,8 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         if row is None or row.key in rows:
             unreadable.append(str(bench.get("name", "one without a name")))
             continue
-        unknown = {row.figure.backend} - ROWS.keys() | {row.figure.operation} - TITLES.keys()
+        known = ROWS.keys() | TWINS.keys()
+        unknown = {row.figure.backend} - known | {row.figure.operation} - TITLES.keys()
         strangers |= dict.fromkeys(sorted(unknown))
         if not unknown:
             rows[row.key] = row

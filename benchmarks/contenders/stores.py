@@ -59,6 +59,15 @@ class StoreContender(Openable):
         return map(opened.__getitem__, range(stop))
 
 
+class Twin(StoreContender):
+    """A store under another name; `copied` is its own."""
+
+    def __init__(self, contender: StoreContender) -> None:
+        super().__init__(contender.store_class)
+        self.copied = contender.name
+        self.name = f"{contender.name}-twin"
+
+
 def given(images: Images) -> Image | list[Image]:
     """The images as a store takes them: an array, or a list if their shapes differ."""
     return images.tolist() if images.dtype == object else images

@@ -1,5 +1,6 @@
 """The command-line options of the suite, and their checks."""
 
+import argparse
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contenders.peers import PEERS
-from benchmarks.contenders.rows import DEFAULT_ROWS, FILE_PER_IMAGE, ROWS, STORE_ROWS, find_row
+from benchmarks.contenders.rows import (
+    DEFAULT_ROWS,
+    FILE_PER_IMAGE,
+    ROWS,
+    STORE_ROWS,
+    TWINS,
+    find_row,
+)
 from benchmarks.datasets import Images, PictureOptions
 from storage.images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 
@@ -89,6 +97,11 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="NAMES",
         help=f"the rows to measure, separated by commas, from {', '.join(ROWS)}, and the"
         f" peers {', '.join(PEERS)}; by default {', '.join(DEFAULT_ROWS)}",
+    )
+    group.addoption(
+        "--twin",
+        metavar="NAME",
+        help=argparse.SUPPRESS,  # measures this store's row twice, to show the noise of the run
     )
     group.addoption(
         "--cutoff",
@@ -192,7 +205,7 @@ def read_options(config: pytest.Config) -> Options:
         dataset=parse_dataset(config.getoption("dataset")),
         offline=config.getoption("offline") or disabled,
         image_size=_image_size(config.getoption("image_size")),
-        rows=parse_rows(config.getoption("backend")),
+        rows=parse_rows(config.getoption("backend")) + _twin(config.getoption("twin")),
         cutoffs=parse_cutoffs(config.getoption("cutoff")),
         store_dir=parse_store_dir(config.getoption("store_dir")),
         round_budget=_seconds(config.getoption("round_budget")),
@@ -270,6 +283,16 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
     return tuple(row for row in known if row in names)
 
 
+def _twin(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    if text not in STORE_ROWS:
+        raise pytest.UsageError(
+            f"--twin: there is no store {text!r}; choose among {', '.join(STORE_ROWS)}"
+        )
+    return (f"{text}-twin",)
+
+
 def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:
     """The cutoffs that `--cutoff` selects, in ascending order; raises pytest.UsageError."""
     if text is None:
@@ -340,9 +363,10 @@ def check_space(
     stored = sum(at_least * n + in_time for n in cutoffs)
     commits = min(cutoffs[-1], MOST_COMMITS)
     images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
-    images += (sum(cutoffs) + 2 * commits) * len(STORE_ROWS.keys() & rows)
+    stores = (STORE_ROWS.keys() | TWINS.keys()) & set(rows)
+    images += (sum(cutoffs) + 2 * commits) * len(stores)
+    images += 3 * commits * at_least * len(FILE_PER_IMAGE & stores)
     images += (sum(cutoffs) + cutoffs[-1]) * len(PEERS.keys() & rows)
-    images += 3 * commits * at_least * len(FILE_PER_IMAGE & STORE_ROWS.keys() & set(rows))
     per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
     needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)
     status = os.statvfs(directory)

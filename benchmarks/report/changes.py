@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.contenders.rows import STORE_ROWS, TWINS
 from benchmarks.results import machine
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.pool import same_commit
@@ -66,7 +66,8 @@ class Changes:
             for key, row in now.rows.items()
             if key in before.rows
         }
-        noise = _noise([r.value for key, r in ratios.items() if key[2] not in STORE_ROWS])
+        stores = STORE_ROWS.keys() | TWINS.keys()
+        noise = _noise([r.value for key, r in ratios.items() if key[2] not in stores])
         beyond = _beyond({k: r for k, r in ratios.items() if k[2] in STORE_ROWS}, noise)
         return cls(
             before=before,

@@ -12,7 +12,7 @@ from benchmarks.results.ratio import CONFIDENCE
 from benchmarks.results.runs import SavedRun, in_words
 from benchmarks.results.standing import LEVEL, MARGIN
 
-from . import style, tables
+from . import noise, style, tables
 from .answers import answers
 from .changes import CALM_SHARE, Changes
 from .figures import Picture, draw
@@ -59,6 +59,7 @@ def render(
         level=f"{LEVEL:.0%}".replace("%", " %"),
         circumstances=circumstances(run),
         remarks=remarked,
+        noise=noise.sentences(run),
         pictures=[(picture.plan, Markup(picture.svg)) for picture in pictures],  # noqa: S704  # drawn here
         tables=[*tables.of_times(run), *tables.of_disk(run)],
         changes=changes and _changes(run, changes),

@@ -106,6 +106,10 @@ class Ratio:
             return float(distance <= 0)
         return float(stdtr(self.freedom, -distance / self.error))
 
+    def inverse(self) -> Self:
+        """The ratio of the second to the first."""
+        return replace(self, value=1 / self.value, mean=-self.mean)
+
     def after(self, sweeps: int) -> Self:
         """What so many sweeps would show if they spread as these do."""
         error = self.error * math.sqrt(self.sweeps / sweeps)

@@ -137,6 +137,11 @@ def test_back_ends_come_once_each_in_the_order_of_the_tables(names: str) -> None
     assert read("--backend", names).rows == ("png", "lmdb", "limit")
 
 
+def test_a_store_may_be_measured_twice() -> None:
+    assert read("--backend=hdf5", "--twin=hdf5").rows == ("hdf5", "hdf5-twin")
+    assert "there is no store 'limit'" in refusal("--twin", "limit")
+
+
 def test_by_default_the_stores_are_those_of_the_tutorial() -> None:
     articles = ("article-png", "article-lmdb", "article-hdf5")
     assert read().rows == ("png", "lmdb", "hdf5", "limit", *articles)

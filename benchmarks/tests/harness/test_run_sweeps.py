@@ -190,3 +190,18 @@ def test_a_benchmark_is_listed_once(tmp_path: Path) -> None:
     done = run("--collect-only", "-q", "--backend=hdf5", "-k", "read_many")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("test_read_many[hdf5-n=10]") == 1
+
+
+def test_a_second_copy_of_a_row_takes_part_in_everything(tmp_path: Path) -> None:
+    done = run(
+        *("--backend=hdf5", "--twin=hdf5", f"--store-dir={tmp_path}", "--sweeps=2"),
+        *("-k", "(store_many or read_many or read_batch)"),
+        f"--benchmark-json={tmp_path / 'run.json'}",
+    )
+    assert done.returncode == 0, done.stdout
+    assert names_in(saved_run(tmp_path / "run.json")) == [
+        f"test_{operation}[{row}-n=10]"
+        for operation in ("store_many", "read_batch", "read_many")
+        for row in ("hdf5", "hdf5-twin")
+    ]
+    assert not re.search("hdf5-twin at n=", done.stdout)  # it does not compete

@@ -9,7 +9,7 @@ from benchmarks.harness.opened import OpenStore
 from benchmarks.harness.protocol import Work
 from benchmarks.harness.suite import Case, Measure, Suite
 
-Read = tuple[object, Labels]
+OrderedRead = tuple[object, Labels]
 
 MOST = 2_000
 """The most images that are read; beyond this, each further image costs the same."""
@@ -26,17 +26,17 @@ def test_iterate(
 
     with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
 
-        def one_by_one() -> list[Read]:
-            kept: list[Read] = []
+        def one_by_one() -> list[OrderedRead]:
+            kept: list[OrderedRead] = []
             for image, label in store.one_by_one(opened.store, stop):
                 if not seen_all:  # in the first warm-up, or the only round: all are checked
                     kept.append((image[np.newaxis], np.array([label])))
             return kept or [(image[np.newaxis], np.array([label]))]
 
-        def slice_of_all() -> list[Read]:
+        def slice_of_all() -> list[OrderedRead]:
             return [opened.store[0:stop]]
 
-        def check(kept: list[Read]) -> None:
+        def check(kept: list[OrderedRead]) -> None:
             nonlocal seen_all
             at = stop - 1 if how == "single" and seen_all else 0
             for images, labels in kept:

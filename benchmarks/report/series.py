@@ -23,8 +23,10 @@ from . import style
 LOG = " (log scale)"
 FEW_DECADES = 1e4
 """The largest ratio of an axis's ends with room for three marks in each decade."""
-MOST_COLUMNS = 3
-"""The most columns of a legend with several lines, since the names of stores may be long."""
+MOST_COLUMNS, LONG_LABEL = 3, 12
+"""The most columns of a legend with several lines, since the names of stores may be long; and from
+how many characters on its letters are smaller.
+"""
 USUAL_LINES, LINE_INCHES = 3, 0.21
 """Lines of a legend that fit in a figure, and the height that each further line adds."""
 APART = 0.14
@@ -102,6 +104,7 @@ def legend(axes: Axes, columns: int) -> bool:
         loc="lower left",
         bbox_to_anchor=(0, 1),
         ncols=columns,
+        fontsize="small" if max(map(len, labels)) > LONG_LABEL else None,
         columnspacing=1.1,
         handlelength=1.9,
         borderaxespad=0.2,

@@ -20,7 +20,7 @@ PNG_DOTS_PER_INCH = 200
 SURFACE, INK, MUTED, GRID = "#fdfdfc", "#1f2428", "#59626b", "#dfe3e7"
 STORE_COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#b0508a"),
-    *("#8a6d00", "#4b4ba8", "#7f1d1d", "#5b8c00"),
+    *("#8a6d00", "#4b4ba8", "#7f1d1d", "#5b8c00", "#2f6f6f"),
 )
 """In the order of the registry, repeated if need be. Any kind of colour vision tells the first
 three apart: Okabe and Ito's blue, vermilion and green (https://jfly.uni-koeln.de/color/)."""
@@ -31,14 +31,14 @@ DARK = dict(
         (
             *("#15181c", "#e8eaed", "#a3acb5", "#31373e"),
             *("#56b4e9", "#ff8a3d", "#2bd3a0", "#e58fc2"),
-            *("#d9b93b", "#a2a2f5", "#ff6b7a", "#a3d65c"),
+            *("#d9b93b", "#a2a2f5", "#ff6b7a", "#a3d65c", "#7fd0d0"),
             "#7b848d",
         ),
         strict=True,
     )
 )
 """Each colour's counterpart on a dark page."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 """For readers who see no colours, or print the page."""
 
 RC: dict[Any, Any] = {  # matplotlib's type of its keys differs between versions

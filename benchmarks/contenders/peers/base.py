@@ -65,6 +65,12 @@ class PeerReader(Opened):
         self.close()
 
 
+def require_in_order(start: int) -> None:
+    """Raise NotImplementedError for images that a format without random access would look for."""
+    if start:
+        raise NotImplementedError(f"images from {start} on: they are read in order only")
+
+
 class Peer(Openable):
     """A format that a user would pick instead. Each store has its own folder."""
 

@@ -104,7 +104,7 @@ def test_a_new_store_is_measured_only_if_it_is_asked_for(repository: Path) -> No
     listed = run("--collect-only", "-q", repository=repository).stdout
     assert "[hdf5-" in listed
     assert "sqlite" not in listed
-    assert "hdf5-png, sqlite, limit" in " ".join(
+    assert "hdf5-encoded, sqlite, limit" in " ".join(
         run("--help", repository=repository).stdout.split()
     )
 

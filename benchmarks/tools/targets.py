@@ -17,7 +17,7 @@ from benchmarks.harness.output import say
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.machine import in_words
 from benchmarks.results.runs import SavedRun, load
-from benchmarks.results.summary import LIMIT, format_number
+from benchmarks.results.summary import LIMIT, Figure, format_number
 
 Line: TypeAlias = tuple[str, Iterable[object]]
 
@@ -63,7 +63,9 @@ class AtLeast(AtMost):
 
 
 class Figures:
-    """The medians of a run, in microseconds per image; raises KeyError for a missing row.
+    """The figures of a run; raises KeyError for a missing row.
+
+    Times are medians, in microseconds per image. Ratios are medians of those within sweeps.
 
     n, fewer: images in the largest stores, and in those of the next smaller size
     commits: how many commits of one image the store of small commits has
@@ -77,24 +79,27 @@ class Figures:
             (n for operation, *_, n in run.rows if operation == "commits"), default=0
         )
 
-    def time(self, operation: str, backend: str, n: int | None = None, variant: str = "") -> float:
-        return self._rows[operation, variant, backend, n or self.n].figure.microseconds
+    def figure(
+        self, operation: str, backend: str, n: int | None = None, variant: str = ""
+    ) -> Figure:
+        return self._rows[operation, variant, backend, n or self.n].figure
 
     def times(self, operation: str, backend: str, reference: str, target: float) -> AtMost:
         """The time as a multiple of another row's time for the same operation."""
-        multiple = self.time(operation, backend) / self.time(operation, reference)
-        return AtMost(multiple, f" × {reference}", target)
+        multiple = self.figure(operation, backend).ratio_to(self.figure(operation, reference))
+        return AtMost(multiple.value, f" × {reference}", target)
 
     def microseconds(
         self, operation: str, backend: str, target: float, variant: str = ""
     ) -> AtMost:
-        return AtMost(self.time(operation, backend, variant=variant), " µs", target)
+        figure = self.figure(operation, backend, variant=variant)
+        return AtMost(figure.microseconds, " µs", target)
 
     def decoding(self, operation: str, target: float, variant: str = "") -> AtMost:
         """The time of PNG as a multiple of reading every image in the tutorial's way."""
-        time = self.time(operation, "png", variant=variant)
-        multiple = time / self.time("read_many", "article-png")
-        return AtMost(multiple, " × article-png's read_many", target)
+        png = self.figure(operation, "png", variant=variant)
+        multiple = png.ratio_to(self.figure("read_many", "article-png"))
+        return AtMost(multiple.value, " × article-png's read_many", target)
 
     def allocated(self, backend: str) -> float:
         row = self._rows["store_many", "", backend, self.n]
@@ -102,23 +107,25 @@ class Figures:
 
     def together(self, backend: str) -> AtLeast:
         """The images per second of two processes as a multiple of those of one."""
-        one = self.time("parallel_read", backend, variant="1 process")
-        two = self.time("parallel_read", backend, variant="2 processes")
-        return AtLeast(one / two, " × one process", 1.7)
+        one = self.figure("parallel_read", backend, variant="1 process")
+        two = self.figure("parallel_read", backend, variant="2 processes")
+        return AtLeast(one.ratio_to(two).value, " × one process", 1.7)
 
     def growth(self, operation: str, backend: str, n: int, variant: str = "") -> AtMost:
         """The cost per image in the largest store, as a multiple of that in a store of `n`."""
-        smaller = self.time(operation, backend, n, variant)
-        return AtMost(self.time(operation, backend, variant=variant) / smaller, "", MOST_GROWTH)
+        smaller = self.figure(operation, backend, n, variant)
+        larger = self.figure(operation, backend, variant=variant)
+        return AtMost(larger.ratio_to(smaller).value, "", MOST_GROWTH)
 
     def per_doubling(self, operation: str, backend: str) -> str:
         """The additional time per image in a store twice as large."""
         least = min(n for name, *_, n in self._rows if name == operation)
-        more = self.time(operation, backend) - self.time(operation, backend, least)
+        large, small = self.figure(operation, backend), self.figure(operation, backend, least)
+        more = large.microseconds - small.microseconds
         return f"{more / log2(self.n / least):+.1f} µs"
 
-    def commit(self, variant: str, backend: str) -> float:
-        return self.time("commits", backend, self.commits, variant)
+    def commit(self, variant: str, backend: str) -> Figure:
+        return self.figure("commits", backend, self.commits, variant)
 
 
 def speed(f: Figures) -> Iterator[Line]:
@@ -192,17 +199,28 @@ def commits(f: Figures) -> Iterator[Line]:
     yield (
         "store_single, buffered",
         [
-            AtMost(f.commit("store", s) / f.time("store_single", a, 1), f" × {a}", target)
+            AtMost(
+                f.commit("store", s).ratio_to(f.figure("store_single", a, 1)).value,
+                f" × {a}",
+                target,
+            )
             for s, target in zip(STORES, (1.5, 1.5, 3), strict=True)
             if (a := f"article-{s}")
         ],
     )
-    yield "open", [AtMost(f.commit("open", store) / 1000, " ms", 100) for store in STORES]
+    yield (
+        "open",
+        [AtMost(f.commit("open", store).microseconds / 1000, " ms", 100) for store in STORES],
+    )
     for variant, name, target in (("read", "read_many", 10), ("compacted", "compacted", 1.2)):
         yield (
             f"{name}, × that of one call",
             [
-                AtMost(f.commit(variant, s) / f.time("read_many", s, f.commits), "", target)
+                AtMost(
+                    f.commit(variant, s).ratio_to(f.figure("read_many", s, f.commits)).value,
+                    "",
+                    target,
+                )
                 for s in STORES
             ],
         )

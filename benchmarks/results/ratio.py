@@ -14,10 +14,9 @@ from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import (
-    stdtr,
-    stdtrit,
-)  # Student's t; `scipy.stats.t` takes a hundred times as long
+
+# Student's t; `scipy.stats.t` takes a hundred times as long.
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 

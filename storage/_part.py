@@ -69,12 +69,12 @@ class Part:
     def read_one(self, row: int, check: bool) -> Record:
         """Read one record; raises `CorruptRecordError`."""
         label, stored, shape, offset, size = self.index.row(row)
+        if self._payload.sums_cells:
+            return self.decoded(row, check), label
         if self.index.shape:
             image = np.empty(shape, np.uint8)
             self.reader.run(row, row + 1, image.reshape(1, size))
         else:
-            if self._payload.sums_cells:
-                return self.decoded(row, check), label
             cell = self.reader.cell(row, offset, size)
             self._check_size(row, shape, len(cell))
             try:
@@ -97,8 +97,9 @@ class Part:
         return cell, shape
 
     def decoded(self, row: int, check: bool) -> Image:
-        """The image of such a cell; raises `CorruptRecordError`, or `ImageFileError` if it is whole
-        and cannot be decoded.
+        """The image of such a cell.
+
+        Raises `CorruptRecordError`, or `ImageFileError` if it is whole and cannot be decoded.
         """
         cell, shape = self.file(row, check)
         try:

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
+from benchmarks.contenders.base import Image, Labels, Shape
 
-from .base import Peer, PeerReader
+from .base import MappedReader, Peer
 
 FILE = "images.arrow"
 
 
-class ArrowReader(PeerReader):
+class ArrowReader(MappedReader):
     """A mapped file, and its two columns as arrays."""
 
     def __init__(self, path: Path, shape: Shape) -> None:
@@ -28,17 +28,8 @@ class ArrowReader(PeerReader):
         self._images = pixels.reshape(batch.num_rows, *shape)
         self._labels = batch["label"].to_numpy()
 
-    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
-        return self._images[start:stop].copy(), self._labels[start:stop].copy()
-
-    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
-        return self._images[ids], self._labels[ids]
-
-    def read_single(self, image_id: int) -> tuple[Image, int]:
-        return self._images[image_id].copy(), int(self._labels[image_id])
-
     def close(self) -> None:
-        del self._images, self._labels
+        super().close()
         self._source.close()
 
 

@@ -65,6 +65,25 @@ class PeerReader(Opened):
         self.close()
 
 
+class MappedReader(PeerReader):
+    """Images and labels as arrays of mapped memory, which a subclass sets."""
+
+    _images: Image
+    _labels: Labels
+
+    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
+        return self._images[start:stop].copy(), self._labels[start:stop].copy()
+
+    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
+        return self._images[ids], self._labels[ids]
+
+    def read_single(self, image_id: int) -> tuple[Image, int]:
+        return self._images[image_id].copy(), int(self._labels[image_id])
+
+    def close(self) -> None:
+        del self._images, self._labels
+
+
 def require_in_order(start: int) -> None:
     """Raise NotImplementedError for images that a format without random access would look for."""
     if start:

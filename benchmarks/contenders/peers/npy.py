@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
+from benchmarks.contenders.base import Image, Labels, Shape
 
-from .base import Peer, PeerReader
+from .base import MappedReader, Peer
 
 
-class NpyReader(PeerReader):
+class NpyReader(MappedReader):
     """Two mapped arrays."""
 
     def __init__(self, path: Path, shape: Shape) -> None:
@@ -21,18 +21,6 @@ class NpyReader(PeerReader):
         # As plain arrays: each view of a `memmap` runs Python code.
         self._images = np.asarray(np.load(path / "images.npy", mmap_mode="r"))
         self._labels = np.asarray(np.load(path / "labels.npy", mmap_mode="r"))
-
-    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
-        return self._images[start:stop].copy(), self._labels[start:stop].copy()
-
-    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
-        return self._images[ids], self._labels[ids]
-
-    def read_single(self, image_id: int) -> tuple[Image, int]:
-        return self._images[image_id].copy(), int(self._labels[image_id])
-
-    def close(self) -> None:
-        del self._images, self._labels
 
 
 class NpyPeer(Peer):

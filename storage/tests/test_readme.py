@@ -31,6 +31,18 @@ def test_files_are_stored_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert names["label"] == 0
 
 
+def test_a_folder_is_surveyed_and_decoded_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos/apple").mkdir(parents=True)
+    Path("photos/apple/a.jpg").write_bytes(saved(picture(), "JPEG"))
+    names: dict[str, Any] = {}
+    exec(block_with("survey(folder)"), names)
+    assert names["pixels"].shape == (24, 40, 3)
+    assert "0 apple (1)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_images_of_several_sizes_are_loaded_as_shown(tmp_path: Path, workers: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

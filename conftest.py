@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any  # for JSON
 
-import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 from pytest_benchmark import plugin
@@ -46,12 +45,6 @@ OPTIONS = pytest.StashKey[options.Options]()
 SWEEPS = pytest.StashKey[Sweeps]()
 NOT_SAVED = pytest.StashKey[list[str]]()
 
-# Machines are shared and disks stall, so no example has a deadline.
-hypothesis.settings.register_profile("default", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
-hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2_000)
-hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
-
 
 # ---- the run -------------------------------------------------------------------------------
 
@@ -69,7 +62,27 @@ def pytest_configure(config: pytest.Config) -> None:
     start = config.invocation_params.dir
     config.args = [PROJECT.without_links(argument, start) for argument in config.args]
     config.stash[OPTIONS] = options.read_options(config)
+    if not _only_measures(config):
+        _set_up_hypothesis()
     saving.save_in_repository(config, PROJECT.folder)
+
+
+def _only_measures(config: pytest.Config) -> bool:
+    """Whether it is a timed run of benchmarks and of no tests."""
+    folder, tests = OPERATIONS.parent.resolve(), TOOL_TESTS.resolve()
+    return config.stash[OPTIONS].timed and all(
+        path.is_relative_to(folder) and not path.is_relative_to(tests) for path in _named(config)
+    )
+
+
+def _set_up_hypothesis() -> None:
+    """Set how many examples property tests draw; machines are shared, so none has a deadline."""
+    import hypothesis  # only here: a tenth of a second in each of many processes that measure
+
+    hypothesis.settings.register_profile("default", deadline=None)
+    hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+    hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2_000)
+    hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
 def _suite(config: pytest.Config) -> Suite:

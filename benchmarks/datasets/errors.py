@@ -35,3 +35,10 @@ class PictureError(DatasetError, ValueError):
 
 class ChecksumError(DatasetError, ValueError):
     """A cached or downloaded archive is not the official one."""
+
+
+class NotAvailableError(Exception):
+    """CIFAR-10 is not available now, without any error of the user; the message says why.
+
+    The message is saved with runs, so it names no directory of the machine.
+    """

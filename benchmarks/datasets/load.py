@@ -4,10 +4,11 @@ from os.path import lexists
 from pathlib import Path
 
 from .batches import BATCH_NAMES, FOLDER
-from .cifar10 import OFFICIAL, Download, NotAvailableError, default_cache, load_cifar10, load_path
+from .cifar10 import load_cifar10, load_path
 from .dataset import Dataset
-from .errors import DatasetNotFoundError, DatasetOptionError
+from .errors import DatasetNotFoundError, DatasetOptionError, NotAvailableError
 from .pictures import PictureOptions, load_pictures
+from .sources import OFFICIAL, Download
 from .standin import make_standin
 
 CIFAR_SIZE = (32, 32)
@@ -56,9 +57,7 @@ def load_dataset(
             return load_pictures(path, pictures, limit=limit, progress=progress)
         return load_path(path)
     try:
-        return load_cifar10(
-            cache_dir or default_cache(), offline=offline, progress=progress, download=download
-        )
+        return load_cifar10(cache_dir, offline=offline, progress=progress, download=download)
     except NotAvailableError as reason:
         note = f"the stand-in replaces CIFAR-10: {reason}"
         return make_standin(limit, image_size, note=note, progress=progress)

@@ -53,7 +53,7 @@ class Profile:
         return (
             "benchmarks",
             "--ignore=benchmarks/tests",
-            *("-p", "no:cacheprovider"),
+            *("-p", "no:cacheprovider", "-p", "no:hypothesispytest"),  # slow to start, of no use
             *("-k", self.keyword if self.names_others else keyword),
             f"--backend={','.join(self.rows)}",
             f"--cutoff={','.join(map(str, self.cutoffs))}",

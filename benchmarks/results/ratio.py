@@ -15,8 +15,8 @@ from typing import NamedTuple, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-# Student's t; `scipy.stats.t` takes a hundred times as long.
-from scipy.special import stdtr, stdtrit
+# Student's t is imported where it is needed, since that takes as long as importing NumPy. It is that
+# of `scipy.special`; that of `scipy.stats` takes a hundred times as long.
 
 CONFIDENCE = 0.95
 
@@ -85,6 +85,8 @@ class Ratio:
         """The interval at `CONFIDENCE`, which holds the value; None if there is one sweep only."""
         if not self.freedom:
             return None
+        from scipy.special import stdtrit
+
         half = self.error and self.error * float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2))
         ends = math.exp(self.mean - half), math.exp(self.mean + half)
         # The median may lie outside, if there are many sweeps and some are far off.
@@ -103,6 +105,8 @@ class Ratio:
             return 1.0
         if not self.error:
             return float(distance <= 0)
+        from scipy.special import stdtr
+
         return float(stdtr(self.freedom, -distance / self.error))
 
     def inverse(self) -> Self:

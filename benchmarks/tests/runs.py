@@ -19,6 +19,8 @@ SECONDS = 120
 BRIEF = (
     "-p",
     "no:cacheprovider",
+    "-p",
+    "no:hypothesispytest",  # slow to start, of no use
     "--dataset=standin",
     "--cutoff=10",
     "--round-budget=0.01",

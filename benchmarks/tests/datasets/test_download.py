@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from benchmarks.datasets import ChecksumError, Dataset, load_dataset
-from benchmarks.datasets.cifar10 import ARCHIVE_NAME, CERTIFICATES, OFFICIAL, Download
+from benchmarks.datasets.download import CERTIFICATES
+from benchmarks.datasets.sources import ARCHIVE_NAME, OFFICIAL, Download
 
 from .test_archive import archive
 from .test_batches import batch, rows_of

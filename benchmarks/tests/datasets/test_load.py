@@ -8,8 +8,9 @@ import pytest
 
 import benchmarks.datasets
 from benchmarks.datasets import Dataset, DatasetError, DatasetOptionError, load_dataset
-from benchmarks.datasets.cifar10 import BATCH_MD5, OFFICIAL
+from benchmarks.datasets.cifar10 import BATCH_MD5
 from benchmarks.datasets.errors import DatasetNotFoundError
+from benchmarks.datasets.sources import OFFICIAL
 
 from .test_batches import write_batches
 

@@ -42,8 +42,10 @@ def commit(repository: Path, message: str = "more") -> str:
 
 
 def make_repository(folder: Path) -> Path:
-    """The project at `folder`, without the tests of its tools, in one commit."""
-    copytree(REPOSITORY / "storage", folder / "storage", ignore=_without("__pycache__"))
+    """The project at `folder`, without its tests, in one commit."""
+    # What the tests have in common stays, since pytest learns the option --faults from it.
+    untested = _without("__pycache__", "test_*.py")
+    copytree(REPOSITORY / "storage", folder / "storage", ignore=untested)
     tools = _without("__pycache__", "tests")
     copytree(REPOSITORY / "benchmarks", folder / "benchmarks", ignore=tools)
     for name in ("conftest.py", "pytest.ini", "requirements.txt", ".gitignore"):

@@ -91,6 +91,7 @@ def test_the_other_stores_have_every_row_of_a_store(whole: FinishedRun, tmp_path
     others = [name for name in STORE_ROWS if name not in DEFAULT_STORES]
     done = run(
         f"--backend={','.join(others)}",
+        "--sweeps=1",
         f"--store-dir={tmp_path}",
         f"--benchmark-json={tmp_path / 'others.json'}",
     )

@@ -28,13 +28,14 @@ from typing import Any, NamedTuple
 from benchmarks.harness.arguments import some_path
 from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
 from benchmarks.harness.output import say
+from benchmarks.harness.processes import UTF8
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.recorded import Judged
 from benchmarks.results.runs import read_file
 
 from .decide import Verdict
 from .errors import InvalidError
-from .process import UTF8, Side
+from .process import Side
 from .run import REPOSITORY
 from .trees import git
 

@@ -1,7 +1,6 @@
 """A fresh process of one side, which measures benchmarks one by one on command."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,6 +15,8 @@ from typing import Self
 
 import pytest
 
+from benchmarks.harness.processes import environment, reason
+
 from .channel import Channel, Message
 from .errors import InvalidError
 from .profile import Profile
@@ -25,8 +26,6 @@ PATIENCE = 600.0
 """Seconds without an answer after which a process counts as locked up."""
 ENDING = 60.0
 """Seconds that a process has to end and remove its stores."""
-REASON = re.compile(r"(?:E +)?((?:\w+\.)*(?:\w+Error|ERROR|UsageError)\b: .*)")
-"""A line of pytest's output that says why it ended."""
 
 
 class Side(StrEnum):
@@ -42,27 +41,6 @@ class Injection:
 
     fraction: float
     into: str
-
-
-UNSET = {
-    "PYTHONSAFEPATH",  # a tree's own packages must come first
-    "PYTHONHASHSEED",  # each process needs its own seed, so that no pair repeats another's
-    "PYTHONDONTWRITEBYTECODE",  # many processes read the trees, which are removed afterwards
-}
-
-
-UTF8 = {"PYTHONIOENCODING": "utf-8"}
-"""Set for processes whose output is read here, whatever this process's own encoding is."""
-
-
-def environment() -> dict[str, str]:
-    """The environment of a measured process: this one's, without what changes how it runs."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name not in UNSET
-    }
-    return kept | UTF8
 
 
 class Process:
@@ -179,18 +157,6 @@ class Process:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-
-
-def reason(output: str, code: int | None) -> str:
-    """The reason why pytest ended, in one line."""
-    if code is None:
-        return "it has closed its connection, but not ended"
-    if code < 0:
-        return f"it was ended by {signal.Signals(-code).name}"
-    found = REASON.findall(output)
-    if found:
-        return str(found[-1]).removeprefix("ERROR: ")
-    return f"pytest ended with code {code}"
 
 
 LIST_STORES = f"import {STORES}; print(*{STORES}.STORES, sep='\\n')"

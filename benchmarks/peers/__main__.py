@@ -17,10 +17,10 @@ import pytest
 
 from benchmarks.contenders.peers import PEERS, lacks
 from benchmarks.contenders.rows import DEFAULT_STORES
-from benchmarks.gate.process import environment, reason
 from benchmarks.harness.arguments import some_path
 from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
 from benchmarks.harness.output import say
+from benchmarks.harness.processes import environment, reason
 from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.runs import STORAGE, read_file

@@ -8,7 +8,7 @@ from pathlib import Path
 from .runs import REPOSITORY
 
 BENCHMARKS = REPOSITORY / "benchmarks"
-MEASURING = ("contenders", "datasets", "harness", "operations", "results")
+MEASURING = ("contenders", "datasets", "harness", "operations", "peers", "results")
 JUDGING = ("benchmarks.gate", "benchmarks.report", "benchmarks.tools")
 TESTS = ("benchmarks.tests", "storage.tests")
 MOST_IN_A_FOLDER = 24

@@ -14,7 +14,7 @@ from benchmarks.gate.channel import Channel, Message
 from benchmarks.gate.errors import InvalidError
 from benchmarks.gate.inject import slowed
 from benchmarks.gate.pairs import ProcessPairs
-from benchmarks.gate.process import Process, Side, compare_names, reason
+from benchmarks.gate.process import Process, Side, compare_names
 from benchmarks.gate.profile import Profile, choose_directory
 from benchmarks.tests.repositories import append_to_storage, make_repository
 from benchmarks.tests.runs import REPOSITORY
@@ -57,24 +57,6 @@ def test_several_that_are_missing_are_counted() -> None:
 def test_nothing_to_measure_is_invalid() -> None:
     with pytest.raises(InvalidError, match="no benchmark is left"):
         compare_names([], names([], []), [])
-
-
-@pytest.mark.parametrize(
-    ("output", "code", "why"),
-    [
-        ("ERROR: --cutoff: too large\n\n", 4, "--cutoff: too large"),
-        (
-            "E   ImportError: cannot import name 'x'\n=== short",
-            2,
-            "ImportError: cannot import name 'x'",
-        ),
-        ("Traceback\nstorage.DiskFullError: full\n", 1, "storage.DiskFullError: full"),
-        ("nothing\n", 3, "pytest ended with code 3"),
-        ("ERROR: first\n", -9, "it was ended by SIGKILL"),
-    ],
-)
-def test_why_a_process_ended_is_one_line(output: str, code: int, why: str) -> None:
-    assert reason(output, code) == why
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ BATCH_MD5 = {
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzip file (RFC 1952)."""
 SUPPORTED = (
-    "give the Python version of CIFAR-10, a directory of batches or a .tar.gz: its binary version,"
-    " CIFAR-100 and pictures are not supported"
+    "give the Python version of CIFAR-10, a directory of batches or a .tar.gz, or a folder of pictures;"
+    " its binary version and CIFAR-100 are not supported"
 )
 
 

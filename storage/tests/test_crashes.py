@@ -22,10 +22,10 @@ from .trials import Trials
 
 pytestmark = [each_store, pytest.mark.usefixtures("small_pieces")]
 
-POINTS_PER = 4
-"""Of the trials, one of so many kills at a system call; the full trials do at each."""
+POINTS_PER = 2
+"""One in this many trials kills at a system call; the full trials kill at each."""
 RANDOM_PER = 5
-"""Of a thousand, 200 at random times."""
+"""One in this many trials kills at random times: 200 of a thousand."""
 KILLED = 3
 SECONDS = 0.08
 """In which a process is killed at a random time; it opens a store and makes a dozen calls."""

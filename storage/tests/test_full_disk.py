@@ -25,7 +25,7 @@ FILES = 80
 HELD = {"few": [some(3)], "as many as become one by one more": [some(1)] * 15}
 SIZES = [1, 20]
 """The calls that made a store, and how many images each call adds as the disk fills."""
-PER = 4
+PER = 2
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_full_disk_can_be_read_and_no_store_created_on_it(
 def test_a_disk_with_room_for_a_part_of_a_call_has_no_room(
     store_class: type[Store], tmp_path: Path, trials: Trials, bound: str, held: str
 ) -> None:
-    """From none at all to enough; what fails leaves nothing behind, and works when there is room."""
+    """There is no room at all, or up to enough; what fails leaves nothing behind, and works later."""
     options = "size=1m" if bound == "bytes" else f"size=16m,nr_inodes={FILES}"
     with (
         small_disk(tmp_path / "disk", options) as disk,

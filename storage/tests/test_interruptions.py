@@ -35,11 +35,11 @@ from .trials import Trials
 pytestmark = [each_store, pytest.mark.usefixtures("small_pieces", "no_waiting_for_the_disk")]
 
 PER = 4
-"""Of the trials, one of so many instants of each call; the full trials take each."""
+"""One in this many trials interrupts a call; the full trials interrupt it at each instant."""
 OTHERS = 3
 """At one of so many instants the store is also closed at once, at another the error another."""
 SIGNALLED_PER = 5
-"""Of a thousand, 200 processes that are sent signals at random times."""
+"""One in this many trials sends signals at random times: 200 of a thousand."""
 ROUNDS, MOST_CALLS = 6, 40
 """How often each of those is interrupted, and how many calls it makes until it is."""
 PAUSE = 0.004

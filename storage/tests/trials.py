@@ -15,11 +15,11 @@ import pytest
 
 Item = TypeVar("Item")
 
-DEFAULT = range(8)
-"""What all tests of faults together can do in about a minute."""
+DEFAULT = range(4)
+"""Of every fault in every store, as many as a run of all tests has time for."""
 
 FULL = 1_000
-"""From so many trials on, what can be counted is tried in full, such as every system call."""
+"""With this many trials or more, what can be counted is tried in full, such as every system call."""
 
 GOOD = ("right", "refused")
 """All as stored, and a typed error in place of what is damaged."""

@@ -214,7 +214,7 @@ def is_store(path: StrPath) -> bool:
 
 
 def open_source(src: StrPath, asked: Mapping[str, str | int], allow_empty: bool) -> Source:
-    """Find out what is to be converted; raises `StorageError`, or ValueError for other options."""
+    """Find out what to convert; raises `StorageError`, or ValueError for other options."""
     if not is_store(src):
         payload = EncodedPayload().with_options(asked)
         return FolderSource(read_folder(src, allow_empty=allow_empty), payload)

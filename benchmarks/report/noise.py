@@ -32,7 +32,7 @@ def pairs(run: SavedRun) -> list[Pair]:
 
 
 def told_apart(found: Sequence[Pair]) -> list[Pair]:
-    """The pairs of which one is called a winner, by the rule for stores; each is an error."""
+    """The pairs in which one is called a winner, by the rule for stores; each is an error."""
     cells = [
         Rivals("", {"": pair.ratio if pair.ratio.mean >= 0 else pair.ratio.inverse()})
         for pair in found

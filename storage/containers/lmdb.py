@@ -165,7 +165,7 @@ def environment_of(file: File) -> lmdb.Environment | None:
 
 
 class LmdbReader(BlockReader):
-    """An open file, of which LMDB tells where it is in memory."""
+    """An open file; LMDB tells where it lies in memory."""
 
     _environment: lmdb.Environment | None = None
 

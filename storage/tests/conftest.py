@@ -60,14 +60,14 @@ def trials(request: pytest.FixtureRequest) -> Trials:
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few small images are a large call: several blocks of LMDB, PNG in threads."""
+    """A few small images are a large call then: several blocks of LMDB, PNG in threads."""
     for name, value in SMALL_PIECES.items():
         monkeypatch.setattr(name, value)
 
 
 @pytest.fixture
 def unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that each call's part stays as it is."""
+    """Each call's part stays as it is."""
     monkeypatch.setattr("storage._catalog.FOLD", NEVER)
 
 

@@ -34,7 +34,7 @@ one, many at once and alone.
 """
 LENGTH = sum(step.adds for step in STEPS)
 FOLDED = 16
-"""By so many calls of one image those at the end become one part, or fail to."""
+"""After this many calls of one image, the parts at the end become one, or fail to."""
 
 MANY = 10**11
 """Images, or bytes, of which there cannot be as many in a file of some kilobytes."""
@@ -178,7 +178,7 @@ EXTREMES = [0, 1, -1, 7, 2**16, 2**31, 2**32 - 1, MANY, -MANY, 2**62, 2**63 - 1,
 
 
 def forge(_name: str, path: Path, random: Random) -> str:
-    """One number of an index, but for a label, to one that it cannot be, with digests that fit."""
+    """Change one number of an index, but no label, to one that it cannot be; the digests fit."""
     places = raw.places(path)
     part = raw.folder_of(path, places[random.integers(len(places))])
     index = raw.read_index(part)

@@ -41,7 +41,7 @@ def mounted(folder: Path, what: str, arguments: list[str]) -> Iterator[None]:
 
 
 def fill(disk: Path, but: int = 0) -> Path:
-    """Take all the space there is but for some bytes."""
+    """Take all the space there is, except some bytes."""
     ballast = disk / "ballast"
     status = os.statvfs(disk)
     ballast.write_bytes(bytes(status.f_bavail * status.f_frsize - but))

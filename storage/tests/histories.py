@@ -50,12 +50,11 @@ SMALL_PIECES = {
     "storage.containers.lmdb.BLOCK_BYTES": 500,
     "storage.payloads.base.THREAD_BYTES": 300,
 }
-"""So that of the images of `model` that have one shape five are a slab, two a block, and each of them
-is encoded in a thread; but none is read in one: a call that is to fail once would fail in every new
-thread.
+"""Of the images of `model` that have one shape, five are a slab then, two are a block, and each is encoded
+in a thread. None is read in a thread: a call that shall fail once would fail in every new thread.
 """
 NEVER = 10**9
-"""So many parts would have to be there for some to become one."""
+"""More parts than any store has: none are joined before there are as many."""
 
 
 def work_in_small_pieces() -> None:
@@ -110,7 +109,7 @@ def run_in_child(run: Callable[[], object]) -> int:
 
 
 def names(store: Path) -> list[str]:
-    """The names of a store's files, but for the count in one, which may lag behind."""
+    """The names of a store's files, without the count in one of them, which may lag behind."""
     return ["count" if name.startswith("count-") else name for name in tree(store)]
 
 

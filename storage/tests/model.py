@@ -13,7 +13,7 @@ from .. import Store
 from .samples import SHAPES, Image, Labels, pictures
 
 PERIOD = 16
-"""So many images of one shape, then as many of shapes that differ, and so on."""
+"""The length of a run of images: one run has one shape, the next has shapes that differ."""
 
 
 @cache

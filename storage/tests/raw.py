@@ -353,7 +353,7 @@ def refit(part: Path, index: Index) -> Index:
 
 
 def trust_all(part: Path, file: Path) -> None:
-    """Let an index fit whatever there is in the part's file, all of which is to be believed."""
+    """Make an index fit whatever there is in the part's file, all of which then counts as right."""
     index = read_index(part)
     blocks = index.pairs[: index.trailer.blocks]
     pairs = np.concatenate([blocks, [[0, file.stat().st_size]]])

@@ -158,7 +158,7 @@ def test_a_number_is_refused_before_the_first_batch_is_asked_for(
 
 
 def test_batches_are_read_as_they_are_asked_for(store_class: type[Store], path: Path) -> None:
-    """So that a store larger than memory can be gone through."""
+    """A store larger than memory can be gone through."""
     images = pictures(64, (256, 256))
     with store_class(path, "x", durable=False) as store:
         store.store_many(images, range(64))

@@ -315,7 +315,7 @@ def test_a_batch_may_span_many_commits(store_class: type[Store], path: Path) -> 
 
 
 def test_a_commit_may_have_many_small_images(store_class: type[Store], path: Path) -> None:
-    """So many that its index is no longer read as a whole."""
+    """A store of so many images has an index that is no longer read as a whole."""
     n = 1 + SMALL_BYTES // 16
     images = pictures(n, (1, 2))
     order = np.random.default_rng(1).integers(0, n, 300)

@@ -138,7 +138,7 @@ def test_records_that_changed_places_are_found(
 def test_a_label_that_changed_is_found_when_labels_are_read_alone(
     store_class: type[Store], path: Path
 ) -> None:
-    """By the tables' own checksums: those of the records are over the pixels too."""
+    """The tables' own checksums find it: those of the records are over the pixels too."""
     before, after = 0x0123456789ABCDEF, 0x0123456789ABCDED
     with store_class(path, "x") as store:
         store.store_many(pictures(3), [1, before, 3])
@@ -159,7 +159,7 @@ def test_a_label_that_changed_is_found_when_labels_are_read_alone(
 
 @each_store
 def test_compacting_makes_no_damage_right(store_class: type[Store], path: Path) -> None:
-    """By giving what is damaged a new checksum, which would fit."""
+    """It would, if it gave what is damaged a new checksum, which would fit."""
     records = raw.records([*pictures(6)], labels_for(6).tolist())
     records[2] = records[2]._replace(label=77)
     raw.write(store_class.format, path, records, [3, 3])
@@ -296,7 +296,7 @@ def test_a_large_index_that_is_cut_off_while_it_is_open_is_told(
 def test_a_damaged_record_leaves_the_others_of_its_block(
     store_class: type[Store], path: Path
 ) -> None:
-    """Of the first image: where another lies must not hang on it."""
+    """It is the first image's: where another lies must not depend on it."""
     images = mixed_pictures()
     with store_class(path, "x") as store:
         store.store_many(images, range(len(images)))
@@ -597,7 +597,7 @@ def test_the_loss_of_what_was_stored_last_is_found(store_class: type[Store], pat
 def test_a_count_that_lags_behind_is_good_and_the_next_writer_mends_it(
     store_class: type[Store], path: Path
 ) -> None:
-    """So it does where a writer was killed between a commit and the renaming."""
+    """It does so too where a writer was killed between a commit and the renaming."""
     images, labels = make(store_class, path)
     (count,) = path.glob("count-*")
     count.rename(path / "count-000000000001")

@@ -469,7 +469,7 @@ def test_small_parts_that_cannot_be_joined_are_no_error_of_the_call(
 
 
 def sync_that_fails(at: int) -> Callable[[int], None]:
-    """`os.fsync`, but for its call number `at`."""
+    """`os.fsync`, except that its call number `at` fails."""
     calls = count(1)
     fsync = os.fsync
 
@@ -580,7 +580,7 @@ def test_a_class_of_stores_that_is_half_described_is_refused(given: dict[str, An
 
 
 def test_ids_and_labels_are_read_once() -> None:
-    """So that what is checked is what is used, although another thread changes them meanwhile."""
+    """What is checked is what is used, although another thread changes them meanwhile."""
     given = np.arange(5)
     assert not np.shares_memory(check_ids(given, 5, "store"), given)
     assert not np.shares_memory(check_labels(given), given)

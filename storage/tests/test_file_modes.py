@@ -35,7 +35,7 @@ def use(store_class: type[Store], path: Path) -> None:
 
 
 def modes(path: Path) -> dict[str, int]:
-    """Of the folder and all that is in it."""
+    """The folder's, and those of all that is in it."""
     return {
         str(each.relative_to(path)): each.stat().st_mode & 0o777
         for each in [path, *path.rglob("*")]

@@ -109,7 +109,7 @@ def test_the_store_reads_what_the_plain_library_wrote(store_class: type[Store], 
 def test_a_record_with_the_checksum_of_another_id_is_refused(
     store_class: type[Store], path: Path
 ) -> None:
-    """Written by hand, whole and consistent, but for the ids in two checksums."""
+    """Written by hand: all is whole and consistent, except the ids in two checksums."""
     images, labels, sizes = content()
     records = raw.records(images, labels)
     records[1:3] = [

@@ -14,7 +14,7 @@ from .. import PngStore
 from .samples import INT64_LIMITS, mixed_pictures, pictures
 
 N = 8_000
-"""Of as many random checksums of sixteen hexadecimal digits, twenty look like a number."""
+"""Among this many random checksums of sixteen hexadecimal digits, twenty look like a number."""
 
 GUESSES = [
     (
@@ -36,7 +36,7 @@ def guess(value: str) -> str:
 
 
 def guesses(path: Path) -> dict[str, set[str]]:
-    """By the name of a column: what its values are taken for, of all parts together."""
+    """What the values of each column are taken for, in all parts together; by the column's name."""
     tables = sorted(path.rglob("metadata.csv"))
     assert tables
     found: dict[str, set[str]] = {}

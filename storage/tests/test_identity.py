@@ -45,7 +45,7 @@ def remove(path: Path) -> None:
 
 
 def turn_link(path: Path) -> Path:
-    """Of `path` as a symbolic link: what it names keeps its place."""
+    """`path` is a symbolic link: what it names keeps its place."""
     target = path.resolve()
     path.unlink()
     path.symlink_to(path.with_name("another"), target_is_directory=True)
@@ -57,7 +57,7 @@ WAYS: dict[str, Callable[[Path], Path | None]] = {
     "removed": remove,
     "a link turned": turn_link,
 }
-"""How the store makes room for another; where it is to be found then."""
+"""How the store makes room for another, and where it is then."""
 
 
 @pytest.fixture(params=WAYS)
@@ -112,7 +112,7 @@ def assert_done_or_replaced(call: Callable[[], object]) -> bool:
 def test_a_reader_keeps_its_store_when_another_takes_its_place(
     store_class: type[Store], path: Path, way: str, n: int, used_before: bool
 ) -> None:
-    """So do a process that was forked with it and a copy that was pickled before."""
+    """A process that was forked with it and a copy that was pickled before do too."""
     make(store_class, path)
     with store_class(path) as reader:
         if used_before:

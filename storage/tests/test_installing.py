@@ -23,7 +23,7 @@ print(storage.__file__, len(open_store("pictures")))
 
 
 def test_its_bounds_are_those_of_the_requirements() -> None:
-    """So that what is measured and what is installed are the same."""
+    """What is measured and what is installed are then the same."""
     requirements = (STORAGE.parent / "requirements.txt").read_text()
     listed = {line.split("#")[0].strip() for line in requirements.splitlines()}
     assert {*PROJECT["project"]["dependencies"]} <= listed

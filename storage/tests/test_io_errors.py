@@ -49,7 +49,7 @@ READING = ["read", "pread64", "preadv", "readv", "getdents64", "mmap", *OPENING]
 REMOVING = ("unlink", "unlinkat", "rmdir")
 PER = 2
 PER_MOMENT = 8
-"""Of the trials, one of so many; the full trials try each call with each error, or one for good."""
+"""One in this many trials is made; the full trials try each call with each error, or one for good."""
 ATTEMPTS = 3
 
 
@@ -77,7 +77,7 @@ class Report(NamedTuple):
     """What a process that met failures tells of it."""
 
     errors: list[tuple[str, str]]  # the type's name, and the text
-    length: int  # how many images it holds the store to have; -1 where it has not got it open
+    length: int  # images that it believes the store to have; -1 if it could not open it
     right: bool  # whether all of them are right, to the process itself
 
 
@@ -197,7 +197,7 @@ def test_a_call_that_fails_once_stores_nothing_and_can_be_made_again(
 def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
     store_class: type[Store], tmp_path: Path, trials: Trials, nursery: Nursery, name: str
 ) -> None:
-    """From one moment on every call of that name fails, those that should undo things too.
+    """From one moment on every call of that name fails, also those that should undo things.
 
     Still nothing is left of what has failed, but where removing it fails: then the next writer
     removes it.
@@ -221,7 +221,7 @@ def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
 
 
 def run_until_it_fails(store_class: type[Store], path: Path, scenario: Scenario) -> tuple[str, int]:
-    """The error that ended it, which has to be one of the package's, and how many calls returned."""
+    """The error that ended it, which must be one of the package's, and how many calls returned."""
     work_in_small_pieces()
     history = History(store_class, path, scenario.mode, scenario.steps)
     try:

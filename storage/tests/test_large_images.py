@@ -30,10 +30,10 @@ LARGEST = (66_000, 66_000)
 """More than LMDB keeps as one value, and than 32 bits can number."""
 GIB = 2**30
 TIMES = 5
-"""So many times the image is all the memory that its process may have."""
+"""A process may take this many times the memory of its image."""
 PIECE = 2**24
 MARKS = 1_000
-"""So many pixels of each image are not black, at places that differ."""
+"""This many pixels of each image are not black, at places that differ."""
 
 
 def test_a_large_image_is_stored_and_read_back_or_refused(
@@ -89,7 +89,7 @@ def assert_same_pixels(found: Image, expected: Image) -> None:
 
 
 def assert_stored_or_refused(store_class: type[Store], path: Path, shape: tuple[int, ...]) -> None:
-    """By itself and in a call with another; if it is refused, nothing is stored."""
+    """It is given by itself and in a call with another; if it is refused, nothing is stored."""
     images, labels = make(store_class, path)
     image = np.zeros(shape, np.uint8)  # which takes memory only where it is written
     places = np.random.default_rng(0).integers(0, image.size, MARKS)

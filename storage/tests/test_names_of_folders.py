@@ -100,7 +100,7 @@ def test_errors_can_be_printed(store_class: type[Store], path: Path) -> None:
 
 
 def test_a_write_that_is_refused_is_told_as_such(store_class: type[Store], path: Path) -> None:
-    """By a limit on the size of files, in a process of its own."""
+    """A limit on the size of files does it, in a process of its own."""
     make(store_class, path)
 
     def exceed() -> None:

@@ -20,7 +20,7 @@ pytestmark = each_store
 AT_ONCE, ONE_BY_ONE = 3_000, 300
 """How many images the writer stores in one call, and then in as many."""
 PAUSES = 10
-"""So often the writer waits for the reader to look, or a fast one would be done before."""
+"""How often the writer waits for the reader to look; a fast writer would be done before."""
 
 Reader = tuple[Path, Callable[[], None]]
 """Where it finds the store, and what it does before it reads."""

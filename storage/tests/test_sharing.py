@@ -334,7 +334,7 @@ def test_threads_may_share_a_reader(
     images: list[Image],
     open_parts: int,
 ) -> None:
-    """Of ten parts, which stay open or are closed again and again."""
+    """The store has ten parts, which stay open or are closed again and again."""
     monkeypatch.setattr("storage._catalog.MAX_OPEN_PARTS", open_parts)
     labels = labels_for(40)
     with store_class(path, "x", durable=False) as writer:

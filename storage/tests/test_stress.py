@@ -29,7 +29,7 @@ BATCHES = [1, 3, 2, 5] * 50
 READING_PROCESSES, READING_THREADS = 4, 8
 FEWEST_LOOKS, LOOKS_PER_BATCH, PAUSE = 3, 2, 0.005
 CONTENDERS_PER = 5
-"""Of a thousand trials, 200 with a second writer and a first that is killed."""
+"""One in this many trials has a second writer and a first that is killed: 200 of a thousand."""
 AT_ONCE = 0.1
 """Seconds within which half of the second writers are refused, which a wait would exceed."""
 WORKERS, READS = 4, 1_500

@@ -468,7 +468,7 @@ def test_a_wrong_option(
 
 
 def of_all_stores(place: GatePlace) -> GatePlace:
-    """The same, but for the choice of a store."""
+    """The same, without the choice of a store."""
     return replace(place, brief=tuple(word for word in BRIEF if "--backend" not in word))
 
 

@@ -71,19 +71,25 @@ def test_a_container_is_one_short_module() -> None:
     assert len(MODULE.read_text().splitlines()) < MOST_LINES
 
 
-TESTS = sorted(path.name for path in (REPOSITORY / "storage" / "tests").glob("test_*.py"))
+TESTS = sorted(
+    str(path.relative_to(REPOSITORY))
+    for path in (REPOSITORY / "storage" / "tests").glob("test_*.py")
+)
+GROUPS = 12
+"""The modules of tests are run in as many processes, which other tests may run beside."""
 NOT_ITS = ("lines_of_the_docstrings", "a_read_that_fails")
 """Tests of what the modules of this project's containers say, and of a disk that fails while it is
 read, which SQLite reports as damage (`SQLITE_IOERR_CORRUPTFS`).
 """
 
 
-@pytest.mark.parametrize("name", TESTS)
-def test_a_new_store_goes_through_every_contract_test(repository: Path, name: str) -> None:
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_a_new_store_goes_through_every_contract_test(repository: Path, group: int) -> None:
     chosen = " and not ".join(("sqlite", *NOT_ITS))
-    done = run("-k", chosen, tests=f"storage/tests/{name}", repository=repository)
+    first, *others = TESTS[group::GROUPS]
+    done = run("-k", chosen, *others, tests=first, repository=repository)
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), done.stdout
-    if name == "test_contract.py":
+    if "storage/tests/test_contract.py" in (first, *others):
         assert re.search(r" \d{2,} passed, ", done.stdout)
 
 

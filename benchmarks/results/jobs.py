@@ -33,7 +33,7 @@ class Job:
         return allocated if self.disk and allocated is not None else figure.microseconds
 
     def ratio(self, over: Figure, under: Figure) -> Ratio:
-        """By what factor one store's figure is another's."""
+        """The factor between one store's figure and another's."""
         if self.disk:
             return Ratio.exact(self.value(over) / self.value(under))
         return over.ratio_to(under)

@@ -67,7 +67,7 @@ class Figure:
         )
 
     def ratio_to(self, other: "Figure") -> Ratio:
-        """By what factor this figure is another row's of the same run."""
+        """The factor between this figure and that of another row of the same run."""
         found = Ratio.within(self.sweeps, other.sweeps)
         # Without a common sweep, nothing is known of the error.
         return found or Ratio.between({(0, 0): self.microseconds}, {(0, 0): other.microseconds})

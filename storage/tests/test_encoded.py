@@ -137,7 +137,7 @@ def test_images_of_one_shape_are_one_array(kind: type[EncodedStore], path: Path)
 
 @each_option
 def test_the_index_knows_the_shape_of_every_file(options: dict[str, Any]) -> None:
-    """By its header alone, except where a palette must be read."""
+    """The header alone tells it, except where a palette must be read."""
     payload = EncodedPayload().with_options(options)
     every = [*FILES]
     for folder in (ODD_IMAGES, OWN_IMAGES):

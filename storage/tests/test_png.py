@@ -23,7 +23,7 @@ from .trials import Trials
 
 PAYLOAD = PngPayload()
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-"""By number of channels: https://www.w3.org/TR/png-3/#11IHDR"""
+"""The colour type for each number of channels: https://www.w3.org/TR/png-3/#11IHDR"""
 SHAPES: list[Shape] = [
     *((height, width) for height, width in [(1, 1), (1, 9), (9, 1), (5, 7)]),
     *(

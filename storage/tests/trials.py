@@ -16,7 +16,7 @@ import pytest
 Item = TypeVar("Item")
 
 DEFAULT = range(4)
-"""Of every fault in every store, as many as a run of all tests has time for."""
+"""The trials of each fault in each store that a run of all tests has time for."""
 
 FULL = 1_000
 """With this many trials or more, what can be counted is tried in full, such as every system call."""

@@ -111,7 +111,7 @@ def test_what_a_process_cannot_read_is_an_error_here_and_the_next_team_works(
 def test_a_cold_round_that_was_prepared_and_never_read_can_be_closed(
     workers: Workers, path: Path
 ) -> None:
-    """So it is where the store turns out not to be cold, and the benchmark is skipped."""
+    """This happens where the store turns out not to be cold, and the benchmark is skipped."""
     with Team(workers, 2, STORE, path, cold=True) as team:
         team.before([batches([0]), batches([1])], keep=False)
         team.after()

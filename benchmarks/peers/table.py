@@ -29,9 +29,9 @@ def table(benchmarks: Sequence[RunJson]) -> list[str]:
     """The lines of one table for each n: µs per image, and multiples of the limit."""
     by_n: dict[int, Cells] = {}
     for bench in benchmarks:
-        info = bench["extra_info"]
-        row = by_n.setdefault(info["n"], {}).setdefault(info["backend"], {})
-        row[info["operation"], info["variant"]] = bench
+        recorded = Recorded.of(bench["extra_info"])
+        row = by_n.setdefault(recorded.n, {}).setdefault(recorded.backend, {})
+        row[recorded.operation, recorded.variant] = bench
     lines = []
     for n, rows in sorted(by_n.items()):
         lines += [

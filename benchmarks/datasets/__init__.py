@@ -13,7 +13,7 @@ from .errors import (
     UnsafePickleError,
 )
 from .load import load_dataset
-from .pictures import PictureOptions
+from .pictures import Picture, PictureOptions, decoded
 
 __all__ = [
     "ArchiveError",
@@ -24,10 +24,12 @@ __all__ = [
     "DatasetNotFoundError",
     "DatasetOptionError",
     "Images",
+    "Picture",
     "PictureError",
     "PictureOptions",
     "UnsafeArchiveError",
     "UnsafePickleError",
+    "decoded",
     "load_dataset",
     "mean_bytes",
 ]

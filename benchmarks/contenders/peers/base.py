@@ -5,7 +5,6 @@ documentation recommends. What that is, where it says so, and the versions it ho
 docstring. An operation that a format does not have is left out, not emulated.
 """
 
-import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 
 from benchmarks.contenders.base import Image, ImageIds, Labels, Openable, Opened, Shape
+from benchmarks.contenders.syncing import sync_tree
 
 IN_ORDER = frozenset(("store_many", "read_many", "iterate"))
 RANDOM = IN_ORDER | {"read_single", "read_batch", "epoch", "parallel_read"}
@@ -141,23 +141,6 @@ class Peer(Openable):
                 return opened.read_many(ids)
         images, labels = self.read_many(path, shape)
         return images[ids], labels[ids]
-
-
-def sync_tree(path: Path) -> None:
-    """Sync all files below a new folder, and every folder that has a new name."""
-    for folder, _, names in os.walk(path, topdown=False):
-        for name in names:
-            _sync(os.path.join(folder, name))  # noqa: PTH118  # zarr may make a file per chunk
-        _sync(folder)
-    _sync(path.parent)
-
-
-def _sync(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def own_images(cells: Sequence[bytes], shape: Shape) -> Image:

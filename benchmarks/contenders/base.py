@@ -45,7 +45,7 @@ class Contender(ABC):
     def for_pictures(self, options: PictureOptions) -> "Contender | None":
         """The row for a folder of pictures that are read with `options`; None if there is none.
 
-        Such a row is given arrays (n,) of `Picture`s, and single ones, instead of pixels.
+        Such a row is given arrays (n,) of `PictureFile`s, and single ones, instead of pixels.
         """
         return None
 

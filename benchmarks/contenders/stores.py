@@ -5,7 +5,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.datasets import Images, Picture, PictureOptions, decoded
+from benchmarks.datasets import Images, PictureFile, PictureOptions, decoded
 from storage import EncodedStore, Store
 
 from .base import Contender, Image, ImageIds, Labels, Openable, Opened, Read, Shape
@@ -120,9 +120,9 @@ def put(store: Store, images: Images, labels: Labels) -> None:
         store.store_many(decoded(images), labels)
 
 
-def put_one(store: Store, image: Image | Picture, label: int) -> None:
+def put_one(store: Store, image: Image | PictureFile, label: int) -> None:
     """Store one image or picture."""
-    if not isinstance(image, Picture):
+    if not isinstance(image, PictureFile):
         store.store_single(image, label)
     elif isinstance(store, EncodedStore):
         store.store_files([image.path], [label])

@@ -13,7 +13,7 @@ from .errors import (
     UnsafePickleError,
 )
 from .load import load_dataset
-from .pictures import Picture, PictureOptions, decoded
+from .pictures import PictureFile, PictureOptions, decoded
 
 __all__ = [
     "ArchiveError",
@@ -24,8 +24,8 @@ __all__ = [
     "DatasetNotFoundError",
     "DatasetOptionError",
     "Images",
-    "Picture",
     "PictureError",
+    "PictureFile",
     "PictureOptions",
     "UnsafeArchiveError",
     "UnsafePickleError",

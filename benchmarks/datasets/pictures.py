@@ -51,7 +51,7 @@ class PictureOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PictureFile:
     """A picture in a file, without its bytes or pixels.
 
     path: of the file
@@ -68,7 +68,7 @@ class Picture:
     digest: int
 
     @classmethod
-    def of(cls, path: str, data: bytes, options: PictureOptions) -> "Picture":
+    def of(cls, path: str, data: bytes, options: PictureOptions) -> "PictureFile":
         """The picture in a file that holds `data`; raises ImageFileError."""
         image = options.decode(data)
         digest = xxh3_64_intdigest(data)
@@ -103,7 +103,7 @@ def _digest(image: NDArray[np.uint8]) -> int:
 def decoded(pictures: Images) -> Iterator[NDArray[np.uint8]]:
     """The pixels of an array (n,) of pictures, a few at a time, in a thread for each core."""
     for start in range(0, len(pictures), AT_ONCE):
-        yield from in_threads(Picture.decode, pictures[start : start + AT_ONCE].tolist())
+        yield from in_threads(PictureFile.decode, pictures[start : start + AT_ONCE].tolist())
 
 
 def load_pictures(
@@ -174,17 +174,17 @@ def _load(
     most_bytes: float,
     refused: dict[str, str],
     progress: bool,
-) -> tuple[list[Picture], list[int]]:
+) -> tuple[list[PictureFile], list[int]]:
     """Pictures and labels up to the limits; files found to be damaged are added to `refused`."""
 
-    def look(i: int) -> Picture | ImageFileError:
+    def look(i: int) -> PictureFile | ImageFileError:
         file = os.path.join(folder.path, os.fsdecode(folder.files[i]))  # noqa: PTH118  # one of many
         try:
-            return Picture.of(file, folder.read(i), options)
+            return PictureFile.of(file, folder.read(i), options)
         except ImageFileError as error:
             return error
 
-    pictures, labels, size = list[Picture](), list[int](), 0
+    pictures, labels, size = list[PictureFile](), list[int](), 0
     order = np.random.default_rng(SEED).permutation(len(folder)).tolist()
     coming = (i for i in order if folder.name(i) not in refused)
     most = len(folder) if limit is None else limit

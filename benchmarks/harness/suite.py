@@ -89,7 +89,7 @@ class Measure(Protocol):
 class Suite:
     """The state that the benchmarks of one run share.
 
-    images: (N, H, W, C) uint8, or (N,) `Picture`s; as many as the largest cutoff
+    images: (N, H, W, C) uint8, or (N,) `PictureFile`s; as many as the largest cutoff
     labels: (N,) int64
     image_bytes: of the pixels of an image, on average
     file_bytes: of the files of pictures, on average; None if there are none
@@ -176,13 +176,13 @@ class Suite:
                     found.append(name + UNDECODED)
         return found
 
-    def fits(self, n: int, most: int = MOST_READ_BYTES) -> bool:
-        """Whether the pixels of `n` images may be held at once."""
-        return not self.has_pictures or n * self.image_bytes <= most
+    def fits(self, n: int) -> bool:
+        """Whether the pixels of `n` images may be read at once."""
+        return not self.has_pictures or n * self.image_bytes <= MOST_READ_BYTES
 
     def may_keep(self, n: int) -> bool:
         """Whether the pixels of `n` images may be held for the check."""
-        return self.fits(n, MOST_KEPT_BYTES)
+        return not self.has_pictures or n * self.image_bytes <= MOST_KEPT_BYTES
 
     def at_once(self, n: int) -> int:
         """How many of `n` images may be held for the check: of pictures perhaps fewer."""

@@ -96,7 +96,6 @@ class FileKeeper(Protocol):
     """A row that keeps files, with what is needed to read them undecoded."""
 
     name: str
-    operations: frozenset[str]
 
     def store_many(self, path: Path, images: Images, labels: Labels, durable: bool) -> None: ...
     def open_files(self, path: Path) -> FileReader: ...

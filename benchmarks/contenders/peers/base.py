@@ -14,7 +14,9 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 
 from benchmarks.contenders.base import Image, ImageIds, Labels, Openable, Opened, Shape
+from benchmarks.contenders.encoded import FileRow
 from benchmarks.contenders.syncing import sync_tree
+from benchmarks.datasets import PictureOptions
 
 IN_ORDER = frozenset(("store_many", "read_many", "iterate"))
 RANDOM = IN_ORDER | {"read_single", "read_batch", "epoch", "parallel_read"}
@@ -96,10 +98,14 @@ class Peer(Openable):
     operations = RANDOM
     reader: ClassVar[type[PeerReader]]
 
-    def __init__(self, name: str, **settings: Any) -> None:
-        """`settings` are what a module's peers differ in."""
+    def __init__(self, name: str, files: "type[FilePeer] | None" = None, **settings: Any) -> None:
+        """`settings` are what a module's peers differ in; `files` is how it keeps pictures."""
         self.name = name
         self.settings = settings
+        self._files = files
+
+    def for_pictures(self, options: PictureOptions) -> "FilePeer | None":
+        return self._files(self.name).for_pictures(options) if self._files else None
 
     @abstractmethod
     def write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
@@ -141,6 +147,12 @@ class Peer(Openable):
                 return opened.read_many(ids)
         images, labels = self.read_many(path, shape)
         return images[ids], labels[ids]
+
+
+class FilePeer(FileRow):
+    """How a peer keeps the files of pictures, as they are."""
+
+    operations = RANDOM
 
 
 def own_images(cells: Sequence[bytes], shape: Shape) -> Image:

@@ -11,6 +11,7 @@ taken up to 512 MiB.
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from os import sync
@@ -214,7 +215,10 @@ def lines(source: Path | None, painted: int, rounds: int, n: int, work: Path) ->
     if source is None:
         source = work / "painted"
         paint(painted, source)
-    data = load_pictures(source, OPTIONS, limit=n)
+    try:
+        data = load_pictures(source, OPTIONS, limit=n)
+    except DatasetError as error:  # which may be an OSError, but none of the store directory
+        sys.exit(str(error))
     measured = Measured(data, work, rounds)
     count, pixels = len(data.images), sum(picture.nbytes for picture in data.images)
     yield (
@@ -238,10 +242,7 @@ def main() -> None:
     if (arguments.folder is None) == (arguments.paint < 1) or arguments.rounds < 1:
         parser.error("give a folder, or --paint with a number, and at least one round")
     folder, painted, rounds = arguments.folder, arguments.paint, arguments.rounds
-    try:
-        print_lines(parser, arguments, lambda n, work: lines(folder, painted, rounds, n, work))
-    except DatasetError as error:
-        parser.error(str(error))
+    print_lines(parser, arguments, lambda n, work: lines(folder, painted, rounds, n, work))
 
 
 if __name__ == "__main__":

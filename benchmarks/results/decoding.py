@@ -73,7 +73,7 @@ def conclusion(figures: Iterable[Figure]) -> list[str]:
     others = [operation for operation in least if operation not in little]
     said = []
     if little:
-        where = f"in {', '.join(little)}" if others else "in all reading"
+        where = f"in {', '.join(little)}" if others else "in any reading"
         said.append(
             f"The choice of a store of files does not matter {where}: decoding is more than"
             f" {MOST:.0%} of the time in each."

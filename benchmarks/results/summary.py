@@ -150,7 +150,7 @@ def _floors(limits: Sequence[Figure]) -> str:
         return ""
     if {limit.backend for limit in limits} == {LIMIT}:
         return " (× limit)"
-    return " (× limit of its kind)"
+    return " (× its limit)"
 
 
 def _multiple_cell(figure: Figure, limits: Sequence[Figure]) -> str:

@@ -42,7 +42,7 @@ def test_where_decoding_is_all_the_store_does_not_matter() -> None:
     assert first.startswith("The choice of a store of files does not matter in read_many: ")
     assert second.startswith("It may matter in read_single, ")
     (only,) = decoding.conclusion(FIGURES[:6])
-    assert "does not matter in all reading" in only
+    assert "does not matter in any reading" in only
     (only,) = decoding.conclusion(FIGURES[6:])
     assert only.startswith("It may matter in read_single")
 
@@ -67,7 +67,7 @@ def test_the_lines_fit_a_terminal() -> None:
 def test_a_row_of_files_is_compared_with_one_plain_file_of_files() -> None:
     lines = tables(FIGURES)
     start = next(i for i, line in enumerate(lines) if line.startswith("read_many"))
-    assert lines[start].endswith("(× limit of its kind)")
+    assert lines[start].endswith("(× its limit)")
     multiples = {
         line[: line.index("  ")]: line.split()[-1] for line in lines[start + 2 : start + 10]
     }

@@ -29,7 +29,7 @@ from benchmarks.harness.suite import Measure, Suite
 from benchmarks.harness.sweeps import Sweeps
 from benchmarks.harness.text import one_line
 from benchmarks.harness.workers import Workers
-from benchmarks.results import addresses, jobs, machine, saving, summary
+from benchmarks.results import addresses, decoding, jobs, machine, saving, summary
 from benchmarks.results.recorded import Recorded, is_recorded
 
 PROJECT = Project(Path(__file__).parent)
@@ -152,9 +152,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     config = metafunc.config
     chosen = config.stash[OPTIONS]
-    listed_rows = chosen.rows if config.option.collectonly else _suite(config).rows
     operation = metafunc.function.__name__.removeprefix("test_")
-    rows = [name for name in listed_rows if operation in find_row(name).operations]
+    if config.option.collectonly:
+        rows = [name for name in chosen.rows if operation in find_row(name).operations]
+    else:
+        rows = _suite(config).names_of(operation)
     for fixture in {"contender", "store"} & {*metafunc.fixturenames}:
         metafunc.parametrize(fixture, rows, indirect=True)
     if "n" in metafunc.fixturenames:
@@ -198,13 +200,13 @@ def workers(request: pytest.FixtureRequest) -> Workers:
 @pytest.fixture
 def contender(request: pytest.FixtureRequest) -> Contender:
     """A row of the tables; saved runs name it by its parameter."""
-    return find_row(request.param)
+    return _suite(request.config).row(request.param)
 
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> Contender:
-    """One of this project's stores or, where its operations allow it, a peer."""
-    return find_row(request.param)
+    """One of this project's stores or, where its operations allow it, another row."""
+    return _suite(request.config).row(request.param)
 
 
 @pytest.fixture
@@ -296,7 +298,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         for line in machine.in_words(known):
             terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
-        for line in (*jobs.in_lines(figures), *summary.tables(figures)):
+        made = (jobs.in_lines, decoding.in_lines, summary.tables)
+        for line in (line for lines in made for line in lines(figures)):
             terminalreporter.write_line(encodable(line, encoding))
     for failure in config.stash.get(NOT_SAVED, []):
         terminalreporter.write_line(failure, red=True)

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets import Images
+from benchmarks.datasets import Images, PictureOptions
 
 Image = NDArray[np.uint8]
 Read = Image | list[Image]
@@ -16,16 +17,23 @@ Read = Image | list[Image]
 Labels = NDArray[np.int64]
 Shape = tuple[int, ...]
 ImageIds = NDArray[np.int64]
+PILLOW = f"Pillow {version('pillow')}"
+DECODER = f"simplejpeg {version('simplejpeg')}, else {PILLOW}"
+"""What decodes the files of pictures: `storage.images.decoding`."""
 
 
 class Contender(ABC):
     """One way of storing images. Every operation opens the store, does its work and closes it.
 
     name: its name in rows and in `--backend`
+    variant: what its operations read, if not images; see `Undecoded`
+    keeps_files: whether it keeps a picture's file as it is, and so decodes only what it reads
     operations: those it takes part in, by the names of the benchmarks without `test_`
     """
 
     name: str
+    variant: str = ""
+    keeps_files: bool = False
     operations: ClassVar[frozenset[str]] = frozenset(
         ("store_single", "store_many", "read_single", "read_many")
     )
@@ -33,6 +41,18 @@ class Contender(ABC):
     def holds(self, images: Images) -> bool:
         """Whether a store can hold such images; by default RGB images of one shape."""
         return images.dtype != object and images.shape[3:] == (3,)
+
+    def for_pictures(self, options: PictureOptions) -> "Contender | None":
+        """The row for a folder of pictures that are read with `options`; None if there is none.
+
+        Such a row is given arrays (n,) of `PictureFile`s, and single ones, instead of pixels.
+        """
+        return None
+
+    @property
+    def decoder(self) -> str:
+        """The library that decodes pictures, with its version."""
+        return DECODER
 
     @abstractmethod
     def create(self, path: Path, durable: bool) -> None:

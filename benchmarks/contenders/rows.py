@@ -8,7 +8,9 @@ from storage import STORES
 from . import peers
 from .article import ARTICLE
 from .base import Contender
-from .limit import Limit
+from .encoded import FileRow
+from .folder import FilesRow
+from .limit import EncodedLimit, Limit
 from .stores import StoreContender, Twin
 
 STORE_ROWS: dict[str, StoreContender] = {
@@ -18,18 +20,28 @@ ROWS: dict[str, Contender] = {
     contender.name: contender for contender in (*STORE_ROWS.values(), Limit(), *ARTICLE)
 }
 
+FILE_ROWS: dict[str, FileRow] = {
+    row.name: row for row in (FilesRow("files"), EncodedLimit("limit-encoded"))
+}
+"""The rows besides the stores that hold a folder of pictures and nothing else."""
+
 TWINS = {f"{name}-twin": Twin(contender) for name, contender in STORE_ROWS.items()}
 """A second copy of each store's row, with which the suite measures its own noise."""
 
 DEFAULT_STORES = ("png", "lmdb", "hdf5")
 """The stores that are measured without `--backend`."""
 DEFAULT_ROWS = tuple(name for name in ROWS if name in DEFAULT_STORES or name not in STORE_ROWS)
+DEFAULT_PICTURE_ROWS = (
+    *("files", "files-encoded", "lmdb-encoded", "hdf5-encoded"),
+    *("png", "lmdb", "hdf5", "limit", "limit-encoded"),
+)
+"""The rows that are measured of a folder of pictures without `--backend`."""
 
-FILE_PER_IMAGE = {"png", "png-twin", "files-encoded", "article-png"}
+FILE_PER_IMAGE = {"png", "png-twin", "files", "files-encoded", "article-png"}
 """The rows whose stores have one file per image."""
 
 
 def find_row(name: str) -> Contender:
     """The row `name`; raises ImportError for a peer whose library cannot be imported."""
-    row = ROWS.get(name) or TWINS.get(name)
+    row = ROWS.get(name) or FILE_ROWS.get(name) or TWINS.get(name)
     return row or peers.load(name)

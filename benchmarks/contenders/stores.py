@@ -1,12 +1,15 @@
 """The stores of this project, as contenders."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
+from typing import Any, Self
 
-from benchmarks.datasets import Images
-from storage import Store
+from benchmarks.datasets import Images, PictureFile, PictureOptions, decoded
+from storage import EncodedStore, Store
 
 from .base import Contender, Image, ImageIds, Labels, Openable, Opened, Read, Shape
+from .encoded import FileReader
 
 
 class StoreContender(Openable):
@@ -20,25 +23,41 @@ class StoreContender(Openable):
     def __init__(self, store_class: type[Store]) -> None:
         self.name = store_class.format
         self.store_class = store_class
+        self.keeps_files = issubclass(store_class, EncodedStore)
+        self.made_with: Mapping[str, Any] = {}  # what a new store is given
 
     def holds(self, images: Images) -> bool:
         return True
 
+    def for_pictures(self, options: PictureOptions) -> Self:
+        made = copy(self)
+        if self.keeps_files:
+            made.made_with = {
+                "image_mode": options.mode,
+                "orientation": options.orientation,
+                "max_pixels": options.max_pixels,
+            }
+        return made
+
+    def new(self, path: Path, durable: bool) -> Store:
+        """Make an empty store and open it."""
+        return self.store_class(path, "x", durable=durable, **self.made_with)
+
     def create(self, path: Path, durable: bool) -> None:
-        self.store_class(path, "x", durable=durable).close()
+        self.new(path, durable).close()
 
     def store_single(self, path: Path, image: Image, label: int, durable: bool) -> None:
         with self.store_class(path, "a", durable=durable) as store:
-            store.store_single(image, label)
+            put_one(store, image, label)
 
     def store_many(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
-        with self.store_class(path, "x", durable=durable) as store:
-            store.store_many(given(images), labels)
+        with self.new(path, durable) as store:
+            put(store, images, labels)
 
     def append(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
         """Append `images` to the store at `path`."""
         with self.store_class(path, "a", durable=durable) as store:
-            store.store_many(given(images), labels)
+            put(store, images, labels)
 
     def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
         with self.store_class(path) as store:
@@ -55,6 +74,10 @@ class StoreContender(Openable):
     def open(self, path: Path, shape: Shape = ()) -> Store:
         return self.store_class(path)
 
+    def open_files(self, path: Path) -> FileReader:
+        """Open a store of files, to read their bytes."""
+        return StoredFiles(self.store_class, path)
+
     def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
         return map(opened.__getitem__, range(stop))
 
@@ -68,6 +91,40 @@ class Twin(StoreContender):
         self.name = f"{contender.name}-twin"
 
 
-def given(images: Images) -> Image | list[Image]:
-    """The images as a store takes them: an array, or a list if their shapes differ."""
-    return images.tolist() if images.dtype == object else images
+class StoredFiles(FileReader):
+    """An open store of files, and its labels."""
+
+    def __init__(self, store_class: type[Store], path: Path) -> None:
+        super().__init__(path)
+        store = store_class(path)
+        assert isinstance(store, EncodedStore), f"{store_class.format} keeps no files"
+        self._store, self._labels = store, store.labels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (type(self._store), self.path)
+
+    def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
+        return self._store.read_bytes(ids), self._labels[ids]
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def put(store: Store, images: Images, labels: Labels) -> None:
+    """Store images; of an array of pictures, their files, or what is decoded of them."""
+    if images.dtype != object:
+        store.store_many(images, labels)
+    elif isinstance(store, EncodedStore):
+        store.store_files((picture.path for picture in images), labels)
+    else:
+        store.store_many(decoded(images), labels)
+
+
+def put_one(store: Store, image: Image | PictureFile, label: int) -> None:
+    """Store one image or picture."""
+    if not isinstance(image, PictureFile):
+        store.store_single(image, label)
+    elif isinstance(store, EncodedStore):
+        store.store_files([image.path], [label])
+    else:
+        store.store_single(image.decode(), label)

@@ -13,7 +13,7 @@ from .errors import (
     UnsafePickleError,
 )
 from .load import load_dataset
-from .pictures import PictureOptions
+from .pictures import PictureFile, PictureOptions, decoded
 
 __all__ = [
     "ArchiveError",
@@ -25,9 +25,11 @@ __all__ = [
     "DatasetOptionError",
     "Images",
     "PictureError",
+    "PictureFile",
     "PictureOptions",
     "UnsafeArchiveError",
     "UnsafePickleError",
+    "decoded",
     "load_dataset",
     "mean_bytes",
 ]

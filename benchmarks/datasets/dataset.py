@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .errors import DatasetOptionError
 
 Images: TypeAlias = NDArray[Any]  # most contenders hold, and declare, only the first of the two
-"""uint8 images of one shape, (n, H, W[, C]), or an object array (n,) of uint8 images of several."""
+"""uint8 images of one shape, (n, H, W[, C]), or an object array (n,) of a folder's `PictureFile`s."""
 
 
 def mean_bytes(images: Images) -> float:
@@ -27,7 +27,7 @@ class Dataset:
     identity: results can be compared only if this is equal. It is "cifar10-" and the start of the
         official archive's sha256; "sha256:" and the digest of a user's batches or pictures; or the
         stand-in's version, seed and image size
-    images: (N, H, W, C) uint8, or an array (N,) of a user's pictures of several shapes
+    images: (N, H, W, C) uint8, or an array (N,) of a user's `PictureFile`s
     labels: (N,) int64
     note: one line on why the stand-in replaced CIFAR-10, or ""
     full_count: how many images the whole set has, if `images` is only its beginning

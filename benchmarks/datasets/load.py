@@ -7,7 +7,7 @@ from .batches import BATCH_NAMES, FOLDER
 from .cifar10 import load_cifar10, load_path
 from .dataset import Dataset
 from .errors import DatasetNotFoundError, DatasetOptionError, NotAvailableError
-from .pictures import PictureOptions, load_pictures
+from .pictures import MOST_BYTES, PictureOptions, load_pictures
 from .sources import OFFICIAL, Download
 from .standin import make_standin
 
@@ -24,10 +24,11 @@ def load_dataset(
     image_size: tuple[int, int] = CIFAR_SIZE,
     download: Download = OFFICIAL,
     pictures: PictureOptions | None = None,
+    most_bytes: float = MOST_BYTES,
 ) -> Dataset:
     """The data set to measure: images (N, height, width, 3) uint8, labels (N,) int64 in 0..9.
 
-    Pictures of a folder have any shapes and labels.
+    Pictures of a folder have any shapes and labels, and stay in their files.
 
     Raises a type of DatasetError; the message names the file and says what to do.
 
@@ -42,6 +43,7 @@ def load_dataset(
     image_size: height and width in pixels of the stand-in's images
     download: the sources of CIFAR-10
     pictures: how a directory of pictures is read; None: only batches are
+    most_bytes: no more pictures are taken than have this many bytes of pixels
     """
     if limit is not None and limit < 1:
         raise DatasetOptionError(f"limit {limit}: at least one image must be asked for")
@@ -54,7 +56,9 @@ def load_dataset(
     if spec != "cifar10":
         path = _user_path(spec)
         if pictures and _is_folder_of_pictures(path):
-            return load_pictures(path, pictures, limit=limit, progress=progress)
+            return load_pictures(
+                path, pictures, limit=limit, most_bytes=most_bytes, progress=progress
+            )
         return load_path(path)
     try:
         return load_cifar10(cache_dir, offline=offline, progress=progress, download=download)

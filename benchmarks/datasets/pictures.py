@@ -1,26 +1,32 @@
-"""The user's own pictures: a folder of image files, of which as many are loaded as memory allows."""
+"""The user's own pictures: a folder of image files, which stay where they are until they are read."""
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 from storage import ImageFileError, StorageError
 from storage.images.decoding import MAX_PIXELS, decode
 from storage.images.folder import ImageFolder, listed, read_folder
 from storage.images.survey import survey
+from storage.payloads.base import in_threads
 
 from .dataset import Dataset, Images
 from .errors import DatasetNotFoundError, PictureError
 
 NAME = "pictures"
 """Saved with runs instead of the folder's name, which is the user's."""
-MOST_BYTES = 100_000 * 32 * 32 * 3
-"""Pixels are loaded up to this size, that of 100,000 CIFAR-10 images."""
+MOST_BYTES = 2**29
+"""By default, pictures are taken until their pixels have this size: so many can be read at once."""
+AT_ONCE = 16
+"""Pictures that are decoded together, in a thread for each core."""
 SEED = 0
 
 
@@ -44,15 +50,78 @@ class PictureOptions:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture in a file, without its bytes or pixels.
+
+    path: of the file
+    file_bytes: the size of the file
+    nbytes: the bytes of its pixels
+    file_digest, digest: of the bytes of the file, and of the shape and the pixels
+    """
+
+    path: str
+    options: PictureOptions
+    file_bytes: int
+    nbytes: int
+    file_digest: int
+    digest: int
+
+    @classmethod
+    def of(cls, path: str, data: bytes, options: PictureOptions) -> "PictureFile":
+        """The picture in a file that holds `data`; raises ImageFileError."""
+        image = options.decode(data)
+        digest = xxh3_64_intdigest(data)
+        return cls(path, options, len(data), image.nbytes, digest, _digest(image))
+
+    def read(self) -> bytes:
+        """The bytes of the file."""
+        with open(self.path, "rb", buffering=0) as file:
+            return file.readall()
+
+    def decode(self) -> NDArray[np.uint8]:
+        """The pixels, (H, W) or (H, W, C)."""
+        return self.options.decode(self.read())
+
+    def is_same(self, found: object) -> bool:
+        """Whether these are its pixels, or the bytes of its file, also as an array (n,) of them."""
+        if isinstance(found, bytes):
+            return xxh3_64_intdigest(found) == self.file_digest
+        if not isinstance(found, np.ndarray) or found.dtype != np.uint8:
+            return False
+        if found.ndim == 1:
+            return xxh3_64_intdigest(found) == self.file_digest
+        return _digest(found) == self.digest
+
+
+def _digest(image: NDArray[np.uint8]) -> int:
+    digest = xxh3_64(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image))
+    return digest.intdigest()
+
+
+def decoded(pictures: Images) -> Iterator[NDArray[np.uint8]]:
+    """The pixels of an array (n,) of pictures, a few at a time, in a thread for each core."""
+    for start in range(0, len(pictures), AT_ONCE):
+        yield from in_threads(PictureFile.decode, pictures[start : start + AT_ONCE].tolist())
+
+
 def load_pictures(
-    path: Path, options: PictureOptions, *, limit: int | None, progress: bool = False
+    path: Path,
+    options: PictureOptions,
+    *,
+    limit: int | None,
+    most_bytes: float = MOST_BYTES,
+    progress: bool = False,
 ) -> Dataset:
     """Pictures of a folder, in an order drawn once, so that the first ones are of all classes.
 
-    Their identity is a digest over all files, their labels and the options. Raises DatasetError if
-    the folder cannot be read, or if a file is refused and not skipped.
+    Each is decoded once, to find damage, and only its digest is kept. The identity is a digest over
+    all files, their labels and the options. Raises DatasetError if the folder cannot be read, or if
+    a file is refused and not skipped.
 
-    limit: the most pictures to load; fewer are loaded once their pixels exceed `MOST_BYTES`
+    limit: the most pictures to take
+    most_bytes: fewer are taken once their pixels have more bytes than this, but at least one
     """
     try:
         folder = read_folder(path, allow_empty=options.allow_empty)
@@ -70,20 +139,30 @@ def load_pictures(
         raise _refusal(path, refused)
     try:
         identity = _identity(folder, options, refused, progress)
-        images, labels = _load(path, folder, options, limit, refused, progress)
+        images, labels = _load(path, folder, options, limit, most_bytes, refused, progress)
     except StorageError as error:
         raise PictureError(str(error)) from error
     if not labels:
         raise DatasetNotFoundError(f"{path}: none of its files is an image that can be stored")
-    remarks = (*found.lines(), *(f"left out: {name}: {why}" for name, why in refused.items()))
+    remarks = [*found.lines(), *(f"left out: {name}: {why}" for name, why in refused.items())]
+    usable = len(folder) - len(refused)
+    if len(images) < min(usable, limit or usable):
+        size = sum(image.nbytes for image in images) / 1e6
+        remarks.append(
+            f"left out: {usable - len(images):,} of {usable:,} pictures: those taken have"
+            f" {size:,.0f} MB of pixels; --cutoff={usable} takes all, and longer"
+        )
+    taken = np.empty(len(images), object)
+    taken[:] = images
     return Dataset(
         NAME,
         identity,
-        as_array(images),
+        taken,
         np.array(labels, np.int64),
         note=f"{len(refused):,} files were left out" if refused else "",
+        full_count=usable,
         is_folder=True,
-        remarks=remarks,
+        remarks=tuple(remarks),
     )
 
 
@@ -92,42 +171,38 @@ def _load(
     folder: ImageFolder,
     options: PictureOptions,
     limit: int | None,
+    most_bytes: float,
     refused: dict[str, str],
     progress: bool,
-) -> tuple[list[NDArray[np.uint8]], list[int]]:
-    """Images and labels up to the limits; files found to be damaged are added to `refused`."""
-    images, labels, size = list[NDArray[np.uint8]](), list[int](), 0
-    for i in np.random.default_rng(SEED).permutation(len(folder)).tolist():
-        name = folder.name(i)
-        if name in refused:
-            continue
-        if len(images) == limit:
-            break
-        data = folder.read(i)
+) -> tuple[list[PictureFile], list[int]]:
+    """Pictures and labels up to the limits; files found to be damaged are added to `refused`."""
+
+    def look(i: int) -> PictureFile | ImageFileError:
+        file = os.path.join(folder.path, os.fsdecode(folder.files[i]))  # noqa: PTH118  # one of many
         try:
-            image = options.decode(data)
+            return PictureFile.of(file, folder.read(i), options)
         except ImageFileError as error:
-            refused[name] = str(error)
-            if not options.skip:
-                raise _refusal(path, refused) from error
-            continue
-        size += image.nbytes
-        if images and size > MOST_BYTES:
-            break
-        images.append(image)
-        labels.append(int(folder.labels[i]))
-    return images, labels
+            return error
 
-
-def as_array(images: list[NDArray[np.uint8]]) -> Images:
-    """One array (n, H, W[, C]) if the shapes are equal, else an array (n,) of the images."""
-    if len({image.shape for image in images}) == 1:
-        return np.stack(images)
-    several = np.empty(len(images), object)
-    for i, image in enumerate(images):
-        image.setflags(write=False)
-        several[i] = image
-    return several
+    pictures, labels, size = list[PictureFile](), list[int](), 0
+    order = np.random.default_rng(SEED).permutation(len(folder)).tolist()
+    coming = (i for i in order if folder.name(i) not in refused)
+    most = len(folder) if limit is None else limit
+    with tqdm(total=min(most, len(folder)), desc="decoding", disable=not progress) as bar:
+        while some := [*islice(coming, min(AT_ONCE, most - len(pictures)))]:
+            for i, found in zip(some, in_threads(look, some), strict=True):
+                if isinstance(found, ImageFileError):
+                    refused[folder.name(i)] = str(found)
+                    if not options.skip:
+                        raise _refusal(path, refused) from found
+                    continue
+                size += found.nbytes
+                if pictures and size > most_bytes:
+                    return pictures, labels
+                pictures.append(found)
+                labels.append(int(folder.labels[i]))
+            bar.update(len(some))
+    return pictures, labels
 
 
 def _identity(

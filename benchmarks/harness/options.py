@@ -10,8 +10,10 @@ import pytest
 
 from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import (
+    DEFAULT_PICTURE_ROWS,
     DEFAULT_ROWS,
     FILE_PER_IMAGE,
+    FILE_ROWS,
     ROWS,
     STORE_ROWS,
     TWINS,
@@ -24,6 +26,8 @@ from .protocol import MAX_ROUNDS, MIN_ROUNDS, STRETCH
 from .text import one_line
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
+PICTURE_CUTOFFS = CUTOFFS[1:]
+"""Of a folder of pictures; decoding ten takes too long for the few that they tell."""
 SMALL_CUTOFFS = (10, 100)
 """The cutoffs with `--benchmark-disable`, where every benchmark runs once, untimed."""
 CIFAR_SIDE, LARGEST_SIDE = 32, 4096
@@ -95,8 +99,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--backend",
         metavar="NAMES",
-        help=f"the rows to measure, separated by commas, from {', '.join(ROWS)}, and the"
-        f" peers {', '.join(PEERS)}; by default {', '.join(DEFAULT_ROWS)}",
+        help=f"the rows to measure, separated by commas, from {', '.join((*ROWS, *FILE_ROWS))}, and the"
+        f" peers {', '.join(PEERS)}; by default {', '.join(DEFAULT_ROWS)}, and of pictures"
+        f" {', '.join(DEFAULT_PICTURE_ROWS)}",
     )
     group.addoption(
         "--twin",
@@ -191,8 +196,22 @@ def choose_rows(rows: tuple[str, ...], images: Images) -> tuple[str, ...]:
     suited = tuple(name for name in rows if find_row(name).holds(images))
     if suited != rows and rows != DEFAULT_ROWS:
         left_out = ", ".join(name for name in rows if name not in suited)
-        raise pytest.UsageError(f"--backend: {left_out} cannot hold images of these shapes")
+        files = " (files and limit-encoded need a folder of pictures, --dataset=DIR)"
+        why = files if FILE_ROWS.keys() & {*rows} else ""
+        raise pytest.UsageError(f"--backend: {left_out} cannot hold images of these shapes{why}")
     return suited
+
+
+def choose_picture_rows(rows: tuple[str, ...], options: PictureOptions) -> tuple[str, ...]:
+    """As `choose_rows`, for a folder of pictures, which has other rows by default."""
+    usual = len(DEFAULT_ROWS)
+    if rows[:usual] == DEFAULT_ROWS:
+        rows = DEFAULT_PICTURE_ROWS + rows[usual:]
+    if unsuited := [name for name in rows if find_row(name).for_pictures(options) is None]:
+        raise pytest.UsageError(
+            f"--backend: {', '.join(unsuited)} cannot hold a folder of pictures"
+        )
+    return rows
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -270,7 +289,7 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
     if text is None:
         return DEFAULT_ROWS
     names = [name.strip() for name in text.split(",")]
-    known = (*ROWS, *PEERS)
+    known = (*ROWS, *FILE_ROWS, *PEERS)
     for name in names:
         if name not in known:
             raise pytest.UsageError(
@@ -342,6 +361,30 @@ def choose_cutoffs(
     return options.cutoffs
 
 
+def choose_picture_cutoffs(options: Options, taken: int, full: int) -> tuple[int, ...]:
+    """The cutoffs for a folder: by default the usual ones from 100 on, and all if all are taken.
+
+    taken, full: pictures taken from the folder, and in it; raises pytest.UsageError if too few
+    """
+    if options.cutoffs is not None or not options.timed:
+        return choose_cutoffs(options, "the folder", taken, "each once")
+    if taken == full:
+        # Not also a usual one that is nearly as large.
+        return (*(n for n in PICTURE_CUTOFFS if 2 * n <= full), full)
+    return tuple(n for n in PICTURE_CUTOFFS if n <= taken) or (taken,)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What stores take on a disk."""
+
+    bytes: int = 0
+    files: int = 0
+
+    def __add__(self, other: "Space") -> "Space":
+        return Space(self.bytes + other.bytes, self.files + other.files)
+
+
 def check_space(
     directory: Path,
     rows: tuple[str, ...],
@@ -349,7 +392,32 @@ def check_space(
     image_bytes: int,
     round_budget: float,
 ) -> None:
-    """Raise pytest.UsageError if the stores of a run will not fit in `directory`.
+    """Raise pytest.UsageError if the stores of a run will not fit in `directory`; see `space`."""
+    if why := lacking(directory, space(rows, cutoffs, image_bytes, round_budget)):
+        raise pytest.UsageError(f"{why}; choose another directory or smaller --cutoff")
+
+
+def lacking(directory: Path, needed: Space) -> str:
+    """What `directory` lacks for the stores of a run, or ""."""
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if free < needed.bytes:
+        return (
+            f"--store-dir: {directory} has {free / 1e6:,.0f} MB free, and the stores of this run"
+            f" take up to {needed.bytes / 1e6:,.0f} MB"
+        )
+    if status.f_files and status.f_favail < needed.files:
+        return (
+            f"--store-dir: {directory} has room for {status.f_favail:,} more files, and the PNG"
+            f" stores of this run take up to {needed.files:,}"
+        )
+    return ""
+
+
+def space(
+    rows: tuple[str, ...], cutoffs: tuple[int, ...], image_bytes: int, round_budget: float
+) -> Space:
+    """The most that the stores of a run take.
 
     Each row keeps two stores per cutoff, and two of small commits. A row with a file per image also
     keeps the stores of its storing rounds until the end: those of `MIN_ROUNDS` and a warm-up, and
@@ -368,18 +436,7 @@ def check_space(
     images += 3 * commits * at_least * len(FILE_PER_IMAGE & stores)
     images += (sum(cutoffs) + cutoffs[-1]) * len(PEERS.keys() & rows)
     per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
-    needed = images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs)
-    status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize
-    if free < needed:
-        raise pytest.UsageError(
-            f"--store-dir: {directory} has {free / 1e6:,.0f} MB free, and the stores of this run"
-            f" take up to {needed / 1e6:,.0f} MB; choose another directory or smaller --cutoff"
-        )
-    files = png_rows * (sum(cutoffs) + stored) + 3 * commits * at_least * bool(png_rows)
-    if status.f_files and status.f_favail < files:
-        raise pytest.UsageError(
-            f"--store-dir: {directory} has room for {status.f_favail:,} more files, and the PNG"
-            f" stores of this run take up to {files:,}; choose another directory or smaller"
-            " --cutoff"
-        )
+    return Space(
+        images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs),
+        png_rows * (sum(cutoffs) + stored) + 3 * commits * at_least * bool(png_rows),
+    )

@@ -13,14 +13,27 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.contenders.base import Contender
+from benchmarks.contenders.encoded import READING, Undecoded
+from benchmarks.contenders.rows import find_row
 from benchmarks.datasets import Dataset, DatasetError, load_dataset, mean_bytes
+from benchmarks.datasets.pictures import MOST_BYTES
 from benchmarks.results.machine import Circumstances, file_system
-from benchmarks.results.recorded import Recorded
+from benchmarks.results.recorded import OF_FILES, Recorded
 from storage import disk_usage
 
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .checks import WrongResultError, require
-from .options import Options, check_space, choose_cutoffs, choose_rows
+from .options import (
+    MOST_COMMITS,
+    Options,
+    check_space,
+    choose_cutoffs,
+    choose_picture_cutoffs,
+    choose_picture_rows,
+    choose_rows,
+    lacking,
+    space,
+)
 from .passes import Passes
 from .protocol import Benchmark, Result, Work, measure
 from .text import one_line
@@ -28,8 +41,14 @@ from .workspace import Workspace
 
 CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
-BATCH, PICTURE_BATCH_BYTES = 256, 2**26
+BATCH, PICTURE_BATCH_BYTES = 256, 2**25
 """How many images a batch has; of a folder of pictures, fewer if they take more bytes than this."""
+MOST_READ_BYTES = MOST_BYTES
+"""Pictures are not read at once if their pixels take more memory than this."""
+MOST_KEPT_BYTES = 2**28
+"""Nor are more kept for the check."""
+UNDECODED = f"-{OF_FILES}"
+"""What follows a row's name where its files are read and not decoded."""
 STAYS_SECONDS = 30
 """A store read within this many seconds counts as cached.
 
@@ -70,11 +89,13 @@ class Measure(Protocol):
 class Suite:
     """The state that the benchmarks of one run share.
 
-    images: (N, H, W, C) uint8, or (N,) images of several shapes; as many as the largest cutoff
+    images: (N, H, W, C) uint8, or (N,) `PictureFile`s; as many as the largest cutoff
     labels: (N,) int64
     image_bytes: of the pixels of an image, on average
+    file_bytes: of the files of pictures, on average; None if there are none
     rows: those of the options that can hold the images
     batch: how many images a batch has
+    commits: how many images are stored in commits of one
     """
 
     def __init__(self, options: Options, progress: bool) -> None:
@@ -84,22 +105,93 @@ class Suite:
         self._read_at: dict[Path, float] = {}
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
-        self.remarks = dataset.remarks
+        self.has_pictures = dataset.is_folder
+        self.remarks = [*dataset.remarks]
         self.image_bytes = mean_bytes(self.images)
-        self.rows = choose_rows(options.rows, self.images)
-        self.batch = BATCH
-        if dataset.is_folder:
-            self.batch = max(1, min(BATCH, int(PICTURE_BATCH_BYTES / self.image_bytes)))
-        size, budget = ceil(self.image_bytes), options.round_budget
+        self.file_bytes: float | None = None
+        self.batch, self.commits = BATCH, min(self.cutoffs[-1], MOST_COMMITS)
         try:
             self.store_dir = options.store_dir or Path(gettempdir())
             self.file_system = file_system(self.store_dir)
-            check_space(self.store_dir, self.rows, self.cutoffs, size, budget)
+            self.rows = self._picture_rows() if self.has_pictures else self._array_rows()
             self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
         except OSError as error:
             raise pytest.UsageError(
                 f"--store-dir: {one_line(error)}; choose another directory"
             ) from error
+
+    def _array_rows(self) -> tuple[str, ...]:
+        rows = choose_rows(self.options.rows, self.images)
+        size, budget = ceil(self.image_bytes), self.options.round_budget
+        check_space(self.store_dir, rows, self.cutoffs, size, budget)
+        if rows != self.options.rows:
+            left_out = ", ".join(name for name in self.options.rows if name not in rows)
+            self.remarks.append(f"left out: {left_out}, which cannot hold images of these shapes")
+        return rows
+
+    def _picture_rows(self) -> tuple[str, ...]:
+        """The rows, and what else depends on the sizes of the pictures and their files."""
+        self.file_bytes = sum(picture.file_bytes for picture in self.images) / len(self.images)
+        self.batch = max(1, min(BATCH, int(PICTURE_BATCH_BYTES / self.image_bytes)))
+        self.commits = min(self.commits, self.batch)
+        most = max(self.cutoffs)
+        if not self.fits(most):
+            size = most * self.image_bytes / 1e6
+            self.remarks.append(
+                f"left out: reading all images at once at n={most}, since {size:,.0f} MB of pixels"
+                f" would be held; more than {MOST_READ_BYTES / 1e6:,.0f} MB are not"
+            )
+        rows = choose_picture_rows(self.options.rows, self.options.pictures)
+        of_files = tuple(name for name in rows if self._keeps_files(name))
+        of_pixels = tuple(name for name in rows if name not in of_files)
+        sizes = (of_files, ceil(self.file_bytes)), (of_pixels, ceil(self.image_bytes))
+        budget = self.options.round_budget
+        files, pixels = (space(some, self.cutoffs, size, budget) for some, size in sizes)
+        if of_pixels and of_files and (why := lacking(self.store_dir, files + pixels)):
+            rows, pixels = of_files, space((), self.cutoffs, 1, budget)
+            self.remarks.append(f"left out: {', '.join(of_pixels)}, which hold pixels: {why}")
+        if why := lacking(self.store_dir, files + pixels):
+            raise pytest.UsageError(f"{why}; choose another directory or smaller --cutoff")
+        return rows
+
+    def _keeps_files(self, name: str) -> bool:
+        row = find_row(name).for_pictures(self.options.pictures)
+        return row is not None and row.keeps_files
+
+    def row(self, name: str) -> Contender:
+        """A row of this run by its name, or by one of those that `names_of` adds."""
+        row = find_row(name.removesuffix(UNDECODED))
+        if self.has_pictures:
+            row = row.for_pictures(self.options.pictures) or row
+        return Undecoded(row) if name.endswith(UNDECODED) else row  # type: ignore[arg-type]  # it keeps files
+
+    def names_of(self, operation: str) -> list[str]:
+        """The rows that take part in an operation, twice if it reads files and decodes them."""
+        found = []
+        for name in self.rows:
+            row = self.row(name)
+            if operation in row.operations:
+                found.append(name)
+                if self.has_pictures and row.keeps_files and operation in READING:
+                    found.append(name + UNDECODED)
+        return found
+
+    def fits(self, n: int) -> bool:
+        """Whether the pixels of `n` images may be read at once."""
+        return not self.has_pictures or n * self.image_bytes <= MOST_READ_BYTES
+
+    def may_keep(self, n: int) -> bool:
+        """Whether the pixels of `n` images may be held for the check."""
+        return not self.has_pictures or n * self.image_bytes <= MOST_KEPT_BYTES
+
+    def at_once(self, n: int) -> int:
+        """How many of `n` images may be held for the check: of pictures perhaps fewer."""
+        return n if self.may_keep(n) else max(1, int(MOST_KEPT_BYTES / self.image_bytes))
+
+    def require_memory(self, row: Contender, n: int) -> None:
+        """Skip a benchmark that would hold more pixels than fit in memory."""
+        if row.variant != OF_FILES and not self.fits(n):
+            pytest.skip(f"{n} images have {n * self.image_bytes / 1e6:,.0f} MB of pixels")
 
     def _load(self) -> Dataset:
         options = self.options
@@ -112,9 +204,13 @@ class Suite:
                 progress=self._progress,
                 image_size=(side, side),
                 pictures=options.pictures,
+                most_bytes=inf if options.cutoffs else MOST_BYTES,
             )
-            limits = ["as many as fit in memory"] if dataset.is_folder else []
-            self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity, *limits)
+            if dataset.is_folder:
+                taken = len(dataset.images)
+                self.cutoffs = choose_picture_cutoffs(options, taken, dataset.full_count or taken)
+            else:
+                self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
             self.images, self.labels = dataset.take(self.cutoffs[-1])
         except DatasetError as error:
             raise pytest.UsageError(f"--dataset: {one_line(error)}") from error
@@ -130,9 +226,6 @@ class Suite:
             f"data: {self.name} ({self.identity}), cutoffs {', '.join(map(str, self.cutoffs))}",
             f"stores: in {self.store_dir} ({self.file_system})",
         ]
-        if self.rows != self.options.rows:
-            left_out = ", ".join(name for name in self.options.rows if name not in self.rows)
-            lines.append(f"left out: {left_out}, which cannot hold images of these shapes")
         lines += self.remarks
         return [f"NOTE: {self.note}", *lines] if self.note else lines
 
@@ -151,20 +244,24 @@ class Suite:
 
     def measure(self, benchmark: Benchmark, passes: Passes, case: Case, work: Work[Result]) -> None:
         """Measure a pass of one operation, and record what its figure depends on."""
+        row = case.contender
         operation = f"{case.operation} {case.variant}" if case.apart else case.operation
+        operation = f"{operation} {row.variant}".strip()
         benchmark.group = operation + ("" if case.n is None else f" n={case.n}")
         recorded = passes.recorded = passes.recorded or Recorded(
             operation=case.operation,
-            variant=case.variant,
-            backend=case.contender.name,
+            variant=f"{case.variant} {row.variant}".strip(),
+            backend=row.name,
             n=case.n or 1,
             images_per_round=case.images,
             image_shape=list(self.images.shape[1:]),
-            image_bytes=None if self.images.shape[1:] else self.image_bytes,
+            image_bytes=self.image_bytes if self.has_pictures else None,
+            file_bytes=self.file_bytes if row.keeps_files else None,
+            decoder=row.decoder if self._decodes(case) else None,
             dataset=self.identity,
             round_budget_seconds=self.options.round_budget,
             cache="cold" if self.options.cold else "warm",
-            durability=case.contender.durability(self.options.durable and not case.buffered),
+            durability=row.durability(self.options.durable and not case.buffered),
         )
         measured = replace(
             work,
@@ -181,6 +278,11 @@ class Suite:
             passes.add(stats.data)
             recorded.add_rounds(stats.data, stats.median, passes.rounds)
         benchmark.extra_info |= recorded.written()
+
+    def _decodes(self, case: Case) -> bool:
+        """Whether it decodes the files of pictures: to store pixels, or to read what keeps files."""
+        row = case.contender
+        return self.has_pictures and row.keeps_files == case.reads and row.variant != OF_FILES
 
     def _before(self, recorded: Recorded, case: Case, work: Work[Result]) -> None:
         if not (case.reads and self.options.cold):
@@ -219,10 +321,10 @@ class Suite:
     ) -> None:
         """Check that one array of the data set's images `ids`, with their labels, was read.
 
-        If the data set has several shapes, it may be a list. Raises WrongResultError if not.
+        Of pictures, it may be a list, of images or of the bytes of files. Raises WrongResultError.
         """
-        if self.images.dtype == object:
-            self._assert_each_equal(images, labels, ids)
+        if self.has_pictures:
+            self._assert_same_pictures(images, labels, ids)
             return
         if not isinstance(images, np.ndarray):
             raise WrongResultError(f"images came as a {type(images).__name__}, not as one array")
@@ -239,14 +341,15 @@ class Suite:
             same = np.array_equal(images[start:stop], self.images[wanted])
             require(same, f"pixels differ from the data's, in results {start} to {stop - 1}")
 
-    def _assert_each_equal(
-        self, images: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
+    def _assert_same_pictures(
+        self, found: object, labels: NDArray[np.int64], ids: slice | NDArray[np.int64]
     ) -> None:
-        wanted = self.images[ids]
-        if not isinstance(images, list | np.ndarray):
-            raise WrongResultError(f"images came as a {type(images).__name__}, not as a list")
+        wanted = self.images[ids].tolist()
+        if not isinstance(found, list | np.ndarray):
+            raise WrongResultError(f"images came as a {type(found).__name__}, not as a list")
         require(np.array_equal(labels, self.labels[ids]), "labels differ from the data's")
-        require(len(images) == len(wanted), f"{len(images)} of {len(wanted)} images came")
-        for i, (image, own) in enumerate(zip(images, wanted, strict=True)):
-            require(image.dtype == np.uint8, f"result {i} came as {image.dtype}, not as uint8")
-            require(np.array_equal(image, own), f"pixels differ from the data's, in result {i}")
+        require(len(found) == len(wanted), f"{len(found)} of {len(wanted)} images came")
+        for i, (image, picture) in enumerate(zip(found, wanted, strict=True)):
+            require(
+                picture.is_same(image), f"pixels or bytes differ from the data's, in result {i}"
+            )

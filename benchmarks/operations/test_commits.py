@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contenders.base import Labels
-from benchmarks.contenders.stores import StoreContender
+from benchmarks.contenders.stores import StoreContender, put_one
 from benchmarks.datasets import Images
 from benchmarks.harness.checks import require
-from benchmarks.harness.options import MOST_COMMITS
 from benchmarks.harness.protocol import RoundPart, Work, images_of_part
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workspace import NewStores, ids_checked
@@ -19,12 +18,13 @@ class SmallCommits(StoreContender):
 
     def __init__(self, store: StoreContender) -> None:
         super().__init__(store.store_class)
+        self.made_with = store.made_with
         self.name = f"{store.name}, small commits"  # the workspace tells stores apart by name
 
     def store_many(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
-        with self.store_class(path, "x", durable=durable) as store:
+        with self.new(path, durable) as store:
             for image, label in zip(images, labels.tolist(), strict=True):
-                store.store_single(image, label)
+                put_one(store, image, label)
 
 
 class CompactedCommits(SmallCommits):
@@ -43,7 +43,7 @@ class CompactedCommits(SmallCommits):
 def test_commits_store(suite: Suite, measure: Measure, store: StoreContender, sweep: int) -> None:
     """Store each image in its own commit, with one handle. Buffered: else disk waits dominate."""
     small = SmallCommits(store)
-    n = min(suite.cutoffs[-1], MOST_COMMITS)
+    n = suite.commits
     images, labels = suite.images[:n], suite.labels[:n]
     stores = NewStores(suite.workspace, small, n)
     path = stores.path
@@ -82,7 +82,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender, sw
 
 def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> None:
     """Open and close: the cost of finding that many commits."""
-    n = min(suite.cutoffs[-1], MOST_COMMITS)
+    n = suite.commits
     path = suite.workspace.store(SmallCommits(store), n)
 
     def run() -> int:
@@ -100,7 +100,7 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> 
 @pytest.mark.parametrize("state", ["read", "compacted"])
 def test_commits_read(suite: Suite, measure: Measure, store: StoreContender, state: str) -> None:
     """Open, read all, close: as the images were committed, and after `compact`."""
-    n = min(suite.cutoffs[-1], MOST_COMMITS)
+    n = suite.commits
     small = SmallCommits(store) if state == "read" else CompactedCommits(store)
     path = suite.workspace.store(small, n)
     shape = (n, *suite.images.shape[1:])

@@ -31,6 +31,7 @@ def test_read_single(
 
 def test_read_many(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
     """Open, read all n images into one array, close: loading a data set that fits in memory."""
+    suite.require_memory(contender, n)
     path = suite.workspace.store(contender, n)
     shape = (n, *suite.images.shape[1:])
     part = None

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
+from benchmarks.results import decoding
 from benchmarks.results.ratio import CONFIDENCE
 from benchmarks.results.runs import SavedRun, in_words
 from benchmarks.results.standing import LEVEL, MARGIN
@@ -50,10 +51,13 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    figures = [row.figure for row in run.rows.values()]
     return environment.get_template(TEMPLATE).render(
         run=run,
         identity=identity(run),
         answers=answers(run),
+        shares=decoding.shares(figures),
+        decoding=decoding.conclusion(figures),
         confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
         margin=f"{MARGIN:.0%}".replace("%", " %"),
         level=f"{LEVEL:.0%}".replace("%", " %"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.recorded import OF_FILES
 from benchmarks.results.runs import Key, SavedRun, in_words
 from benchmarks.results.summary import TITLES
 
@@ -74,8 +75,9 @@ def _holes(run: SavedRun) -> list[str]:
     backends = {key[2] for key in run.rows}
     holes = []
     for (operation, variant), keys in by_operation.items():
-        # Only stores have every operation.
-        expected = {key[2] for key in keys} | (backends & STORE_ROWS.keys())
+        expected = {key[2] for key in keys}
+        if not variant.endswith(OF_FILES):  # only stores have every operation, decoding or not
+            expected |= backends & STORE_ROWS.keys()
         for n in sorted({key[3] for key in keys}):
             missing = sorted(expected - {key[2] for key in keys if key[3] == n})
             holes += [in_words((operation, variant, name, n)) for name in missing]

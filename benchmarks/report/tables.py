@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 from benchmarks.results.runs import Key, Row, SavedRun
-from benchmarks.results.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
+from benchmarks.results.summary import ORDER, TITLES, format_multiple, format_number
 
 from .changes import Change, Changes
 
@@ -109,15 +109,14 @@ def _by_operation(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
 
 def _time_cells(rows: Sequence[Row]) -> dict[Key, TableCell]:
     medians = {row.key: row.figure.microseconds for row in rows}
-    limits = {row.figure.n: row.figure for row in rows if row.figure.backend == LIMIT}
+    limits = [row.figure for row in rows if row.figure.is_limit]
     best = _best(rows, medians)
     cells = {}
     for row in rows:
-        limit = limits.get(row.figure.n)
-        multiple = limit is not None and row.figure.backend != LIMIT
+        limit = row.figure.limit(limits)
         cells[row.key] = TableCell(
             format_number(medians[row.key]),
-            format_multiple(row.figure.ratio_to(limit).value) if limit and multiple else "",
+            format_multiple(row.figure.ratio_to(limit).value) if limit else "",
             "best" if row.key in best else "",
             row.figure.rounds < FEW_ROUNDS,
         )

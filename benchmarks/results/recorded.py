@@ -19,6 +19,8 @@ LONGEST = 1e9
 """The longest duration, in seconds; a longer one is damage."""
 PROCESSES = re.compile(r"([1-9][0-9]{0,5}) process(es)?")
 """The names of the variants of parallel reading."""
+OF_FILES = "bytes"
+"""The variant of reading that returns the files of pictures, or the end of the variant's name."""
 TEXTS = ("operation", "variant", "backend", "cache", "durability")
 COUNTS = ("n", "images_per_round", "files", "apparent_bytes", "allocated_bytes")
 OF_ROUNDS = (
@@ -45,6 +47,8 @@ class Recorded:
     n: images in the store, 1 if the operation does not depend on it
     image_shape: (H, W, C), uint8; () if there are several
     image_bytes: bytes of pixels of an image on average, if there are several shapes
+    file_bytes: bytes of a picture's file on average, if the row keeps files; see `OF_FILES`
+    decoder: the library that decoded the pictures, with its version, if any was decoded
     dataset: its identity
     cache: the run's cache state, warm or cold
     durability: what a storing call promised
@@ -64,6 +68,8 @@ class Recorded:
     durability: str
     image_shape: Sequence[int] = ()
     image_bytes: float | None = None
+    file_bytes: float | None = None
+    decoder: str | None = None
     dataset: str = ""
     round_budget_seconds: float | None = None
     files: int = 0
@@ -125,7 +131,9 @@ class Recorded:
         if not 0 < info["pixel_megabytes_per_second"] <= MOST:
             raise ValueError(f"throughput {info['pixel_megabytes_per_second']}")
         made = cls.of(info)
-        if made.operation == "parallel_read" and not PROCESSES.fullmatch(made.variant):
+        if made.operation == "parallel_read" and not PROCESSES.fullmatch(
+            made.variant.removesuffix(f" {OF_FILES}")
+        ):
             raise ValueError(f"variant {made.variant}")
         return made
 

@@ -13,7 +13,7 @@ from pytest_benchmark.logger import Logger
 from pytest_benchmark.utils import get_machine_id, load_storage
 
 from benchmarks.contenders.peers import PEERS
-from benchmarks.contenders.rows import ROWS, TWINS
+from benchmarks.contenders.rows import FILE_ROWS, ROWS, TWINS
 from benchmarks.harness.text import one_line
 
 from . import rounds
@@ -247,7 +247,7 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         if row is None or row.key in rows:
             unreadable.append(str(bench.get("name", "one without a name")))
             continue
-        known = ROWS.keys() | TWINS.keys() | PEERS.keys()
+        known = ROWS.keys() | FILE_ROWS.keys() | TWINS.keys() | PEERS.keys()
         unknown = {row.figure.backend} - known | {row.figure.operation} - TITLES.keys()
         strangers |= dict.fromkeys(sorted(unknown))
         if not unknown:

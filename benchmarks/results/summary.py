@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Self  # Any: for JSON
 
 from benchmarks.contenders.peers import PEERS
-from benchmarks.contenders.rows import ROWS
+from benchmarks.contenders.rows import FILE_ROWS, ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 
 from .ratio import Ratio, SweepMedians
-from .recorded import Recorded
+from .recorded import OF_FILES, Recorded
 
-LIMIT = "limit"
+LIMIT, LIMIT_OF_FILES = "limit", "limit-encoded"
+"""The floors of the rows that keep pixels, and of those that keep the files of pictures."""
 TITLES = {
     "store_single": "store_single: open, store one image, close; µs per call",
     "store_many": "store_many: create, store n images, close; µs per image",
@@ -25,9 +26,11 @@ TITLES = {
     "parallel_read": "parallel_read: random batches, all processes together; µs per image",
 }
 """The operations, in the order of their tables."""
-PER_CALL = {("store_single", ""), ("read_single", ""), ("commits", "open")}
+PER_CALL = {
+    *(("store_single", ""), ("read_single", ""), ("read_single", OF_FILES), ("commits", "open"))
+}
 """Operations and variants whose figure is per call, not per image."""
-ORDER = {name: place for place, name in enumerate((*ROWS, *PEERS))}
+ORDER = {name: place for place, name in enumerate((*ROWS, *FILE_ROWS, *PEERS))}
 """The place of each row in a table."""
 
 # The labels and five columns, separated by spaces, fit in 100 characters.
@@ -48,6 +51,7 @@ class Figure:
     rounds: int
     allocated_per_image: float | None  # None if the operation is not `store_many`
     sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
+    keeps_files: bool = False  # whether the row keeps the files of pictures
 
     @classmethod
     def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
@@ -64,6 +68,7 @@ class Figure:
             rounds=stats["rounds"],
             allocated_per_image=recorded.allocated_bytes / images if stored else None,
             sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
+            keeps_files=recorded.file_bytes is not None,
         )
 
     def ratio_to(self, other: "Figure") -> Ratio:
@@ -75,6 +80,23 @@ class Figure:
     @property
     def per_call(self) -> bool:
         return (self.operation, self.variant) in PER_CALL
+
+    @property
+    def is_limit(self) -> bool:
+        return self.backend in (LIMIT, LIMIT_OF_FILES)
+
+    def limit(self, figures: Iterable["Figure"]) -> "Figure | None":
+        """What one plain file takes for the same, if that is among `figures` and this is another.
+
+        A row that keeps files is compared with one plain file of files.
+        """
+        if self.is_limit:
+            return None
+        name = LIMIT_OF_FILES if self.keeps_files else LIMIT
+        variant = self.variant if self.keeps_files else ""
+        wanted = (self.operation, variant, name, self.n)
+        found = (f for f in figures if (f.operation, f.variant, f.backend, f.n) == wanted)
+        return next(found, None)
 
     @property
     def label(self) -> str:
@@ -98,12 +120,12 @@ def tables(figures: Sequence[Figure]) -> list[str]:
     for operation, title in TITLES.items():
         chosen = [figure for figure in figures if figure.operation == operation]
         if chosen:
-            limits = {f.n: f for f in chosen if f.backend == LIMIT}
+            limits = [f for f in chosen if f.is_limit]
             cells = {
                 (f.label, f.n): _figure_cell(f) + (_multiple_cell(f, limits) if limits else "")
                 for f in chosen
             }
-            lines += [title + (" (× limit)" if limits else ""), *_matrix(chosen, cells), ""]
+            lines += [title + _floors(limits), *_matrix(chosen, cells), ""]
     stored = [figure for figure in figures if figure.allocated_per_image is not None]
     if stored:
         sizes = {(f.label, f.n): f"{f.allocated_per_image:,.0f}" for f in stored}
@@ -122,9 +144,18 @@ def _figure_cell(figure: Figure) -> str:
     return f"{number:>{FIGURE_WIDTH}}"
 
 
-def _multiple_cell(figure: Figure, limits: Mapping[int, Figure]) -> str:
-    known = figure.backend != LIMIT and figure.n in limits
-    multiple = format_multiple(figure.ratio_to(limits[figure.n]).value) if known else ""
+def _floors(limits: Sequence[Figure]) -> str:
+    """What the multiples in a table are of."""
+    if not limits:
+        return ""
+    if {limit.backend for limit in limits} == {LIMIT}:
+        return " (× limit)"
+    return " (× its limit)"
+
+
+def _multiple_cell(figure: Figure, limits: Sequence[Figure]) -> str:
+    limit = figure.limit(limits)
+    multiple = format_multiple(figure.ratio_to(limit).value) if limit else ""
     return f"{multiple:>{MULTIPLE_WIDTH}}"
 
 

@@ -2,19 +2,26 @@
 
 https://arrow.apache.org/docs/python/ipc.html#efficiently-writing-and-reading-arrow-data recommends
 `memory_map` and the file format for random access without copies. The pixels are a fixed-size
-binary column, whose second buffer NumPy views. Two batches would be two buffers. pyarrow 26.
+binary column, whose second buffer NumPy views. Two batches would be two buffers. Of pictures, the
+files are a column of large binaries, in batches, which are written one by one. pyarrow 26.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.contenders.base import Image, Labels, Shape
+from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
+from benchmarks.contenders.encoded import FileReader
 
-from .base import MappedReader, Peer
+from .base import FilePeer, MappedReader, Peer
 
 FILE = "images.arrow"
+FILES = pa.schema({"image": pa.large_binary(), "label": pa.int64()})
+FILES_AT_ONCE = 100
+"""Files in a batch, which is held in memory while it is written."""
 
 
 class ArrowReader(MappedReader):
@@ -69,4 +76,41 @@ class ArrowPeer(Peer):
             file.write_batch(batch)
 
 
-ROWS = (ArrowPeer("peer-arrow"),)
+class ArrowFileReader(FileReader):
+    """A mapped file of files; its columns are views of it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._source = pa.memory_map(str(path / FILE))
+        table = pa.ipc.open_file(self._source).read_all()
+        self._files, self._labels = table["image"], table["label"].to_numpy()
+
+    def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
+        return [self._files[i].as_py() for i in ids.tolist()], self._labels[ids]
+
+    def close(self) -> None:
+        del self._files, self._labels
+        self._source.close()
+
+
+def file_tables(files: Iterable[bytes], labels: Labels) -> Iterator[pa.RecordBatch]:
+    """The files and their labels as batches of `FILES`."""
+    coming, start = iter(files), 0
+    while some := [*islice(coming, FILES_AT_ONCE)]:
+        of_some = pa.array(labels[start : start + len(some)])
+        yield pa.record_batch([pa.array(some, pa.large_binary()), of_some], schema=FILES)
+        start += len(some)
+
+
+class ArrowFiles(FilePeer):
+    """One file of batches of files."""
+
+    reader = ArrowFileReader
+
+    def write(self, path: Path, files: Iterable[bytes], labels: Labels) -> None:
+        with pa.OSFile(str(path / FILE), "wb") as sink, pa.ipc.new_file(sink, FILES) as file:
+            for batch in file_tables(files, labels):
+                file.write_batch(batch)
+
+
+ROWS = (ArrowPeer("peer-arrow", ArrowFiles),)

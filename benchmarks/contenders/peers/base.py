@@ -5,7 +5,6 @@ documentation recommends. What that is, where it says so, and the versions it ho
 docstring. An operation that a format does not have is left out, not emulated.
 """
 
-import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
@@ -15,6 +14,9 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 
 from benchmarks.contenders.base import Image, ImageIds, Labels, Openable, Opened, Shape
+from benchmarks.contenders.encoded import FileRow
+from benchmarks.contenders.syncing import sync_tree
+from benchmarks.datasets import PictureOptions
 
 IN_ORDER = frozenset(("store_many", "read_many", "iterate"))
 RANDOM = IN_ORDER | {"read_single", "read_batch", "epoch", "parallel_read"}
@@ -96,10 +98,14 @@ class Peer(Openable):
     operations = RANDOM
     reader: ClassVar[type[PeerReader]]
 
-    def __init__(self, name: str, **settings: Any) -> None:
-        """`settings` are what a module's peers differ in."""
+    def __init__(self, name: str, files: "type[FilePeer] | None" = None, **settings: Any) -> None:
+        """`settings` are what a module's peers differ in; `files` is how it keeps pictures."""
         self.name = name
         self.settings = settings
+        self._files = files
+
+    def for_pictures(self, options: PictureOptions) -> "FilePeer | None":
+        return self._files(self.name).for_pictures(options) if self._files else None
 
     @abstractmethod
     def write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
@@ -143,21 +149,10 @@ class Peer(Openable):
         return images[ids], labels[ids]
 
 
-def sync_tree(path: Path) -> None:
-    """Sync all files below a new folder, and every folder that has a new name."""
-    for folder, _, names in os.walk(path, topdown=False):
-        for name in names:
-            _sync(os.path.join(folder, name))  # noqa: PTH118  # zarr may make a file per chunk
-        _sync(folder)
-    _sync(path.parent)
+class FilePeer(FileRow):
+    """How a peer keeps the files of pictures, as they are."""
 
-
-def _sync(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    operations = RANDOM
 
 
 def own_images(cells: Sequence[bytes], shape: Shape) -> Image:

@@ -6,10 +6,11 @@ repeat (https://arrow.apache.org/docs/python/parquet.html, "Finer-grained Readin
 row group of up to 1,048,576 rows, dictionaries, Snappy.
 
 A row group is the least that the reader reads, so a random batch reads each group that it needs,
-once. One image at a time is read by `iter_batches`. pyarrow 26.
+once. One image at a time is read by `iter_batches`. Of pictures, the files are a column of large
+binaries, in row groups of 100, as `arrow.py` makes them. pyarrow 26.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
+from benchmarks.contenders.encoded import FileReader
 
-from .arrow import own_columns, record_batch
-from .base import Peer, PeerReader
+from .arrow import FILES, file_tables, own_columns, record_batch
+from .base import FilePeer, Peer, PeerReader
 
 FILE = "images.parquet"
 ROW_GROUP = 1_000
@@ -33,38 +35,80 @@ BATCH = 256
 """Images that are decoded at a time for reading one by one."""
 
 
-class ParquetReader(PeerReader):
+class RowGroups:
     """An open file, and the number of the first image of each row group."""
 
-    def __init__(self, path: Path, shape: Shape) -> None:
-        super().__init__(path, shape)
-        self._file = pq.ParquetFile(path / FILE, memory_map=True)
-        groups = range(self._file.num_row_groups)
-        rows = [self._file.metadata.row_group(group).num_rows for group in groups]
+    def __init__(self, path: Path) -> None:
+        self.file = pq.ParquetFile(path / FILE, memory_map=True)
+        groups = range(self.file.num_row_groups)
+        rows = [self.file.metadata.row_group(group).num_rows for group in groups]
         self._starts = np.cumsum([0, *rows])
 
-    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
+    def run(self, start: int, stop: int) -> pa.Table:
+        """The rows `start` to `stop` - 1."""
         first, last = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
-        table = self._file.read_row_groups([*range(first, last + 1)])
-        return own_columns(table.slice(start - self._starts[first], stop - start), self.shape)
+        table = self.file.read_row_groups([*range(first, last + 1)])
+        return table.slice(start - self._starts[first], stop - start)
 
-    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
+    def take(self, ids: ImageIds) -> pa.Table:
+        """The rows `ids`; each group that has one is read once."""
         groups, group_of = np.unique(
             np.searchsorted(self._starts, ids, side="right") - 1, return_inverse=True
         )
-        table = self._file.read_row_groups(groups.tolist())
+        table = self.file.read_row_groups(groups.tolist())
         sizes = np.diff(self._starts)[groups]
         places = (np.cumsum(sizes) - sizes)[group_of] + ids - self._starts[groups][group_of]
-        return own_columns(table.take(places), self.shape)
+        return table.take(places)
+
+
+class ParquetReader(PeerReader):
+    """An open file of pixels."""
+
+    def __init__(self, path: Path, shape: Shape) -> None:
+        super().__init__(path, shape)
+        self._groups = RowGroups(path)
+
+    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
+        return own_columns(self._groups.run(start, stop), self.shape)
+
+    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
+        return own_columns(self._groups.take(ids), self.shape)
 
     def __iter__(self) -> Iterator[tuple[Image, int]]:
-        for batch in self._file.iter_batches(BATCH):
+        for batch in self._groups.file.iter_batches(BATCH):
             images, labels = own_columns(batch, self.shape)
             # A copy each: a view would keep its whole batch.
             yield from zip(map(np.copy, images), labels.tolist(), strict=True)
 
     def close(self) -> None:
-        self._file.close()
+        self._groups.file.close()
+
+
+class ParquetFileReader(FileReader):
+    """An open file of files."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._groups = RowGroups(path)
+
+    def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
+        table = self._groups.take(ids)
+        return table["image"].to_pylist(), np.array(table["label"].to_numpy())
+
+    def close(self) -> None:
+        self._groups.file.close()
+
+
+class ParquetFiles(FilePeer):
+    """One file of files, tuned."""
+
+    reader = ParquetFileReader
+
+    def write(self, path: Path, files: Iterable[bytes], labels: Labels) -> None:
+        settings = {name: value for name, value in TUNED.items() if name != "row_group_size"}
+        with pq.ParquetWriter(path / FILE, FILES, **settings) as writer:
+            for batch in file_tables(files, labels):
+                writer.write_batch(batch)
 
 
 class ParquetPeer(Peer):
@@ -77,4 +121,4 @@ class ParquetPeer(Peer):
         pq.write_table(table, path / FILE, **self.settings)
 
 
-ROWS = (ParquetPeer("peer-parquet", **TUNED), ParquetPeer("peer-parquet-default"))
+ROWS = (ParquetPeer("peer-parquet", ParquetFiles, **TUNED), ParquetPeer("peer-parquet-default"))

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from benchmarks.contenders import peers
 from benchmarks.contenders.base import Image, Labels
 from benchmarks.contenders.peers.base import Peer
+from benchmarks.datasets import PictureOptions
+from benchmarks.datasets.pictures import load_pictures
 
 from .test_contenders import LABELS, assert_own_array
 
@@ -67,6 +70,37 @@ def check_at_random(peer: Peer, path: Path, images: Image, labels: Labels) -> No
         assert_own_labels(some_labels, labels[4:7])
 
 
+def check_files(peer: Peer, folder: Path) -> None:
+    """What it does with the files of pictures, if it keeps them."""
+    options = PictureOptions()
+    row = peer.for_pictures(options)
+    if row is None:
+        return
+    (folder / "photos").mkdir()
+    n = len(LABELS)
+    for i in range(n):
+        Pillow.new("RGB", (3 + i, 4), (i, 2 * i, 0)).save(folder / "photos" / f"{i}.jpg")
+    pictures = load_pictures(folder / "photos", options, limit=None).images
+    for durable in (True, False):
+        path = folder / f"files-{durable}"
+        row.store_many(path, pictures, LABELS, durable)
+        before = sorted(path.rglob("*"))
+        images, labels = row.read_many(path, (n,))
+        assert all(one.is_same(image) for one, image in zip(pictures, images, strict=True))
+        assert_own_labels(labels, LABELS)
+        with row.open_files(path) as opened:
+            pickled = pickle.dumps(opened)
+        # As another process opens it.
+        with pickle.loads(pickled) as opened:  # noqa: S301  # made two lines above
+            ids: NDArray[np.int64] = np.array([11, 3, 3, 0, 6])
+            files, labels = opened.read_many(ids)
+            assert files == [picture.read() for picture in pictures[ids]]
+            assert_own_labels(labels, LABELS[ids])
+            data, label = opened[5]
+            assert (data.tobytes(), label) == (pictures[5].read(), LABELS[5])
+        assert sorted(path.rglob("*")) == before, "reading left files"
+
+
 def main(name: str, folder: Path) -> None:
     peer = peers.load(name)
     for number, shape in enumerate(SHAPES):
@@ -81,6 +115,7 @@ def main(name: str, folder: Path) -> None:
             if "read_batch" in peer.operations:
                 check_at_random(peer, path, images, LABELS)
             assert sorted(path.rglob("*")) == before, "reading left files"
+    check_files(peer, folder)
 
 
 if __name__ == "__main__":

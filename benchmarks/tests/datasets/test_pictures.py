@@ -15,9 +15,9 @@ from benchmarks.datasets import (
     DatasetOptionError,
     PictureError,
     PictureOptions,
+    decoded,
     load_dataset,
     mean_bytes,
-    pictures,
 )
 from storage import ReadOnlyError
 from storage.images.folder import ImageFolder
@@ -53,25 +53,39 @@ def load(path: Path, options: PictureOptions | None = None, limit: int | None = 
 def test_pictures_of_several_sizes_are_one_data_set(folder: Path) -> None:
     found = load(folder)
     assert found.images.shape == (6,)
-    assert {image.shape for image in found.images} == {(h, w, 3) for w, h in SIZES}
-    for image, label in zip(found.images, found.labels.tolist(), strict=True):
+    images = [picture.decode() for picture in found.images]
+    assert {image.shape for image in images} == {(h, w, 3) for w, h in SIZES}
+    for image, label in zip(images, found.labels.tolist(), strict=True):
         i = SIZES.index((image.shape[1], image.shape[0]))
         np.testing.assert_array_equal(image, write(folder / "again.png", SIZES[i], i), strict=True)
         assert label == (i >= 3)
-        assert not image.flags.writeable
+    for image, again in zip(images, decoded(found.images), strict=True):
+        np.testing.assert_array_equal(image, again, strict=True)
     assert mean_bytes(found.images) == sum(3 * w * h for w, h in SIZES) / 6
 
 
-def test_pictures_of_one_size_are_one_array(tmp_path: Path) -> None:
-    for i in range(3):
-        write(tmp_path / f"{i}.png", (4, 5), i)
-    found = load(tmp_path)
-    assert found.images.shape == (3, 5, 4, 3)
-    assert found.images.dtype == np.uint8
-    assert mean_bytes(found.images) == 60
-    assert found.labels.tolist() == [0, 0, 0]
-    keep = PictureOptions(mode="keep")
-    assert load(tmp_path, keep).images.shape == (3, 5, 4, 3)
+def test_a_picture_knows_its_pixels_and_the_bytes_of_its_file(folder: Path) -> None:
+    picture, other = load(folder).images[:2]
+    image, data = picture.decode(), picture.read()
+    assert (picture.nbytes, picture.file_bytes) == (image.nbytes, len(data))
+    assert all(map(picture.is_same, (image, data, np.frombuffer(data, np.uint8))))
+    wrong = image.copy()
+    wrong[-1, -1, -1] ^= 1
+    turned = image.reshape(image.shape[1], image.shape[0], 3)
+    for bad in (wrong, turned, image.astype(np.int16), data[:-1], [*data], other.decode(), None):
+        assert not picture.is_same(bad)
+
+
+def test_neither_pixels_nor_files_are_held(folder: Path) -> None:
+    held = load(folder).images[0]
+    kept = [getattr(held, name) for name in held.__slots__]
+    assert not any(isinstance(value, bytes | np.ndarray) for value in kept)
+
+
+def test_grey_pictures_are_kept_as_they_are_by_option(tmp_path: Path) -> None:
+    Image.new("L", (4, 5), 7).save(tmp_path / "0.png")
+    assert load(tmp_path).images[0].decode().shape == (5, 4, 3)
+    assert load(tmp_path, PictureOptions(mode="keep")).images[0].decode().shape == (5, 4)
 
 
 def test_each_picture_is_taken_once(folder: Path) -> None:
@@ -87,20 +101,24 @@ def test_the_first_pictures_are_the_same_with_a_limit_and_of_all_classes(folder:
     whole, start = load(folder), load(folder, limit=4)
     assert len(start.images) == 4
     for image, other in zip(start.images, whole.images[:4], strict=True):
-        np.testing.assert_array_equal(image, other, strict=True)
+        assert image == other
     assert {*start.labels.tolist()} == {0, 1}
     assert start.identity == whole.identity
 
 
-def test_no_more_pixels_are_loaded_than_memory_allows(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pictures, "MOST_BYTES", 300)
-    found = load(folder)
+def test_by_default_no_more_pictures_are_taken_than_have_some_bytes_of_pixels(folder: Path) -> None:
+    found = load_dataset(str(folder), pictures=PictureOptions(), most_bytes=300)
     assert 1 <= len(found.images) == found.capacity < 6
     assert sum(image.nbytes for image in found.images) <= 300
-    monkeypatch.setattr(pictures, "MOST_BYTES", 1)
-    assert len(load(folder).images) == 1
+    assert found.full_count == 6
+    assert any(
+        line.startswith(f"left out: {6 - len(found.images)} of 6 pictures")
+        for line in found.remarks
+    )
+    one = load_dataset(str(folder), pictures=PictureOptions(), most_bytes=1)
+    assert len(one.images) == 1
+    assert one.identity == found.identity == load(folder).identity
+    assert not any(line.startswith("left out") for line in load(folder).remarks)
 
 
 def test_the_identity_is_of_contents_labels_and_options_and_not_of_names(

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders.peers import PEERS
-from benchmarks.contenders.rows import DEFAULT_ROWS, DEFAULT_STORES, ROWS
+from benchmarks.contenders.rows import (
+    DEFAULT_PICTURE_ROWS,
+    DEFAULT_ROWS,
+    DEFAULT_STORES,
+    FILE_ROWS,
+    ROWS,
+)
 from benchmarks.datasets import PictureOptions
 from benchmarks.harness.options import (
     CUTOFFS,
@@ -21,6 +27,8 @@ from benchmarks.harness.options import (
     add_options,
     check_space,
     choose_cutoffs,
+    choose_picture_cutoffs,
+    choose_picture_rows,
     choose_rows,
     read_options,
 )
@@ -207,13 +215,39 @@ def test_default_rows_that_cannot_hold_the_images_are_left_out() -> None:
     assert choose_rows(("lmdb",), several) == ("lmdb",)
 
 
+def test_of_a_folder_all_pictures_are_the_last_cutoff_if_all_are_taken() -> None:
+    assert choose_picture_cutoffs(read(), 426, 426) == (100, 426)
+    assert choose_picture_cutoffs(read(), 1_005, 1_005) == (100, 1_005)
+    assert choose_picture_cutoffs(read(), 30, 30) == (30,)
+    assert choose_picture_cutoffs(read(), 1_200, 10_000) == (100, 1_000)
+    assert choose_picture_cutoffs(read(), 14, 10_000) == (14,)
+    assert choose_picture_cutoffs(read("--cutoff=7,20"), 20, 10_000) == (7, 20)
+    assert choose_picture_cutoffs(read("--benchmark-disable"), 426, 426) == SMALL_CUTOFFS
+    with pytest.raises(pytest.UsageError, match="the folder gives 20 images at most, each once"):
+        choose_picture_cutoffs(read("--cutoff=21"), 20, 20)
+
+
+def test_a_folder_has_its_own_rows_by_default() -> None:
+    options = PictureOptions()
+    assert choose_picture_rows(DEFAULT_ROWS, options) == DEFAULT_PICTURE_ROWS
+    assert choose_picture_rows((*DEFAULT_ROWS, "hdf5-twin"), options)[-1] == "hdf5-twin"
+    assert choose_picture_rows(("lmdb", "files"), options) == ("lmdb", "files")
+    with pytest.raises(pytest.UsageError, match="article-png cannot hold a folder of pictures"):
+        choose_picture_rows(("lmdb", "article-png"), options)
+
+
+def test_rows_of_files_need_a_folder() -> None:
+    with pytest.raises(pytest.UsageError, match=r"files cannot hold .* need a folder of pictures"):
+        choose_rows(("lmdb", "files"), np.zeros((2, 4, 5, 3), np.uint8))
+
+
 # ---- what is refused -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("names", ["zarr", "png,zarr", "PNG", "png lmdb", "png,", ""])
 def test_an_unknown_back_end_is_refused_with_those_there_are(names: str) -> None:
     message = refusal("--backend", names)
-    assert all(name in message for name in (*ROWS, *PEERS))
+    assert all(name in message for name in (*ROWS, *FILE_ROWS, *PEERS))
 
 
 @pytest.mark.parametrize("numbers", ["0", "-1", "x", "", "10,", "10,0", "1e3", "1_000", "1.5", "²"])

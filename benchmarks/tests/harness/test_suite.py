@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 import benchmarks.harness.suite
+from benchmarks.contenders.base import DECODER, PILLOW, Openable
 from benchmarks.contenders.limit import Limit
-from benchmarks.contenders.rows import DEFAULT_ROWS, DEFAULT_STORES, STORE_ROWS
+from benchmarks.contenders.rows import DEFAULT_PICTURE_ROWS, DEFAULT_ROWS
+from benchmarks.datasets import decoded
 from benchmarks.harness.checks import WrongResultError
 from benchmarks.harness.options import Options
 from benchmarks.harness.passes import Passes
@@ -244,22 +246,98 @@ def mixed(tmp_path: Path) -> Iterator[Suite]:
     suite.close()
 
 
-def test_of_pictures_of_several_sizes_the_stores_are_measured(mixed: Suite) -> None:
-    assert mixed.rows == DEFAULT_STORES
-    header = mixed.header()
-    assert any(line.startswith("left out: limit, article-png") for line in header)
-    assert "3 images" in header
+def test_of_pictures_the_folder_the_stores_and_the_limits_are_measured(mixed: Suite) -> None:
+    assert mixed.rows == DEFAULT_PICTURE_ROWS
+    assert "3 images" in mixed.header()
     assert mixed.image_bytes == (12 + 25 + 14)
-    for name in mixed.rows:
-        row = STORE_ROWS[name]
+    for name in mixed.names_of("read_many"):
+        row = mixed.row(name)
         path = mixed.workspace.store(row, 3)
         mixed.assert_equal(*row.read_many(path, mixed.images.shape), slice(0, 3))
-        ids = np.array([2, 0, 2])
-        mixed.assert_equal(*row.read_some(path, ids, mixed.images.shape), ids)
+        if isinstance(row, Openable):
+            ids = np.array([2, 0, 2])
+            with row.open(path, ()) as opened:
+                images, labels = opened.read_many(ids)
+                assert isinstance(images, list)
+                mixed.assert_equal(images, labels, ids)
+                assert isinstance(images[0], bytes) == name.endswith("-bytes")
+            with row.open(path, ()) as opened:
+                for i, (image, label) in enumerate(row.one_by_one(opened, 3)):
+                    mixed.assert_equal(image[np.newaxis], np.array([label]), slice(i, i + 1))
+
+
+def test_what_keeps_files_is_read_twice_and_what_keeps_pixels_once(mixed: Suite) -> None:
+    names = mixed.names_of("read_batch")
+    files = ("files", "files-encoded", "lmdb-encoded", "hdf5-encoded", "limit-encoded")
+    pixels = ("png", "lmdb", "hdf5")
+    assert {*names} == {*files, *(f"{name}-bytes" for name in files), *pixels}
+    assert not any(name.endswith("-bytes") for name in mixed.names_of("store_many"))
+    assert mixed.row("lmdb-encoded-bytes").name == "lmdb-encoded"
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "decoder"),
+    [
+        ("lmdb-encoded", "read_many", DECODER),
+        ("lmdb-encoded-bytes", "read_many", None),
+        ("lmdb-encoded", "store_many", None),
+        ("files", "read_many", PILLOW),
+        ("lmdb", "read_many", None),
+        ("lmdb", "store_many", DECODER),
+    ],
+)
+def test_a_row_records_what_decoded_its_pictures(
+    mixed: Suite, name: str, operation: str, decoder: str | None
+) -> None:
+    benchmark, row = benchmark_of(median=0.5), mixed.row(name)
+    path = mixed.workspace.store(row, 3)
+    case = Case(operation, row, 3, images=3, path=path, reads=operation == "read_many")
+    mixed.measure(benchmark, Passes(1), case, Work(nothing, ignore))
+    info = benchmark.extra_info
+    assert info.get("decoder") == decoder
+    assert info["variant"] == ("bytes" if name.endswith("-bytes") else "")
+    assert info.get("file_bytes") == (None if name == "lmdb" else mixed.file_bytes)
+
+
+def test_pixels_that_do_not_fit_the_disk_are_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = np.zeros((400, 400, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "0.png")
+    options = replace(make_options(tmp_path), dataset=str(tmp_path), cutoffs=(1,))
+    options = replace(options, rows=DEFAULT_ROWS, store_dir=None)
+    free = SimpleNamespace(f_bavail=20_000, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr("os.statvfs", lambda _: free)
+    suite = Suite(options, progress=False)
+    suite.close()
+    assert suite.rows == ("files", "files-encoded", "lmdb-encoded", "hdf5-encoded", "limit-encoded")
+    (line,) = (line for line in suite.header() if line.startswith("left out"))
+    assert line.startswith("left out: png, lmdb, hdf5, limit, which hold pixels: --store-dir: ")
+    free.f_bavail = 10
+    with pytest.raises(pytest.UsageError, match="MB free"):
+        Suite(options, progress=False)
+
+
+def test_no_more_pixels_are_held_at_once_than_memory_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(3):
+        Image.new("RGB", (4, 4), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(benchmarks.harness.suite, "MOST_READ_BYTES", 100)
+    monkeypatch.setattr(benchmarks.harness.suite, "MOST_KEPT_BYTES", 60)
+    options = replace(make_options(tmp_path), dataset=str(tmp_path), cutoffs=(3,), rows=("lmdb",))
+    suite = Suite(options, progress=False)
+    suite.close()
+    assert suite.fits(2)
+    assert not suite.fits(3)
+    assert suite.at_once(3) == 1
+    assert any(line.startswith("left out: reading all images at") for line in suite.header())
+    with pytest.raises(pytest.skip.Exception, match="MB of pixels"):
+        suite.require_memory(suite.row("lmdb"), 3)
 
 
 def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None:
-    benchmark, row = benchmark_of(median=0.5), STORE_ROWS["lmdb"]
+    benchmark, row = benchmark_of(median=0.5), mixed.row("lmdb")
     path = mixed.workspace.store(row, 3)
     case = Case("read_many", row, 3, images=3, path=path, reads=True)
     mixed.measure(benchmark, Passes(1), case, Work(nothing, ignore))
@@ -271,7 +349,7 @@ def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None
 
 
 def test_a_wrong_picture_of_several_fails_the_check(mixed: Suite) -> None:
-    images, labels, whole = [*mixed.images], mixed.labels, slice(0, 3)
+    images, labels, whole = [*decoded(mixed.images)], mixed.labels, slice(0, 3)
     mixed.assert_equal(images, labels, whole)
     wrong = images[0].copy()
     wrong[0, 0, 0] ^= 1

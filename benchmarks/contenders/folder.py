@@ -1,0 +1,101 @@
+"""The folder as it is: files in class folders, read by a plain loop with Pillow, as everyone begins.
+
+Storing copies the files, and then syncs once, as `cp -r` and `sync` do. The copies have the numbers of
+the images and of the classes for names, so that nothing of the user's names is on the disk measured.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self, overload
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from benchmarks.datasets import PictureOptions
+from storage.images.decoding import PALETTES, kept_mode
+
+from .base import PILLOW, Image, ImageIds, Labels, Opened, Read
+from .encoded import FileReader, FileRow, together
+
+
+class FolderReader(FileReader):
+    """The paths and labels of the files, by listing the folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        found = sorted(
+            (file.name, file.path, int(folder.name))
+            for folder in os.scandir(path)
+            for file in os.scandir(folder.path)
+        )
+        self.paths = [path for _, path, _ in found]
+        self.labels = np.array([label for *_, label in found])
+
+    def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
+        files = []
+        for i in ids.tolist():
+            with open(self.paths[i], "rb", buffering=0) as file:
+                files.append(file.readall())
+        return files, self.labels[ids]
+
+
+class PlainLoop(Opened):
+    """The images of such a folder, opened one after the other."""
+
+    def __init__(self, files: FolderReader, options: PictureOptions) -> None:
+        self._files, self._options = files, options
+
+    def read_many(self, ids: ImageIds, /) -> tuple[Read, Labels]:
+        images = [plain_image(self._files.paths[i], self._options) for i in ids.tolist()]
+        return together(images), self._files.labels[ids]
+
+    @overload
+    def __getitem__(self, key: int, /) -> tuple[Image, int]: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> tuple[Read, Labels]: ...
+    def __getitem__(self, key: int | slice, /) -> tuple[Read, int | Labels]:
+        if isinstance(key, slice):
+            return self.read_many(np.arange(key.stop)[key])
+        image = plain_image(self._files.paths[key], self._options)
+        return image, int(self._files.labels[key])
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+
+def plain_image(path: str, options: PictureOptions) -> Image:
+    """The pixels of a file, as training code gets them from Pillow."""
+    with Pillow.open(path) as opened:
+        picture: Pillow.Image = opened
+        if options.orientation == "apply":
+            picture = ImageOps.exif_transpose(picture)
+        if picture.mode in PALETTES:
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        return np.array(
+            picture.convert("RGB" if options.mode == "rgb" else kept_mode(picture.mode))
+        )
+
+
+class FilesRow(FileRow):
+    """The folder as it is."""
+
+    reader = FolderReader
+    decoder = PILLOW
+
+    def write(self, path: Path, files: Iterable[bytes], labels: Labels) -> None:
+        for label in {*labels.tolist()}:
+            (path / str(label)).mkdir()
+        for i, (data, label) in enumerate(zip(files, labels.tolist(), strict=True)):
+            with open(path / str(label) / f"{i:012d}", "wb", buffering=0) as file:
+                file.write(data)
+
+    def sync(self, path: Path) -> None:
+        os.sync()

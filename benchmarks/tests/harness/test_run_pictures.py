@@ -1,0 +1,82 @@
+"""Runs of the suite on a folder of pictures, as a user makes them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.contenders.rows import DEFAULT_PICTURE_ROWS
+from benchmarks.report.__main__ import main as report
+from benchmarks.tests.runs import REPOSITORY, run, saved_run, too_wide
+
+OWN_IMAGES = REPOSITORY.parent / "shared" / "own-images"
+N = 12
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures of several sizes in two classes, with names to be recognised by."""
+    chance = np.random.default_rng(0)
+    for i in range(N):
+        label = tmp_path / "holiday" / ("secretcat" if i % 2 else "secretdog")
+        label.mkdir(parents=True, exist_ok=True)
+        noise = chance.integers(0, 256, (8 + i, 9, 3), np.uint8)
+        Image.fromarray(noise).save(label / f"secret{i}.jpg")
+    return tmp_path / "holiday"
+
+
+def test_every_row_goes_through_every_benchmark_and_files_are_read_twice(folder: Path) -> None:
+    done = run(f"--dataset={folder}", "--benchmark-disable", "-v", tests="benchmarks/operations")
+    assert done.returncode == 0, done.stdout
+    for row in DEFAULT_PICTURE_ROWS:
+        assert f"::test_store_many[{row}-n=10] PASSED" in done.stdout
+        assert f"::test_read_many[{row}-n=10] PASSED" in done.stdout
+    for row in ("files", "files-encoded", "lmdb-encoded", "hdf5-encoded", "limit-encoded"):
+        for name in ("read_single[{}-n=10", "read_batch[{}-n=10", "iterate[{}-n=10-slice"):
+            assert f"::test_{name.format(row)}] PASSED" in done.stdout
+            assert f"::test_{name.format(f'{row}-bytes')}] PASSED" in done.stdout
+    assert "article" not in done.stdout
+
+
+def test_a_timed_run_says_what_is_decoding_and_saves_no_name(folder: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "run.json"
+    done = run(
+        f"--dataset={folder}",
+        "--cutoff=12",
+        "--backend=files,lmdb-encoded,lmdb,limit-encoded",
+        "--sweeps=1",
+        f"--benchmark-json={saved}",
+        *("-k", "read_many or (parallel and 2)"),
+    )
+    assert done.returncode == 0, done.stdout
+    shown = done.stdout.split(" image storage benchmark ")[1]
+    assert "decoding, n=12: its share of reading images" in shown
+    assert "read_many: open, read n images, close; µs per image (× its limit)" in shown
+    assert "\nlmdb-encoded bytes" in shown
+    assert "\nlmdb-encoded 2 processes bytes" in shown
+    assert too_wide(shown) == []
+    text = saved.read_text()
+    assert not any(name in text for name in ("holiday", "secret", str(tmp_path)))
+    found = [bench["extra_info"] for bench in saved_run(saved)["benchmarks"]]
+    decoders = {
+        (info["operation"], info["variant"], info["backend"]): info.get("decoder") for info in found
+    }
+    assert str(decoders["read_many", "", "files"]).startswith("Pillow")
+    assert decoders["read_many", "bytes", "files"] is None
+    assert report([str(saved), "--out", str(tmp_path / "page")]) == 0
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "<h2>Storage and decoding</h2>" in page
+    assert "lmdb-encoded bytes" in page
+    assert "Missing in this run" not in page
+
+
+@pytest.mark.skipif(not OWN_IMAGES.is_dir(), reason="no ../shared/own-images beside the repository")
+def test_a_real_folder_is_read_the_same_by_every_row() -> None:
+    done = run(
+        f"--dataset={OWN_IMAGES}",
+        *("--benchmark-disable", "--cutoff=20", "-k", "read_many"),
+        tests="benchmarks/operations",
+    )
+    assert done.returncode == 0, done.stdout
+    assert f" {len(DEFAULT_PICTURE_ROWS) + 5} passed" in f" {done.stdout}"

@@ -1,0 +1,78 @@
+"""How much of reading pictures is said to be storage and how much decoding."""
+
+import numpy as np
+
+from benchmarks.results import decoding
+from benchmarks.results.summary import Figure, tables
+
+
+def figure(
+    operation: str, backend: str, microseconds: float, variant: str = "", n: int = 100
+) -> Figure:
+    sweeps = {(0, place): microseconds * factor for place, factor in enumerate((1, 0.99, 1.02))}
+    files = "encoded" in backend or backend == "files"
+    return Figure(operation, variant, backend, n, microseconds, 50, None, sweeps, files)
+
+
+def both(operation: str, backend: str, files: float, images: float, n: int = 100) -> list[Figure]:
+    of_files = figure(operation, backend, files, "bytes", n)
+    return [figure(operation, backend, images, n=n), of_files]
+
+
+FIGURES = [
+    *both("read_many", "lmdb-encoded", 10, 1_000),
+    *both("read_many", "hdf5-encoded", 30, 1_000),
+    *both("read_many", "limit-encoded", 5, 1_000),
+    *both("read_single", "lmdb-encoded", 100, 1_000),
+    *both("read_single", "hdf5-encoded", 300, 1_200),
+    figure("read_many", "hdf5", 20),
+    figure("read_many", "limit", 10),
+]
+
+
+def test_the_share_of_decoding_is_what_the_files_alone_do_not_take() -> None:
+    found = decoding.shares(FIGURES)
+    assert [*found] == ["read_single", "read_many"]
+    assert found["read_many"] == "97.0% to 99.5%; the files alone take 5.00 to 30.0 µs"
+    assert found["read_single"] == "75.0% to 90.0%; the files alone take 100 to 300 µs"
+
+
+def test_where_decoding_is_all_the_store_does_not_matter() -> None:
+    first, second = decoding.conclusion(FIGURES)
+    assert first.startswith("The choice of a store of files does not matter in read_many: ")
+    assert second.startswith("It may matter in read_single, ")
+    (only,) = decoding.conclusion(FIGURES[:6])
+    assert "does not matter in any reading" in only
+    (only,) = decoding.conclusion(FIGURES[6:])
+    assert only.startswith("It may matter in read_single")
+
+
+def test_only_the_largest_stores_count() -> None:
+    found = decoding.splits([*FIGURES, *both("read_many", "lmdb-encoded", 1, 100, n=1_000)])
+    assert [split.images.n for split in found] == [1_000]
+    np.testing.assert_allclose(found[0].decoding, 0.99)
+
+
+def test_without_files_nothing_is_said() -> None:
+    assert decoding.in_lines([figure("read_many", "lmdb", 1)]) == []
+    assert decoding.conclusion([figure("read_many", "lmdb", 1)]) == []
+
+
+def test_the_lines_fit_a_terminal() -> None:
+    lines = decoding.in_lines(FIGURES)
+    assert lines[0] == "decoding, n=100: its share of reading images"
+    assert max(map(len, lines)) <= decoding.WIDTH
+
+
+def test_a_row_of_files_is_compared_with_one_plain_file_of_files() -> None:
+    lines = tables(FIGURES)
+    start = next(i for i, line in enumerate(lines) if line.startswith("read_many"))
+    assert lines[start].endswith("(× its limit)")
+    multiples = {
+        line[: line.index("  ")]: line.split()[-1] for line in lines[start + 2 : start + 10]
+    }
+    assert multiples["lmdb-encoded bytes"] == "×2.00"
+    assert multiples["hdf5-encoded bytes"] == "×6.00"
+    assert multiples["lmdb-encoded"] == "×1.00"
+    assert multiples["hdf5"] == "×2.00"
+    assert "×" not in multiples["limit"] + multiples["limit-encoded"]

@@ -80,7 +80,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender, sw
     stores.keep()
 
 
-def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> None:
+def test_commits_open(suite: Suite, measure: Measure, store: StoreContender, cold: bool) -> None:
     """Open and close: the cost of finding that many commits."""
     n = min(suite.cutoffs[-1], MOST_COMMITS)
     path = suite.workspace.store(SmallCommits(store), n)
@@ -93,19 +93,22 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender) -> 
         require(length == n, f"the store has {length} images, not {n}")
 
     measure(
-        Case("commits", store, n, 1, path, reads=True, variant="open", apart=True), Work(run, check)
+        Case("commits", store, n, 1, path, reads=True, cold=cold, variant="open", apart=True),
+        Work(run, check),
     )
 
 
 @pytest.mark.parametrize("state", ["read", "compacted"])
-def test_commits_read(suite: Suite, measure: Measure, store: StoreContender, state: str) -> None:
+def test_commits_read(
+    suite: Suite, measure: Measure, store: StoreContender, state: str, cold: bool
+) -> None:
     """Open, read all, close: as the images were committed, and after `compact`."""
     n = min(suite.cutoffs[-1], MOST_COMMITS)
     small = SmallCommits(store) if state == "read" else CompactedCommits(store)
     path = suite.workspace.store(small, n)
     shape = (n, *suite.images.shape[1:])
     measure(
-        Case("commits", store, n, images=n, path=path, reads=True, variant=state, apart=True),
+        Case("commits", store, n, n, path, reads=True, cold=cold, variant=state, apart=True),
         Work(
             run=lambda: store.read_many(path, shape),
             check=lambda result: suite.assert_equal(*result, slice(0, n)),

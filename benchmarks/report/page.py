@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
+from benchmarks.results.keys import in_words
 from benchmarks.results.ratio import CONFIDENCE
-from benchmarks.results.runs import SavedRun, in_words
+from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import LEVEL, MARGIN
 
 from . import noise, style, tables

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
-from benchmarks.results.runs import Key, SavedRun, in_words
+from benchmarks.results.keys import Key, in_words, reasons
+from benchmarks.results.runs import SavedRun
 from benchmarks.results.summary import TITLES
 
 from .figures import FigurePlan
@@ -26,6 +27,7 @@ def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
         _if("Not measured in this run: {}.", _operations(run)),
         _if("Without figures in this run: {}.", _stores(run)),
         _if("Missing in this run: {}.", _cut(_holes(run))),
+        *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons(run.skipped)),
         _if("Not drawn, because nothing on them was measured: {}.", [p.title for p in missing]),
         _few_rounds(run),
     ]
@@ -68,18 +70,18 @@ def _stores(run: SavedRun) -> list[str]:
 
 def _holes(run: SavedRun) -> list[str]:
     """The names of rows that are missing although another back end has them."""
-    by_operation: dict[tuple[str, str], list[Key]] = {}
+    by_operation: dict[tuple[str, str, bool], list[Key]] = {}
     for key in run.rows:
-        by_operation.setdefault(key[:2], []).append(key)
-    backends = {key[2] for key in run.rows}
-    holes = []
-    for (operation, variant), keys in by_operation.items():
+        by_operation.setdefault((key.operation, key.variant, key.cold), []).append(key)
+    backends = {key.backend for key in run.rows}
+    known = {*run.rows, *(one.key for one in run.skipped)}
+    holes: list[Key] = []
+    for (operation, variant, cold), keys in by_operation.items():
         # Only stores have every operation.
-        expected = {key[2] for key in keys} | (backends & STORE_ROWS.keys())
-        for n in sorted({key[3] for key in keys}):
-            missing = sorted(expected - {key[2] for key in keys if key[3] == n})
-            holes += [in_words((operation, variant, name, n)) for name in missing]
-    return holes
+        expected = {key.backend for key in keys} | (backends & STORE_ROWS.keys())
+        for n in sorted({key.n for key in keys}):
+            holes += [Key(operation, variant, name, n, cold) for name in sorted(expected)]
+    return [in_words(key) for key in holes if key not in known]
 
 
 def _few_rounds(run: SavedRun) -> str:

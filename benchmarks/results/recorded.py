@@ -17,6 +17,8 @@ MOST = 10**15
 """The most images, files, bytes or rounds; a larger count is damage."""
 LONGEST = 1e9
 """The longest duration, in seconds; a longer one is damage."""
+WARM, COLD = "warm", "cold"
+"""The cache states of a row."""
 PROCESSES = re.compile(r"([1-9][0-9]{0,5}) process(es)?")
 """The names of the variants of parallel reading."""
 TEXTS = ("operation", "variant", "backend", "cache", "durability")
@@ -46,7 +48,7 @@ class Recorded:
     image_shape: (H, W, C), uint8; () if there are several
     image_bytes: bytes of pixels of an image on average, if there are several shapes
     dataset: its identity
-    cache: the run's cache state, warm or cold
+    cache: cold if the store was evicted from the page cache before each round, else warm
     durability: what a storing call promised
     files, apparent_bytes, allocated_bytes: the size of the store that was made or read
     resident_fraction: the largest fraction of a cold store in memory before a round
@@ -84,6 +86,10 @@ class Recorded:
         self.microseconds_per_image = median / self.images_per_round * 1e6
         self.rounds_microseconds = rounds.pack(seconds)
         self.sweep_rounds = [*sweeps]
+
+    @property
+    def is_cold(self) -> bool:
+        return self.cache == COLD
 
     def sweep_medians(self) -> list[float] | None:
         """The median of each sweep's rounds in seconds; None if they are not recorded, or damaged."""

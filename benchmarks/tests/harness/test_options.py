@@ -79,7 +79,7 @@ def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache
         store_dir=None,
         round_budget=0.2,
         sweeps=5,
-        cold=False,
+        cache=None,
         durable=True,
         timed=True,
     )
@@ -103,7 +103,7 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         store_dir=tmp_path.resolve(),
         round_budget=1.5,
         sweeps=7,
-        cold=True,
+        cache="cold",
         durable=False,
         timed=True,
         pictures=PictureOptions("keep", "ignore", 1000, skip=True, allow_empty=True),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers.merging import MEDIANS, merged, save
+from benchmarks.results.keys import Key
 from benchmarks.results.runs import load
 from benchmarks.tests.saved import Saved
 
@@ -54,7 +55,7 @@ def test_a_saved_run_has_the_next_number_and_is_read_as_any_other(tmp_path: Path
     run = load(str(second))
     assert run.unreadable == run.strangers == ()
     assert {key[2] for key in run.rows} == {"limit", "peer-npy", "peer-arrow"}
-    row = run.rows["read_many", "", "limit", 1000]
+    row = run.rows[Key("read_many", "", "limit", 1000)]
     assert row.figure.microseconds == pytest.approx(3)
     assert row.rounds is not None
     assert len(row.rounds) == 5

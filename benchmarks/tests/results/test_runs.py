@@ -14,6 +14,7 @@ from pytest_benchmark.utils import get_machine_id, load_storage
 
 from benchmarks.contenders.rows import ROWS
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.keys import Key
 from benchmarks.results.runs import find, load
 from benchmarks.tests.saved import (
     MACHINE,
@@ -117,7 +118,7 @@ def test_a_row_holds_the_saved_figures_per_image() -> None:
     run = load(str(save(whole_run(), Path("0007_x.json"))))
     assert (run.name, run.round_budget, run.machine) == ("0007", 0.3, MACHINE)
     assert len(run.rows) == len(whole_run()["benchmarks"])
-    row = run.rows["read_many", "", "lmdb", 1000]
+    row = run.rows[Key("read_many", "", "lmdb", 1000)]
     per_image = speed("lmdb") * 1.01
     assert row.figure.microseconds == pytest.approx(per_image)
     assert row.rounds is not None
@@ -205,7 +206,7 @@ def test_a_benchmark_that_is_there_twice_counts_once_and_is_named() -> None:
     again = bench("read_many", "png", 10, 999.0)
     run = load(str(save(saved | {"benchmarks": [*saved["benchmarks"], again]}, Path("two.json"))))
     assert run.unreadable == (again["name"],)
-    assert run.rows["read_many", "", "png", 10].figure.microseconds < 999
+    assert run.rows[Key("read_many", "", "png", 10)].figure.microseconds < 999
 
 
 @pytest.mark.parametrize(

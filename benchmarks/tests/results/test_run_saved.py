@@ -282,7 +282,7 @@ def test_a_like_run_is_compared_and_saved(
     assert "test_read_many[lmdb-n=10] (0001" in second.stdout
     assert "test_read_many[lmdb-n=10] (NOW)" in second.stdout
     (saved,) = whole.storage.rglob("0002_*.json")
-    assert len(names_in(saved_run(saved))) == 4
+    assert len(names_in(saved_run(saved))) == (4 if whole.is_never_cold else 8)
 
 
 def test_the_command_line_compares_two_saved_runs(
@@ -433,13 +433,11 @@ def test_on_a_tmpfs_nothing_is_reported_as_cold(tmp_path: Path) -> None:
         r"SKIPPED.*100% of the store stays in memory when evicted, .* tmpfs keeps it", done.stdout
     )
     assert not (tmp_path / "cold.json").exists()
-    assert re.search(
-        r"^not measured: 100% of the store stays in memory when evicted, because another process uses it"
-        r"\s+or tmpfs keeps it: read_many article-png n=10 cold, read_many limit n=10 cold,\s+read_many"
-        r" png n=10 cold$",
-        done.stdout,
-        re.MULTILINE,
-    )
+    assert (
+        " not measured: 100% of the store stays in memory when evicted, because another process uses"
+        " it or tmpfs keeps it: read_many article-png n=10 cold, read_many limit n=10 cold, read_many"
+        " png n=10 cold "
+    ) in " ".join(done.stdout.split())
 
 
 @pytest.mark.skipif(not SHM.is_dir(), reason="no /dev/shm")
@@ -461,7 +459,7 @@ def test_there_a_default_run_says_why_nothing_is_cold_and_saves_it(tmp_path: Pat
         "n": 10,
         "cold": True,
     }
-    assert re.search(r"^not measured: .*\s*.* read_many hdf5 n=10 cold$", done.stdout, re.MULTILINE)
+    assert " or tmpfs keeps it: read_many hdf5 n=10 cold " in " ".join(done.stdout.split())
 
 
 def test_cold_rows_are_chosen_by_their_name(tmp_path: Path) -> None:
@@ -478,12 +476,12 @@ def test_pytest_benchmark_compares_cold_rows_with_cold_ones_only(
     if whole.is_never_cold:
         pytest.skip("the temporary directory's file system keeps what it is asked to drop")
     done = subprocess.run(
-        [COMMAND, "compare", "--columns=median", "-k", "read_many", whole.file, whole.file],
+        [COMMAND, "compare", "--columns=median", "-k", "read_many", whole.file],
         cwd=REPOSITORY,
         env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "benchmark 'read_many n=10': 14 tests" in done.stdout, done.stdout + done.stderr
-    assert "benchmark 'read_many n=10 cold': 14 tests" in done.stdout
+    assert "benchmark 'read_many n=10': 7 tests" in done.stdout, done.stdout + done.stderr
+    assert "benchmark 'read_many n=10 cold': 7 tests" in done.stdout

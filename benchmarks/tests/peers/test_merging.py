@@ -43,6 +43,15 @@ def test_the_circumstances_are_those_of_the_first_with_the_libraries_of_all() ->
     assert run["machine_info"]["cpu_model"] == first["machine_info"]["cpu_model"]
 
 
+def test_what_any_process_skipped_is_named_once() -> None:
+    skipped = [{"backend": "png"}, {"backend": "limit"}]
+    runs = {
+        peer: run | {"skipped": own}
+        for (peer, run), own in zip(TWO.items(), (skipped, skipped[1:]), strict=True)
+    }
+    assert merged(runs)["skipped"] == skipped
+
+
 def test_the_runs_given_are_not_changed() -> None:
     before = copy.deepcopy(TWO)
     merged(TWO)

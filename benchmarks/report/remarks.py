@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
-from benchmarks.results.keys import Key, in_words, reasons
+from benchmarks.results.keys import Key, in_words
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.summary import TITLES
 
@@ -27,7 +27,6 @@ def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
         _if("Not measured in this run: {}.", _operations(run)),
         _if("Without figures in this run: {}.", _stores(run)),
         _if("Missing in this run: {}.", _cut(_holes(run))),
-        *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons(run.skipped)),
         _if("Not drawn, because nothing on them was measured: {}.", [p.title for p in missing]),
         _few_rounds(run),
     ]

@@ -1,7 +1,7 @@
 """Saved runs: finding them as pytest-benchmark does, and reading them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,8 +31,6 @@ NUMBERED = "[0-9][0-9][0-9][0-9]_"
 
 BRIEFEST = 1e-9
 """The shortest duration of a round, in seconds."""
-KNOWN = ROWS.keys() | TWINS.keys() | PEERS.keys()
-"""The names of the rows of this version."""
 ROUNDED = 1e-3
 """The largest relative error of the median of saved rounds, which have four digits."""
 
@@ -245,7 +243,7 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         if row is None or row.key in rows:
             unreadable.append(str(bench.get("name", "one without a name")))
             continue
-        unknown = {row.figure.backend} - KNOWN | {row.figure.operation} - TITLES.keys()
+        unknown = {row.figure.backend} - _known_rows() | {row.figure.operation} - TITLES.keys()
         strangers |= dict.fromkeys(sorted(unknown))
         if not unknown:
             rows[row.key] = row
@@ -265,10 +263,14 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
     )
 
 
+def _known_rows() -> Set[str]:
+    return ROWS.keys() | TWINS.keys() | PEERS.keys()
+
+
 def _skipped(saved: object) -> Iterator[Skipped]:
     """The skipped rows of back ends that this version knows; damaged ones are left out."""
     for one in saved if isinstance(saved, list) else ():
         with suppress(KeyError, TypeError, ValueError):
             found = Skipped.read(one)
-            if found.key.backend in KNOWN and found.key.operation in TITLES:
+            if found.key.backend in _known_rows() and found.key.operation in TITLES:
                 yield found

@@ -10,6 +10,7 @@ import mmap
 import os
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +66,13 @@ def evict_or_wait(path: Path) -> float:
 def _unmap_pages(path: Path) -> None:
     """Give up the pages of the files below `path` that this process has mapped for reading."""
     folder = f"{path.resolve()}/"
-    library = ctypes.CDLL(None)
     for line in MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         addresses, permissions, *_, name = line.split(maxsplit=5)
         # A private page that was written to exists nowhere else.
         if name.startswith(folder) and "w" not in permissions:
             start, stop = (int(address, 16) for address in addresses.split("-"))
             # A locked page stays, as `resident_fraction` then shows.
-            library.madvise(
+            _library().madvise(
                 ctypes.c_void_p(start), ctypes.c_size_t(stop - start), ctypes.c_int(MADV_DONTNEED)
             )
 
@@ -95,16 +95,24 @@ def resident_fraction(path: Path) -> float:
     `mincore(2)` tells without reading them.
     """
     resident = pages = 0
-    for file in files_below(path):
-        with file.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if not size:
-                continue
-            with mmap.mmap(stream.fileno(), size, prot=mmap.PROT_READ) as mapped:
-                states = _states(mapped, size)
-        resident += int((states & 1).sum())
-        pages += len(states)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            descriptor = os.open(f"{folder}/{name}", os.O_RDONLY)
+            try:
+                if size := os.fstat(descriptor).st_size:
+                    with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapped:
+                        states = _states(mapped, size)
+                    resident += int(np.count_nonzero(states & 1))
+                    pages += len(states)
+            finally:
+                os.close(descriptor)
     return resident / pages if pages else 0.0
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The C library; looking it up takes longer than asking about a small file."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _states(mapped: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
@@ -112,7 +120,7 @@ def _states(mapped: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dtype[np.
     states = np.zeros(-(-size // mmap.PAGESIZE), np.uint8)
     view = np.frombuffer(mapped, np.uint8)  # gives the address of a read-only map
     try:
-        if ctypes.CDLL(None, use_errno=True).mincore(
+        if _library().mincore(
             ctypes.c_void_p(view.ctypes.data),
             ctypes.c_size_t(size),
             ctypes.c_void_p(states.ctypes.data),

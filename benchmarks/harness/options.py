@@ -32,7 +32,7 @@ USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
 """The most pixel bytes that a usual cutoff may have: those of 100,000 CIFAR-10 images."""
 
 COLD_OPERATIONS, COLD_CUTOFF = ("read_single", "read_many", "read_batch"), 1_000
-"""Without `--cache`, these operations are measured cold too, at the largest n up to this one: with
+"""With `--cache=both`, these operations are measured cold too, at the largest n up to this one: with
 more files than that, evicting a store takes most of the run.
 """
 
@@ -63,7 +63,7 @@ class Options:
     store_dir: Path | None  # None: the system's directory for temporary files
     round_budget: float
     sweeps: int
-    cache: str | None  # warm or cold; None: warm, and at one cutoff cold too
+    cache: str  # warm, cold, or both: warm, and at one cutoff cold too
     durable: bool
     timed: bool
     pictures: PictureOptions = field(default_factory=PictureOptions)
@@ -152,10 +152,11 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--cache",
-        choices=("warm", "cold"),
+        choices=("both", "warm", "cold"),
+        default="both",
         help="only rows that read stores from the page cache (warm), or only ones that read stores"
-        f" evicted from it (cold); by default warm, and {', '.join(COLD_OPERATIONS)} of one store"
-        " cold too",
+        f" evicted from it (cold), or warm, and {', '.join(COLD_OPERATIONS)} at one n cold too (both,"
+        " the default)",
     )
     group.addoption(
         "--durability",

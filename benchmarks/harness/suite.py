@@ -150,7 +150,7 @@ class Suite:
             dataset_name=self.name,
             dataset_note=self.note,
             file_system=self.file_system,
-            cache=self.options.cache or WARM,
+            cache=COLD if self.options.cache == COLD else WARM,
             durability="durable" if self.options.durable else "buffered",
         )
 

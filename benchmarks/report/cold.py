@@ -21,7 +21,7 @@ GROUP = 0.8
 
 
 @dataclass(frozen=True)
-class Line:
+class ColdLine:
     """A row that was measured warm and cold; figures are in microseconds.
 
     times: by what factor cold is slower, within sweeps
@@ -41,15 +41,15 @@ class Line:
     reference: bool
 
 
-def lines(run: SavedRun) -> list[Line]:
+def lines(run: SavedRun) -> list[ColdLine]:
     """Every row that was measured both ways, in the order of the tables."""
-    made: list[Line] = []
+    made: list[ColdLine] = []
     for warm, cold in _pairs(run):
         ratio = cold.figure.ratio_to(warm.figure)
         sure = ratio.interval
         operation = warm.figure.operation
         made.append(
-            Line(
+            ColdLine(
                 operation=operation,
                 label=warm.figure.label,
                 n=f"{warm.figure.n:,}",

@@ -79,7 +79,7 @@ def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache
         store_dir=None,
         round_budget=0.2,
         sweeps=5,
-        cache=None,
+        cache="both",
         durable=True,
         timed=True,
     )
@@ -88,17 +88,17 @@ def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache
 @pytest.mark.parametrize(
     ("cache", "operation", "states"),
     [
-        (None, "read_many", "10 100 1000 1000-cold 10000"),
-        (None, "epoch", "10 100 1000 10000"),
+        ("both", "read_many", "10 100 1000 1000-cold 10000"),
+        ("both", "epoch", "10 100 1000 10000"),
         ("warm", "read_many", "10 100 1000 10000"),
         ("cold", "read_many", "10-cold 100-cold 1000-cold 10000-cold"),
         ("cold", "epoch", "10-cold 100-cold 1000-cold 10000-cold"),
     ],
 )
 def test_by_default_three_operations_are_cold_too_at_one_cutoff(
-    cache: str | None, operation: str, states: str
+    cache: str, operation: str, states: str
 ) -> None:
-    found = read(*(("--cache", cache) if cache else ())).states(operation, (10, 100, 1000, 10_000))
+    found = read("--cache", cache).states(operation, (10, 100, 1000, 10_000))
     assert " ".join(f"{n}" + ("-cold" if cold else "") for n, cold in found) == states
 
 

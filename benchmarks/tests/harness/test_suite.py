@@ -35,7 +35,7 @@ def make_options(folder: Path, cold: bool = False, durable: bool = True) -> Opti
         store_dir=folder,
         round_budget=0.01,
         sweeps=1,
-        cache="cold" if cold else None,
+        cache="cold" if cold else "both",
         durable=durable,
         timed=True,
     )

@@ -54,6 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     done = run(
         f"--benchmark-storage=file://{folder / 'saved'}",
         "--benchmark-autosave",
+        "--cache=both",
         f"--store-dir={folder / 'stores'}",
     )
     assert done.returncode == 0, done.stdout
@@ -67,6 +68,7 @@ def second(whole: FinishedRun) -> subprocess.CompletedProcess[str]:
         f"--benchmark-storage=file://{whole.storage}",
         "--benchmark-autosave",
         "--benchmark-compare=0001",
+        "--cache=both",
         f"--store-dir={whole.store_dir}",
         "--backend=lmdb,limit",
         *("-k", "read_many or read_single"),
@@ -103,6 +105,7 @@ def test_the_other_stores_have_every_row_of_a_store(whole: FinishedRun, tmp_path
     others = [name for name in STORE_ROWS if name not in DEFAULT_STORES]
     done = run(
         f"--backend={','.join(others)}",
+        "--cache=both",
         f"--store-dir={tmp_path}",
         f"--benchmark-json={tmp_path / 'others.json'}",
     )
@@ -443,6 +446,7 @@ def test_on_a_tmpfs_nothing_is_reported_as_cold(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SHM.is_dir(), reason="no /dev/shm")
 def test_there_a_default_run_says_why_nothing_is_cold_and_saves_it(tmp_path: Path) -> None:
     done = run(
+        "--cache=both",
         f"--store-dir={SHM}",
         f"--benchmark-json={tmp_path / 'run.json'}",
         *("-k", "read_many and hdf5 and not article"),
@@ -463,7 +467,10 @@ def test_there_a_default_run_says_why_nothing_is_cold_and_saves_it(tmp_path: Pat
 
 
 def test_cold_rows_are_chosen_by_their_name(tmp_path: Path) -> None:
-    done = run("--collect-only", "-q", "--cutoff=10,1000,10000", "--backend=hdf5", *("-k", "cold"))
+    done = run(
+        *("--collect-only", "-q", "--cache=both", "--cutoff=10,1000,10000"),
+        *("--backend=hdf5", "-k", "cold"),
+    )
     assert [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line] == [
         f"test_{operation}[hdf5-n=1000-cold]"
         for operation in ("read_batch", "read_single", "read_many")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator, Iterable
 from contextlib import chdir
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any  # for JSON
 
@@ -29,8 +30,8 @@ from benchmarks.harness.suite import Measure, Suite
 from benchmarks.harness.sweeps import Sweeps
 from benchmarks.harness.text import one_line
 from benchmarks.harness.workers import Workers
-from benchmarks.results import addresses, decoding, jobs, machine, saving, summary
-from benchmarks.results.recorded import Recorded, is_recorded
+from benchmarks.results import addresses, decoding, jobs, keys, machine, saving, summary
+from benchmarks.results.recorded import COLD, Recorded, is_recorded
 
 PROJECT = Project(Path(__file__).parent)
 OPERATIONS = PROJECT.folder / "benchmarks" / "operations"
@@ -159,10 +160,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         rows = _suite(config).names_of(operation)
     for fixture in {"contender", "store"} & {*metafunc.fixturenames}:
         metafunc.parametrize(fixture, rows, indirect=True)
-    if "n" in metafunc.fixturenames:
-        listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data
-        cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
-        metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
+    listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data
+    cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
+    match "n" in metafunc.fixturenames, "cold" in metafunc.fixturenames:
+        case True, True:
+            states = chosen.states(operation, cutoffs)
+            ids = [f"n={n}" + ("-cold" if is_cold else "") for n, is_cold in states]
+            metafunc.parametrize(("n", "cold"), states, ids=ids)
+        case True, False:
+            metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
+        case False, True:
+            is_cold = chosen.cache == COLD
+            metafunc.parametrize(
+                "cold", [is_cold], ids=["cold" if is_cold else pytest.HIDDEN_PARAM]
+            )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -243,9 +254,11 @@ def pytest_benchmark_update_machine_info(
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
-    """Save how the benchmarks took turns; it is no property of the machine, which must not differ."""
+    """Save what is no property of the machine, which must not differ between runs."""
     if SWEEPS in config.stash:
         output_json["sweeps"] = config.stash[SWEEPS].written()
+    if SUITE in config.stash and (skipped := config.stash[SUITE].skipped):
+        output_json[keys.SKIPPED] = [one.written() for one in skipped]
 
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, object]:
@@ -291,15 +304,21 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         for bench in config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way
         if bench and not bench.has_error and is_recorded(bench.extra_info)
     ]
+    skipped = config.stash[SUITE].skipped if SUITE in config.stash else []
+    unmeasured = keys.in_lines(skipped) if config.stash[OPTIONS].timed else []
+    encoding = sys.stdout.encoding
     if figures:
-        encoding = sys.stdout.encoding
         terminalreporter.section("image storage benchmark")
         known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]  # as above
         for line in machine.in_words(known):
             terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
-        made = (jobs.in_lines, decoding.in_lines, summary.tables)
-        for line in (line for lines in made for line in lines(figures)):
+        lines = jobs.in_lines(figures, skipped), decoding.in_lines(figures), summary.tables(figures)
+        for line in chain.from_iterable(lines):
             terminalreporter.write_line(encodable(line, encoding))
+    elif unmeasured:
+        terminalreporter.section("image storage benchmark")
+    for line in unmeasured:
+        terminalreporter.write_line(encodable(line, encoding))
     for failure in config.stash.get(NOT_SAVED, []):
         terminalreporter.write_line(failure, red=True)

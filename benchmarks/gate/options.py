@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="WORDS",
         help="choose benchmarks, as for pytest; without the name of one of"
-        f" {', '.join(OTHER_OPERATIONS)} among the words, those are left out",
+        f" {', '.join(OTHER_OPERATIONS)} among the words, those are left out, and without the word"
+        " cold, the rows that read cold stores",
     )
     parser.add_argument(
         "--expect",

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.datasets import Dataset
 from benchmarks.datasets.batches import BATCH_NAMES
 from benchmarks.harness.options import check_space
+from benchmarks.results.recorded import COLD, WARM
 
 OPERATIONS = ("store_single", "store_many", "read_single", "read_many", "read_batch")
 OTHER_OPERATIONS = ("append", "commits", "compact", "epoch", "iterate", "parallel_read")
@@ -46,6 +47,11 @@ class Profile:
         return any(operation in self.keyword for operation in OTHER_OPERATIONS)
 
     @property
+    def is_cold(self) -> bool:
+        """Whether cold rows are among those to choose from: they need a disk, and take longer."""
+        return COLD in self.keyword
+
+    @property
     def choice(self) -> tuple[str, ...]:
         """The arguments of pytest that choose the benchmarks."""
         usual = f"({' or '.join(OPERATIONS)})"
@@ -59,6 +65,7 @@ class Profile:
             f"--cutoff={','.join(map(str, self.cutoffs))}",
             f"--dataset={self.dataset}",
             f"--store-dir={self.store_dir}",
+            *(() if self.is_cold else (f"--cache={WARM}",)),
         )
 
     @property
@@ -89,8 +96,15 @@ def write_sample(dataset: Dataset, n: int, folder: Path) -> None:
         (folder / name).write_bytes(pickle.dumps(batch))
 
 
-def choose_directory(rows: tuple[str, ...], cutoffs: tuple[int, ...], image_bytes: int) -> Path:
-    """A RAM disk if there is one with enough space, else the directory for temporary files."""
+def choose_directory(
+    rows: tuple[str, ...], cutoffs: tuple[int, ...], image_bytes: int, keyword: str = ""
+) -> Path:
+    """A RAM disk if there is one with enough space, else the directory for temporary files.
+
+    Nothing on a RAM disk is cold, so it is not for a `keyword` that names cold rows.
+    """
+    if COLD in keyword:
+        return Path(gettempdir())
     try:
         # Both sides have their stores at the same time.
         check_space(RAM_DISK, rows, cutoffs * 2, image_bytes, ROUND_BUDGET)

@@ -88,7 +88,7 @@ class GateRun:
         write_sample(data, most, sample)
         rows = self._rows()
         directory = request.store_dir or choose_directory(
-            rows[Side.HEAD], request.cutoffs, data.images[0].nbytes
+            rows[Side.HEAD], request.cutoffs, data.images[0].nbytes, request.keyword
         )
         circumstances = machine.Circumstances(
             dataset=data.identity,
@@ -156,6 +156,8 @@ class GateRun:
             self.notes.append(
                 f"Not covered: {', '.join(OTHER_OPERATIONS)}; name them with -k to measure them."
             )
+        if not profiles[Side.HEAD].is_cold:
+            self.notes.append("Not covered: reading cold stores; choose that with -k cold.")
         names, missing = compare_names(own, pairs.names(), request.expected)
         if missing:
             self.notes.append(f"Left out, as expected, for missing on one side: {_some(missing)}.")

@@ -1,20 +1,28 @@
 """The operating system's page cache: how much of a store is in it, and how to evict a store.
 
-`POSIX_FADV_DONTNEED` drops a file's clean, unmapped pages and needs no root; dirty pages are
-written first. Directory entries and inodes stay cached: only root can drop those.
+`POSIX_FADV_DONTNEED` drops a file's clean, unmapped pages and needs no root. Pages that this process
+has mapped are unmapped first by `MADV_DONTNEED`: the map stays, and brings them back when they are
+read. Directory entries and inodes stay cached: only root can drop those.
 """
 
 import ctypes
 import mmap
 import os
+import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 CAN_EVICT = hasattr(os, "posix_fadvise")
 READ_BYTES = 2**20
-COLD = 0.01
+PATIENCE, BETWEEN = 0.5, 0.01
+"""For how long pages that stay are evicted again, and how often, in seconds."""
+MADV_DONTNEED = 4
+MAPS = Path("/proc/self/maps")
+"""Linux's list of this process's maps: addresses, permissions, offset, device, inode, path."""
+MOST_RESIDENT = 0.01
 """The largest fraction of a store's pages in memory that still counts as cold."""
 
 
@@ -25,14 +33,48 @@ def files_below(path: Path) -> Iterator[Path]:
 
 
 def evict(path: Path) -> None:
-    """Write all dirty pages below `path` to disk and evict the files; raises OSError."""
-    for file in files_below(path):
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
+    """Drop all files below `path` from memory; raises OSError.
+
+    Pages that are not on the disk yet stay, so sync first: syncing each file here would wait for the
+    disk once for each.
+    """
+    _unmap_pages(path)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            descriptor = os.open(f"{folder}/{name}", os.O_RDONLY)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
+
+def evict_or_wait(path: Path) -> float:
+    """Evict all files below `path`; return the fraction that stays in memory, 0 to 1.
+
+    Pages that the system is reading ahead cannot be dropped until they have come, so this tries
+    again for up to `PATIENCE` seconds. Raises OSError.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        evict(path)
+        fraction = resident_fraction(path)
+        if fraction <= MOST_RESIDENT or time.monotonic() > deadline:
+            return fraction
+        time.sleep(BETWEEN)
+
+
+def _unmap_pages(path: Path) -> None:
+    """Give up the pages of the files below `path` that this process has mapped for reading."""
+    folder = f"{path.resolve()}/"
+    for line in MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        addresses, permissions, *_, name = line.split(maxsplit=5)
+        # A private page that was written to exists nowhere else.
+        if name.startswith(folder) and "w" not in permissions:
+            start, stop = (int(address, 16) for address in addresses.split("-"))
+            # A locked page stays, as `resident_fraction` then shows.
+            _library().madvise(
+                ctypes.c_void_p(start), ctypes.c_size_t(stop - start), ctypes.c_int(MADV_DONTNEED)
+            )
 
 
 def warm(path: Path) -> None:
@@ -53,16 +95,24 @@ def resident_fraction(path: Path) -> float:
     `mincore(2)` tells without reading them.
     """
     resident = pages = 0
-    for file in files_below(path):
-        with file.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if not size:
-                continue
-            with mmap.mmap(stream.fileno(), size, prot=mmap.PROT_READ) as mapped:
-                states = _states(mapped, size)
-        resident += int((states & 1).sum())
-        pages += len(states)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            descriptor = os.open(f"{folder}/{name}", os.O_RDONLY)
+            try:
+                if size := os.fstat(descriptor).st_size:
+                    with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapped:
+                        states = _states(mapped, size)
+                    resident += int(np.count_nonzero(states & 1))
+                    pages += len(states)
+            finally:
+                os.close(descriptor)
     return resident / pages if pages else 0.0
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The C library; looking it up takes longer than asking about a small file."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _states(mapped: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
@@ -70,7 +120,7 @@ def _states(mapped: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dtype[np.
     states = np.zeros(-(-size // mmap.PAGESIZE), np.uint8)
     view = np.frombuffer(mapped, np.uint8)  # gives the address of a read-only map
     try:
-        if ctypes.CDLL(None, use_errno=True).mincore(
+        if _library().mincore(
             ctypes.c_void_p(view.ctypes.data),
             ctypes.c_size_t(size),
             ctypes.c_void_p(states.ctypes.data),

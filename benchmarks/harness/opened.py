@@ -10,7 +10,7 @@ class OpenStore:
     """Opens a store before the first round, or before every round if rounds must be cold.
 
     A warm round finds what earlier rounds looked up, as the steps of a training run do. A cold one
-    finds nothing, since a store must be closed to be evicted from the page cache.
+    finds nothing: the store is new to it, as it is to the first step.
     """
 
     def __init__(self, contender: Openable, path: Path, cold: bool, shape: Shape = ()) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,11 @@ CIFAR_SIDE, LARGEST_SIDE = 32, 4096
 USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
 """The most pixel bytes that a usual cutoff may have: those of 100,000 CIFAR-10 images."""
 
+COLD_OPERATIONS, COLD_CUTOFF = ("read_single", "read_many", "read_batch"), 1_000
+"""With `--cache=both`, these operations are measured cold too, at the largest n up to this one: with
+more files than that, evicting a store takes most of the run.
+"""
+
 SWEEPS = 5
 
 LONGEST_BUDGET = 86_400
@@ -61,7 +67,7 @@ class Options:
     store_dir: Path | None  # None: the system's directory for temporary files
     round_budget: float
     sweeps: int
-    cold: bool
+    cache: str  # warm, cold, or both: warm, and at one cutoff cold too
     durable: bool
     timed: bool
     pictures: PictureOptions = field(default_factory=PictureOptions)
@@ -73,6 +79,23 @@ class Options:
             return SMALL_CUTOFFS
         image_bytes = self.image_size**2 * 3
         return tuple(n for n in CUTOFFS if n * image_bytes <= USUAL_BYTES) or CUTOFFS[:1]
+
+    def cold_at(self, operation: str, cutoffs: Sequence[int]) -> frozenset[int]:
+        """The cutoffs at which an operation that reads is measured cold."""
+        if self.cache == "cold":
+            return frozenset(cutoffs)
+        if self.cache == "warm" or operation not in COLD_OPERATIONS:
+            return frozenset()
+        return frozenset([max((n for n in cutoffs if n <= COLD_CUTOFF), default=min(cutoffs))])
+
+    def states(self, operation: str, cutoffs: Sequence[int]) -> list[tuple[int, bool]]:
+        """The cutoffs at which an operation that reads is measured, each with whether it is cold.
+
+        Cold comes after warm, so that the two are measured within seconds of each other.
+        """
+        cold = self.cold_at(operation, cutoffs)
+        states = ((n, is_cold) for n in cutoffs for is_cold in (False, True))
+        return [(n, c) for n, c in states if (n in cold if c else self.cache != "cold")]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -134,9 +157,11 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--cache",
-        choices=("warm", "cold"),
-        default="warm",
-        help="whether stores are in the page cache when read (warm, the default) or evicted (cold)",
+        choices=("both", "warm", "cold"),
+        default="both",
+        help="only rows that read stores from the page cache (warm), or only ones that read stores"
+        f" evicted from it (cold), or warm, and {', '.join(COLD_OPERATIONS)} at one n cold too (both,"
+        " the default)",
     )
     group.addoption(
         "--durability",
@@ -229,7 +254,7 @@ def read_options(config: pytest.Config) -> Options:
         store_dir=parse_store_dir(config.getoption("store_dir")),
         round_budget=_seconds(config.getoption("round_budget")),
         sweeps=1 if disabled else _sweeps(config.getoption("sweeps")),
-        cold=config.getoption("cache") == "cold",
+        cache=config.getoption("cache"),
         durable=config.getoption("durability") == "durable",
         timed=not disabled,
         pictures=_picture_options(config),

@@ -7,6 +7,8 @@ very long, that part is the warm-up. Then timed rounds run: up to 100, as many a
 budget. If they may take up to STRETCH times the budget to be five, they are; else they are three.
 The median is the figure.
 
+A cold row makes fewer rounds, since each has to be evicted from memory before it.
+
 The rounds are spread over the row's passes, one in each sweep of the run, and each pass warms up.
 After the first, the part is enough if a round takes more than a pass's share of the budget.
 
@@ -25,8 +27,8 @@ from .passes import Passes
 
 Result = TypeVar("Result")
 
-MOST_WARM_UPS, WARM_UP_SHARE = 5, 0.1
-"""Warm-up ends after MOST_WARM_UPS rounds, or once it has taken WARM_UP_SHARE of the budget."""
+WARM_UP_ROUNDS, WARM_UP_SHARE = 0.05, 0.1
+"""Warm-up ends once it has made this share of the most rounds, or taken this one of the budget."""
 MIN_ROUNDS = 3
 MAX_ROUNDS = 100
 FEW_ROUNDS = 5
@@ -61,6 +63,7 @@ class Work(Generic[Result]):
     before: makes the state that `run` needs
     after: removes what `run` left, also after an error or an interruption
     part: given if a round may take very long and every image costs the same
+    most: the most timed rounds
     """
 
     run: Callable[[], Result]
@@ -68,6 +71,7 @@ class Work(Generic[Result]):
     before: Callable[[], None] = nothing
     after: Callable[[], None] = nothing
     part: RoundPart | None = None
+    most: int = MAX_ROUNDS
 
 
 class Statistics(Protocol):
@@ -103,10 +107,10 @@ def images_of_part(n: int) -> int:
     return few if few >= FEWEST_OF_PART else 0
 
 
-def rounds_within(budget: float, duration: float) -> int:
-    """How many rounds of `duration` seconds to make in about `budget` seconds."""
-    if duration * MAX_ROUNDS <= budget:
-        return MAX_ROUNDS
+def rounds_within(budget: float, duration: float, most: int = MAX_ROUNDS) -> int:
+    """How many rounds of `duration` seconds to make in about `budget` seconds, `most` at most."""
+    if duration * most <= budget:
+        return most
     if duration * FEW_ROUNDS > budget * STRETCH:
         return MIN_ROUNDS
     return max(FEW_ROUNDS, int(budget / duration))
@@ -161,7 +165,7 @@ def measure(
     gc.freeze()
     try:
         if benchmark.enabled:
-            count = _prepare(rounds, work.part, budget, passes, clock)
+            count = _prepare(rounds, work, budget, passes, clock)
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
     except BaseException:
@@ -174,7 +178,7 @@ def measure(
 
 def _prepare(
     rounds: Rounds[Result],
-    part: RoundPart | None,
+    work: Work[Result],
     budget: float,
     passes: Passes,
     clock: Callable[[], float],
@@ -182,16 +186,16 @@ def _prepare(
     """Warm up; return how many rounds this pass makes, by how long one has taken so far."""
     if passes.done:
         share = budget / passes.planned
-        _warm_up(rounds, part, share, share, clock)
+        _warm_up(rounds, work, share, share, clock)
         duration = median(passes.seconds)
     else:
-        duration = _warm_up(rounds, part, STRETCH * budget, budget, clock)
-    return passes.plan(rounds_within(budget, duration))
+        duration = _warm_up(rounds, work, STRETCH * budget, budget, clock)
+    return passes.plan(rounds_within(budget, duration, work.most))
 
 
 def _warm_up(
     rounds: Rounds[Result],
-    part: RoundPart | None,
+    work: Work[Result],
     longest: float,
     budget: float,
     clock: Callable[[], float],
@@ -200,16 +204,16 @@ def _warm_up(
 
     longest: of a round that takes more seconds than this, a part is enough
     """
-    if part is not None:
+    if work.part is not None:
         rounds.begin()
         start = clock()
-        part.run()
-        duration = (clock() - start) / part.share
+        work.part.run()
+        duration = (clock() - start) / work.part.share
         rounds.close()
         if duration > longest:
             return duration
     spent = duration = 0.0
-    for _ in range(MOST_WARM_UPS):
+    for _ in range(max(1, int(WARM_UP_ROUNDS * work.most))):
         rounds.begin()
         start = clock()
         rounds.run()

@@ -6,7 +6,7 @@ from functools import partial
 from math import ceil, inf
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 import pytest
@@ -17,11 +17,12 @@ from benchmarks.contenders.encoded import READING, Undecoded
 from benchmarks.contenders.rows import find_row
 from benchmarks.datasets import Dataset, DatasetError, load_dataset, mean_bytes
 from benchmarks.datasets.pictures import MOST_BYTES
+from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.machine import Circumstances, file_system
-from benchmarks.results.recorded import OF_FILES, Recorded
+from benchmarks.results.recorded import COLD, OF_FILES, WARM, Recorded
 from storage import disk_usage
 
-from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
+from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, warm
 from .checks import WrongResultError, require
 from .options import (
     MOST_COMMITS,
@@ -35,7 +36,7 @@ from .options import (
     space,
 )
 from .passes import Passes
-from .protocol import Benchmark, Result, Work, measure
+from .protocol import MAX_ROUNDS, Benchmark, Result, Work, measure
 from .text import one_line
 from .workspace import Workspace
 
@@ -43,6 +44,8 @@ CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
 BATCH, PICTURE_BATCH_BYTES = 256, 2**25
 """How many images a batch has; of a folder of pictures, fewer if they take more bytes than this."""
+COLD_ROUNDS = 25
+"""A cold row makes no more timed rounds than this: five in each of five sweeps."""
 MOST_READ_BYTES = MOST_BYTES
 """Pictures are not read at once if their pixels take more memory than this."""
 MOST_KEPT_BYTES = 2**28
@@ -63,7 +66,8 @@ class Case:
     n: images in the store, or None if the operation does not depend on it
     images: images stored or read in one round
     path: the store; a storing round may make its own
-    reads: whether it reads an existing store, so that the cache state matters
+    reads: whether it reads an existing store, which has to be in memory unless it is cold
+    cold: whether the store is evicted from the page cache before each round
     variant: the variant of the operation, "" if there is only one
     apart: whether the variants are too different to be compared with each other
     buffered: whether it does not wait for the disk, whatever --durability says
@@ -75,6 +79,7 @@ class Case:
     images: int
     path: Path
     reads: bool
+    cold: bool = False
     variant: str = ""
     apart: bool = False
     buffered: bool = False
@@ -95,6 +100,7 @@ class Suite:
     file_bytes: of the files of pictures, on average; None if there are none
     rows: those of the options that can hold the images
     batch: how many images a batch has
+    skipped: the rows that cannot be measured here
     commits: how many images are stored in commits of one
     """
 
@@ -103,6 +109,7 @@ class Suite:
         self.options = options
         self._progress = progress
         self._read_at: dict[Path, float] = {}
+        self.skipped: list[Skipped] = []
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
         self.has_pictures = dataset.is_folder
@@ -236,7 +243,7 @@ class Suite:
             dataset_name=self.name,
             dataset_note=self.note,
             file_system=self.file_system,
-            cache="cold" if self.options.cold else "warm",
+            cache=COLD if self.options.cache == COLD else WARM,
             durability="durable" if self.options.durable else "buffered",
         )
 
@@ -248,6 +255,7 @@ class Suite:
         operation = f"{case.operation} {case.variant}" if case.apart else case.operation
         operation = f"{operation} {row.variant}".strip()
         benchmark.group = operation + ("" if case.n is None else f" n={case.n}")
+        benchmark.group += " cold" if case.cold else ""
         recorded = passes.recorded = passes.recorded or Recorded(
             operation=case.operation,
             variant=f"{case.variant} {row.variant}".strip(),
@@ -260,15 +268,18 @@ class Suite:
             decoder=row.decoder if self._decodes(case) else None,
             dataset=self.identity,
             round_budget_seconds=self.options.round_budget,
-            cache="cold" if self.options.cold else "warm",
+            cache=COLD if case.cold else WARM,
             durability=row.durability(self.options.durable and not case.buffered),
         )
         measured = replace(
             work,
             check=partial(self._check, recorded, case, work),
             before=partial(self._before, recorded, case, work),
+            most=COLD_ROUNDS if case.cold else MAX_ROUNDS,
         )
-        warms = case.reads and self.options.timed and not self.options.cold
+        if case.cold:
+            self._read_at.pop(case.path, None)
+        warms = case.reads and self.options.timed and not case.cold
         if warms and time.monotonic() - self._read_at.get(case.path, -inf) > STAYS_SECONDS:
             warm(case.path)
             self._read_at[case.path] = time.monotonic()
@@ -285,28 +296,23 @@ class Suite:
         return self.has_pictures and row.keeps_files == case.reads and row.variant != OF_FILES
 
     def _before(self, recorded: Recorded, case: Case, work: Work[Result]) -> None:
-        if not (case.reads and self.options.cold):
-            work.before()
+        work.before()  # it may read some of the store, as opening does
+        if not case.cold:
             return
         if not CAN_EVICT:
-            pytest.skip("--cache cold: this system cannot evict a file from its cache")
-        evict(case.path)
-        work.before()
-        # An open store cannot be closed for this. Pages that opening read and that stay because
-        # they are mapped count as resident.
-        fraction = self._evicted(case)  # once more: opening a store reads some of it
+            self._skip(recorded, "this system cannot evict a file from its page cache")
+        fraction = evict_or_wait(case.path)
+        if fraction > MOST_RESIDENT:
+            self._skip(
+                recorded,
+                f"{fraction:.0%} of the store stays in memory when evicted, because another process"
+                f" uses it or {self.file_system} keeps it",
+            )
         recorded.resident_fraction = max(recorded.resident_fraction or 0.0, fraction)
 
-    def _evicted(self, case: Case) -> float:
-        """Evict a store from the page cache; return the fraction that stayed. Skip if too large."""
-        evict(case.path)
-        fraction = resident_fraction(case.path)
-        if fraction > COLD:
-            pytest.skip(
-                f"--cache cold: {fraction:.0%} of {case.contender.name}-{case.n} stays in memory,"
-                f" because it is in use while it is open, or because {self.file_system} keeps it"
-            )
-        return fraction
+    def _skip(self, recorded: Recorded, reason: str) -> NoReturn:
+        self.skipped.append(Skipped(Key.of(recorded), reason))
+        pytest.skip(f"cold: {reason}")
 
     def _check(self, recorded: Recorded, case: Case, work: Work[Result], result: Result) -> None:
         work.check(result)

@@ -13,7 +13,9 @@ SEED = 0
 BatchRead = tuple[object, ImageIds]
 
 
-def test_read_batch(suite: Suite, measure: Measure, store: Openable, n: int, sweep: int) -> None:
+def test_read_batch(
+    suite: Suite, measure: Measure, store: Openable, n: int, cold: bool, sweep: int
+) -> None:
     """256 random images, repeats allowed: one step of training. Each round draws its own.
 
     Of large pictures, a batch has fewer: see `PICTURE_BATCH_BYTES`.
@@ -22,14 +24,14 @@ def test_read_batch(suite: Suite, measure: Measure, store: Openable, n: int, swe
     chance = np.random.default_rng((SEED, sweep))
     ids: ImageIds = np.empty(suite.batch, np.int64)
 
-    with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
+    with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:
 
         def before() -> None:
             opened.before()
             ids[:] = chance.integers(0, n, suite.batch)
 
         measure(
-            Case("read_batch", store, n, images=suite.batch, path=path, reads=True),
+            Case("read_batch", store, n, images=suite.batch, path=path, reads=True, cold=cold),
             Work(
                 before=before,
                 run=lambda: opened.store.read_many(ids),
@@ -43,7 +45,9 @@ MOST_KEPT = 10_000
 """Up to this many images, a whole epoch is kept and checked once, in the warm-up."""
 
 
-def test_epoch(suite: Suite, measure: Measure, store: Openable, n: int, sweep: int) -> None:
+def test_epoch(
+    suite: Suite, measure: Measure, store: Openable, n: int, cold: bool, sweep: int
+) -> None:
     """Every image once, shuffled, in batches of 256: one epoch of training without the training."""
     path = suite.workspace.store(store, n)
     chance = np.random.default_rng((SEED, sweep))
@@ -54,7 +58,7 @@ def test_epoch(suite: Suite, measure: Measure, store: Openable, n: int, sweep: i
     if few := images_of_part(n):
         part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
 
-    with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
+    with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:
 
         def before() -> None:
             opened.before()
@@ -78,6 +82,6 @@ def test_epoch(suite: Suite, measure: Measure, store: Openable, n: int, sweep: i
             seen_all = True
 
         measure(
-            Case("epoch", store, n, images=n, path=path, reads=True),
+            Case("epoch", store, n, images=n, path=path, reads=True, cold=cold),
             Work(before=before, run=run, check=check, after=opened.after, part=part),
         )

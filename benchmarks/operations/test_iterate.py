@@ -19,14 +19,14 @@ fewer are: see `Suite.at_once`.
 
 @pytest.mark.parametrize("how", ["single", "slice"])
 def test_iterate(
-    suite: Suite, measure: Measure, store: Openable, n: int, how: str, sweep: int
+    suite: Suite, measure: Measure, store: Openable, n: int, cold: bool, how: str, sweep: int
 ) -> None:
     """The cost of reading images one by one, compared with one slice."""
     path = suite.workspace.store(store, n)
     stop = suite.at_once(min(n, MOST))
     seen_all = sweep > 0
 
-    with OpenStore(store, path, suite.options.cold, suite.images.shape[1:]) as opened:
+    with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:
 
         def one_by_one() -> list[OrderedRead]:
             kept: list[OrderedRead] = []
@@ -48,7 +48,7 @@ def test_iterate(
             seen_all = True
 
         measure(
-            Case("iterate", store, n, images=stop, path=path, reads=True, variant=how),
+            Case("iterate", store, n, images=stop, path=path, reads=True, cold=cold, variant=how),
             Work(
                 before=opened.before,
                 run=one_by_one if how == "single" else slice_of_all,

@@ -24,6 +24,7 @@ def test_parallel_read(
     workers: Workers,
     store: Openable,
     n: int,
+    cold: bool,
     processes: int,
     sweep: int,
 ) -> None:
@@ -35,7 +36,7 @@ def test_parallel_read(
     seen_all = sweep > 0
 
     shape = suite.images.shape[1:]
-    with Team(workers, processes, store, path, suite.options.cold, shape) as team:
+    with Team(workers, processes, store, path, cold, shape) as team:
 
         def before() -> None:
             work[:] = (
@@ -59,6 +60,7 @@ def test_parallel_read(
                 images=processes * batches * suite.batch,
                 path=path,
                 reads=True,
+                cold=cold,
                 variant=variant_of(processes),
             ),
             Work(before=before, run=team.read, check=check, after=team.after),

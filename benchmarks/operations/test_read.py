@@ -11,7 +11,7 @@ from benchmarks.harness.workspace import ids_read_singly
 
 
 def test_read_single(
-    suite: Suite, measure: Measure, contender: Contender, n: int, sweep: int
+    suite: Suite, measure: Measure, contender: Contender, n: int, cold: bool, sweep: int
 ) -> None:
     """Open, read one image by id, close: viewing one image, or a service's first request."""
     path = suite.workspace.store(contender, n)
@@ -26,10 +26,15 @@ def test_read_single(
         image_id, (image, label) = result
         suite.assert_equal(image[np.newaxis], np.array([label]), np.array([image_id]))
 
-    measure(Case("read_single", contender, n, images=1, path=path, reads=True), Work(run, check))
+    measure(
+        Case("read_single", contender, n, images=1, path=path, reads=True, cold=cold),
+        Work(run, check),
+    )
 
 
-def test_read_many(suite: Suite, measure: Measure, contender: Contender, n: int) -> None:
+def test_read_many(
+    suite: Suite, measure: Measure, contender: Contender, n: int, cold: bool
+) -> None:
     """Open, read all n images into one array, close: loading a data set that fits in memory."""
     suite.require_memory(contender, n)
     path = suite.workspace.store(contender, n)
@@ -39,7 +44,7 @@ def test_read_many(suite: Suite, measure: Measure, contender: Contender, n: int)
         small = suite.workspace.store(contender, few)
         part = RoundPart(lambda: contender.read_many(small, (few, *shape[1:])), few / n)
     measure(
-        Case("read_many", contender, n, images=n, path=path, reads=True),
+        Case("read_many", contender, n, images=n, path=path, reads=True, cold=cold),
         Work(
             run=lambda: contender.read_many(path, shape),
             check=lambda result: suite.assert_equal(*result, slice(0, n)),

@@ -23,6 +23,7 @@ from benchmarks.harness.output import say
 from benchmarks.harness.processes import environment, reason
 from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.recorded import WARM
 from benchmarks.results.runs import STORAGE, read_file
 from benchmarks.results.summary import LIMIT
 
@@ -116,6 +117,7 @@ def _measure(name: str, measured: Path, options: Sequence[str]) -> tuple[int, st
         [
             *(sys.executable, "-m", "pytest", "benchmarks/operations", "-q"),
             *(f"--backend={rows}", f"-k={' or '.join(OPERATIONS)}", f"--benchmark-json={measured}"),
+            f"--cache={WARM}",  # unless the options say otherwise
             *options,
         ],
         cwd=REPOSITORY,

@@ -13,6 +13,7 @@ from pytest_benchmark.logger import Logger
 from pytest_benchmark.stats import Stats
 from pytest_benchmark.utils import get_machine_id, get_tag, load_storage
 
+from benchmarks.results.keys import SKIPPED
 from benchmarks.results.recorded import Recorded
 
 RunJson = dict[str, Any]
@@ -34,7 +35,9 @@ def merged(runs: Mapping[str, RunJson]) -> RunJson:
     libraries: dict[str, str] = {}
     for run in runs.values():
         libraries |= run["machine_info"].get("peer_libraries", {})
+    skipped = [one for run in runs.values() for one in run.get(SKIPPED, [])]
     return first | {
+        SKIPPED: [one for place, one in enumerate(skipped) if one not in skipped[:place]],
         "machine_info": first["machine_info"] | {"peer_libraries": libraries},
         "benchmarks": [_pooled(benches) for benches in found.values()],
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.harness.protocol import FEW_ROUNDS
-from benchmarks.results.jobs import JOBS, Cell, Job, cells
+from benchmarks.results.jobs import COLD_JOBS, JOBS, Cell, Job, cells
 from benchmarks.results.ratio import Ratio
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import MOST_SWEEPS, Outcome, Standing
@@ -32,9 +32,11 @@ class Answer:
 
 
 def answers(run: SavedRun) -> list[Answer]:
-    """One answer for each job, whether or not it was measured."""
-    found = cells(row.figure for row in run.rows.values())
-    return [_answer(job, [cell for cell in found if cell.job == job]) for job in JOBS]
+    """One answer for each job, whether or not it was measured, and for those measured cold."""
+    found = cells((row.figure for row in run.rows.values()), run.skipped)
+    measured = {cell.job for cell in found}
+    jobs = (*JOBS, *(job for job in COLD_JOBS if job in measured))
+    return [_answer(job, [cell for cell in found if cell.job == job]) for job in jobs]
 
 
 def _answer(job: Job, found: Sequence[Cell]) -> Answer:
@@ -59,12 +61,18 @@ def _answer(job: Job, found: Sequence[Cell]) -> Answer:
         shown.standing.outcome is Outcome.WINS,
         shown.n,
         (
+            *_missing(shown),
             *_ahead(job, shown.standing),
             *_open(shown.standing),
-            *_elsewhere(like, verdict, len(found)),
+            *_elsewhere(like, shown.standing, len(found)),
         ),
         values,
     )
+
+
+def _missing(cell: Cell) -> list[str]:
+    """The stores of the run that the answer leaves out."""
+    return [f"Not measured here: {', '.join(cell.missing)}."] if cell.missing else []
 
 
 def _ahead(job: Job, standing: Standing) -> list[str]:
@@ -100,8 +108,8 @@ def _open(standing: Standing) -> list[str]:
     return [f"About {standing.needed} sweeps would decide it (--sweeps), or {runs} runs like this."]
 
 
-def _elsewhere(verdicts: Mapping[int, str], verdict: str, count: int) -> list[str]:
-    """A sentence on the n with the same verdict, or with others.
+def _elsewhere(verdicts: Mapping[int, str], standing: Standing, count: int) -> list[str]:
+    """A sentence on the n with the same verdict as `standing`, or with others.
 
     verdicts: by n, without the n at which other stores were measured
     count: the number of all n
@@ -109,10 +117,12 @@ def _elsewhere(verdicts: Mapping[int, str], verdict: str, count: int) -> list[st
     at: dict[str, list[str]] = {}
     for n in sorted(verdicts):
         at.setdefault(verdicts[n], []).append(f"{n:,}")
-    others = [f"{found} at n = {_and(ns)}" for found, ns in at.items() if found != verdict]
+    others = [
+        f"{found} at n = {_and(ns)}" for found, ns in at.items() if found != standing.in_words
+    ]
     if others:
         return [f"But {'; '.join(others)}."]
-    if verdict == Outcome.UNDECIDED:
+    if standing.outcome is Outcome.UNDECIDED:
         return []
     if len(verdicts) == count > 1:
         return ["The same at every n."]

@@ -10,9 +10,10 @@ import numpy as np
 from benchmarks.contenders.rows import STORE_ROWS, TWINS
 from benchmarks.results import machine
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.keys import Key
 from benchmarks.results.pool import same_commit
 from benchmarks.results.ratio import Interval, Ratio
-from benchmarks.results.runs import Key, SavedRun
+from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import ERROR, MARGIN, holm
 
 MIN_REFERENCES = 10

@@ -105,12 +105,13 @@ def speed_up(axes: Axes, run: SavedRun) -> bool:
 
 def _pairs(run: SavedRun, operation: str) -> dict[str, tuple[Row, Row]]:
     """Each store's row at the largest n, and the row of the tutorial's way."""
-    rows = {row.key: row for row in run.of(operation)}
-    largest = max((row.figure.n for row in rows.values()), default=0)
+    every = run.of(operation)
+    largest = max((row.figure.n for row in every), default=0)
+    rows = {row.figure.backend: row for row in every if row.figure.n == largest}
     found = {}
     for name in STORE_ROWS:
-        store = rows.get((operation, "", name, largest))
-        article = rows.get((operation, "", ARTICLE.format(name), largest))
+        store = rows.get(name)
+        article = rows.get(ARTICLE.format(name))
         if store and article:
             found[name] = store, article
     return found

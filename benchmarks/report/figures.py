@@ -1,6 +1,6 @@
 """The figures of a page, with the tutorial's figures first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -145,10 +145,12 @@ PLANS = (
 )
 
 
-def draw(run: SavedRun) -> tuple[list[Picture], list[FigurePlan]]:
+def draw(
+    run: SavedRun, plans: Sequence[FigurePlan] = PLANS
+) -> tuple[list[Picture], list[FigurePlan]]:
     """Draw the figures that a run has data for; returns them, and the plans of the others."""
     pictures, missing = [], []
-    for plan in PLANS:
+    for plan in plans:
         with style.canvas(plan.name, plan.title) as (figure, axes):
             if plan.draw(axes, run):
                 pictures.append(Picture(plan, style.svg(figure), style.png(figure)))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.contenders.rows import TWINS
+from benchmarks.results.keys import Key, in_words
 from benchmarks.results.ratio import Ratio
-from benchmarks.results.runs import Key, SavedRun, in_words
+from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import Outcome, Rivals, standings
 from benchmarks.results.summary import format_number
 
@@ -23,9 +24,9 @@ class Pair:
 def pairs(run: SavedRun) -> list[Pair]:
     """Every pair of one row that was measured twice."""
     found = []
-    for (operation, variant, backend, n), row in run.rows.items():
-        if backend in TWINS:
-            key = (operation, variant, TWINS[backend].copied, n)
+    for copied, row in run.rows.items():
+        if copied.backend in TWINS:
+            key = copied._replace(backend=TWINS[copied.backend].copied)
             if key in run.rows:
                 found.append(Pair(key, row.figure.ratio_to(run.rows[key].figure)))
     return found

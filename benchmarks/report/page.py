@@ -9,14 +9,15 @@ from markupsafe import Markup
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
 from benchmarks.results import decoding
+from benchmarks.results.keys import in_words
 from benchmarks.results.ratio import CONFIDENCE
-from benchmarks.results.runs import SavedRun, in_words
+from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import LEVEL, MARGIN
 
-from . import noise, style, tables
+from . import cold, noise, style, tables
 from .answers import answers
 from .changes import CALM_SHARE, Changes
-from .figures import Picture, draw
+from .figures import FigurePlan, Picture, draw
 from .remarks import remarks
 
 TEMPLATE = "page.html.jinja"
@@ -27,21 +28,28 @@ COMMIT_SHOWN = 10
 def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
     """Write the page and its figures to `folder`; return the page's path. Raises OSError."""
     pictures, missing = draw(run)
-    for picture in pictures:
+    cold_pictures, without_cold = draw(run, [cold.PLAN])
+    for picture in (*pictures, *cold_pictures):
         (folder / f"{picture.plan.name}.png").write_bytes(picture.png)
         (folder / f"{picture.plan.name}.svg").write_text(
             style.standalone(picture.svg), encoding="utf-8"
         )
-    for plan in missing:  # an earlier run's figures would be taken for this run's
+    for plan in (*missing, *without_cold):  # an earlier run's figures would be taken for this run's
         for ending in (".png", ".svg"):
             (folder / f"{plan.name}{ending}").unlink(missing_ok=True)
     target = folder / "index.html"
-    target.write_text(render(run, changes, pictures, remarks(run, missing)), encoding="utf-8")
+    remarked = remarks(run, missing)
+    html = render(run, changes, pictures, cold_pictures, remarked)
+    target.write_text(html, encoding="utf-8")
     return target
 
 
 def render(
-    run: SavedRun, changes: Changes | None, pictures: Sequence[Picture], remarked: Sequence[str]
+    run: SavedRun,
+    changes: Changes | None,
+    pictures: Sequence[Picture],
+    cold_pictures: Sequence[Picture],
+    remarked: Sequence[str],
 ) -> str:
     """The page as HTML that needs no other file."""
     environment = jinja2.Environment(
@@ -64,11 +72,18 @@ def render(
         circumstances=circumstances(run),
         remarks=remarked,
         noise=noise.sentences(run),
-        pictures=[(picture.plan, Markup(picture.svg)) for picture in pictures],  # noqa: S704  # drawn here
+        cold_lines=cold.lines(run),
+        cold_unmeasured=cold.unmeasured(run),
+        pictures=_embedded(pictures),
+        cold_pictures=_embedded(cold_pictures),
         tables=[*tables.of_times(run), *tables.of_disk(run)],
         changes=changes and _changes(run, changes),
         dark_rules=Markup(style.dark_rules()),  # noqa: S704  # constants
     )
+
+
+def _embedded(pictures: Sequence[Picture]) -> list[tuple[FigurePlan, Markup]]:
+    return [(picture.plan, Markup(picture.svg)) for picture in pictures]  # noqa: S704  # drawn here
 
 
 def circumstances(run: SavedRun) -> dict[str, str]:

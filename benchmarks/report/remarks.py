@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.keys import Key, in_words
 from benchmarks.results.recorded import OF_FILES
-from benchmarks.results.runs import Key, SavedRun, in_words
+from benchmarks.results.runs import SavedRun
 from benchmarks.results.summary import TITLES
 
 from .figures import FigurePlan
@@ -69,19 +70,19 @@ def _stores(run: SavedRun) -> list[str]:
 
 def _holes(run: SavedRun) -> list[str]:
     """The names of rows that are missing although another back end has them."""
-    by_operation: dict[tuple[str, str], list[Key]] = {}
+    by_operation: dict[tuple[str, str, bool], list[Key]] = {}
     for key in run.rows:
-        by_operation.setdefault(key[:2], []).append(key)
-    backends = {key[2] for key in run.rows}
-    holes = []
-    for (operation, variant), keys in by_operation.items():
-        expected = {key[2] for key in keys}
+        by_operation.setdefault((key.operation, key.variant, key.cold), []).append(key)
+    backends = {key.backend for key in run.rows}
+    known = {*run.rows, *(one.key for one in run.skipped)}
+    holes: list[Key] = []
+    for (operation, variant, cold), keys in by_operation.items():
+        expected = {key.backend for key in keys}
         if not variant.endswith(OF_FILES):  # only stores have every operation, decoding or not
             expected |= backends & STORE_ROWS.keys()
-        for n in sorted({key[3] for key in keys}):
-            missing = sorted(expected - {key[2] for key in keys if key[3] == n})
-            holes += [in_words((operation, variant, name, n)) for name in missing]
-    return holes
+        for n in sorted({key.n for key in keys}):
+            holes += [Key(operation, variant, name, n, cold) for name in sorted(expected)]
+    return [in_words(key) for key in holes if key not in known]
 
 
 def _few_rounds(run: SavedRun) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
-from benchmarks.results.runs import Key, Row, SavedRun
+from benchmarks.results.keys import Key
+from benchmarks.results.runs import Row, SavedRun
 from benchmarks.results.summary import ORDER, TITLES, format_multiple, format_number
 
 from .changes import Change, Changes
@@ -58,10 +59,10 @@ class Table:
 
 
 def of_times(run: SavedRun) -> list[Table]:
-    """One table per operation: medians, with their multiple of the limit below."""
+    """One table per operation and cache state: medians, with their multiple of the limit below."""
     return [
-        _table(operation, TITLES[operation].removeprefix(f"{operation}: "), rows, _time_cells(rows))
-        for operation, rows in _by_operation(run.rows.values())
+        _table(title, TITLES[operation].removeprefix(f"{operation}: "), rows, _time_cells(rows))
+        for operation, title, rows in _by_operation(run.rows.values())
     ]
 
 
@@ -89,8 +90,7 @@ def of_changes(run: SavedRun, changes: Changes) -> list[Table]:
     both = [row for row in run.rows.values() if row.key in changes.rows]
     cells = {row.key: _change_cell(changes.rows[row.key]) for row in both}
     return [
-        _table(operation, "change of the median", rows, cells)
-        for operation, rows in _by_operation(both)
+        _table(title, "change of the median", rows, cells) for _, title, rows in _by_operation(both)
     ]
 
 
@@ -99,12 +99,17 @@ def percent(ratio: float) -> str:
     return f"{(ratio - 1) * 100:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
-def _by_operation(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    found: dict[str, list[Row]] = {operation: [] for operation in TITLES}
+def _by_operation(rows: Iterable[Row]) -> list[tuple[str, str, list[Row]]]:
+    """The operation, the title and the rows of each table."""
+    found: dict[tuple[str, bool], list[Row]] = {}
     for row in rows:
-        if row.figure.operation in found:
-            found[row.figure.operation].append(row)
-    return [(operation, of) for operation, of in found.items() if of]
+        found.setdefault((row.key.operation, row.key.cold), []).append(row)
+    return [
+        (operation, operation + (", cold" if cold else ""), found[operation, cold])
+        for operation in TITLES
+        for cold in (False, True)
+        if (operation, cold) in found
+    ]
 
 
 def _time_cells(rows: Sequence[Row]) -> dict[Key, TableCell]:
@@ -151,16 +156,16 @@ def _table(title: str, unit: str, rows: Sequence[Row], cells: Mapping[Key, Table
     ns = sorted({row.figure.n for row in rows})
     variants = list(dict.fromkeys(row.figure.variant for row in rows))
     labels = sorted(
-        {row.key[:3] for row in rows},
-        key=lambda label: (variants.index(label[1]), ORDER.get(label[2], len(ORDER))),
+        {row.key._replace(n=0) for row in rows},
+        key=lambda label: (variants.index(label.variant), ORDER.get(label.backend, len(ORDER))),
     )
     lines = [
         TableLine(
-            label=f"{backend} {variant}".strip(),
-            cells=tuple(cells.get((op, variant, backend, n), NOT_MEASURED) for n in ns),
-            begins=place > 0 and labels[place - 1][1] != variant,
-            reference=backend not in STORE_ROWS,
+            label=f"{label.backend} {label.variant}".strip(),
+            cells=tuple(cells.get(label._replace(n=n), NOT_MEASURED) for n in ns),
+            begins=place > 0 and labels[place - 1].variant != label.variant,
+            reference=label.backend not in STORE_ROWS,
         )
-        for place, (op, variant, backend) in enumerate(labels)
+        for place, label in enumerate(labels)
     ]
     return Table(title, unit, tuple(f"{n:,}" for n in ns), tuple(lines))

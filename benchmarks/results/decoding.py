@@ -26,7 +26,8 @@ class Split:
 
     @property
     def operation(self) -> str:
-        return f"{self.images.operation} {self.images.variant}".strip()
+        cold = "cold" * self.images.cold
+        return " ".join(filter(None, (self.images.operation, self.images.variant, cold)))
 
     @property
     def decoding(self) -> float:
@@ -36,17 +37,20 @@ class Split:
 
 def splits(figures: Iterable[Figure]) -> list[Split]:
     """What was read with and without decoding at the largest n, in the order of the tables."""
-    at = {(f.operation, f.variant, f.backend, f.n): f for f in figures}
+    at = {(f.operation, f.variant, f.backend, f.n, f.cold): f for f in figures}
     found = []
-    for (operation, variant, backend, n), images in at.items():
-        files = at.get((operation, f"{variant} {OF_FILES}".strip(), backend, n))
+    for (operation, variant, backend, n, cold), images in at.items():
+        files = at.get((operation, f"{variant} {OF_FILES}".strip(), backend, n, cold))
         if files:
             found.append(Split(files, images))
     n = max((split.images.n for split in found), default=0)
     places = [*TITLES]
     return sorted(
         (split for split in found if split.images.n == n),
-        key=lambda split: (places.index(split.images.operation), split.images.variant),
+        key=lambda split: (
+            *(split.images.cold, places.index(split.images.operation)),
+            split.images.variant,
+        ),
     )
 
 

@@ -1,10 +1,11 @@
 """The common jobs with lots of images, and how the stores stand at each."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.contenders.rows import STORE_ROWS
 
+from .keys import Skipped
 from .ratio import Ratio
 from .standing import LEVEL, MARGIN, Rivals, Standing, standings
 from .summary import Figure
@@ -15,6 +16,7 @@ class Job:
     """A common task, and the operation that shows its cost.
 
     disk: whether disk space is compared instead of time
+    cold: whether the stores were evicted from the page cache
     """
 
     name: str
@@ -22,6 +24,7 @@ class Job:
     operation: str
     variant: str = ""
     disk: bool = False
+    cold: bool = False
 
     @property
     def unit(self) -> str:
@@ -46,6 +49,12 @@ JOBS = (
     Job("One image at a time", "in order, from an open store", "iterate", "single"),
     Job("Least disk", "what the file system allocates", "store_many", disk=True),
 )
+COLD_JOBS = tuple(
+    replace(job, name=f"{job.name}, cold", cold=True)
+    for job in JOBS
+    if job.operation != "store_many"
+)
+"""The jobs that read, from stores that are not in memory."""
 
 
 @dataclass(frozen=True)
@@ -54,30 +63,54 @@ class Cell:
 
     figures: those of the stores, best first
     standing: None if only one store was measured
+    missing: the stores of the run that were not measured here
     """
 
     job: Job
     n: int
     figures: tuple[Figure, ...]
     standing: Standing | None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The standing in words, with the stores that it leaves out; "" if there is none."""
+        if self.standing is None:
+            return ""
+        without = f", without {', '.join(self.missing)}" if self.missing else ""
+        return self.standing.in_words + without
 
 
-def cells(figures: Iterable[Figure]) -> list[Cell]:
-    """Every job at every n that was measured, in the order of the jobs and by rising n."""
+def cells(figures: Iterable[Figure], skipped: Iterable[Skipped] = ()) -> list[Cell]:
+    """Every job at every n that was measured, in the order of the jobs and by rising n.
+
+    skipped: the rows of the run that could not be measured
+    """
     found: dict[tuple[Job, int], list[Figure]] = {}
+    asked = {one.key.backend for one in skipped}
     for figure in figures:
-        for job in JOBS:
-            kind = (job.operation, job.variant)
-            if (figure.operation, figure.variant) == kind and figure.backend in STORE_ROWS:
+        asked.add(figure.backend)
+        for job in (*JOBS, *COLD_JOBS):
+            kind = (job.operation, job.variant, job.cold)
+            own = (figure.operation, figure.variant, figure.cold)
+            if own == kind and figure.backend in STORE_ROWS:
                 found.setdefault((job, figure.n), []).append(figure)
-    places = {job: place for place, job in enumerate(JOBS)}
+    places = {job: place for place, job in enumerate((*JOBS, *COLD_JOBS))}
     at = {
         key: _best_first(key[0], found[key])
         for key in sorted(found, key=lambda key: (places[key[0]], key[1]))
     }
     several = {key: _rivals(key[0], of) for key, of in at.items() if len(of) > 1}
     standing = dict(zip(several, standings([*several.values()]), strict=True))
-    return [Cell(*key, tuple(of), standing.get(key)) for key, of in at.items()]
+    stores = [name for name in STORE_ROWS if name in asked]
+    return [
+        Cell(*key, tuple(of), standing.get(key), _without(stores, of)) for key, of in at.items()
+    ]
+
+
+def _without(stores: Iterable[str], figures: Iterable[Figure]) -> tuple[str, ...]:
+    measured = {figure.backend for figure in figures}
+    return tuple(name for name in stores if name not in measured)
 
 
 def _best_first(job: Job, figures: list[Figure]) -> list[Figure]:
@@ -95,13 +128,12 @@ def _rivals(job: Job, figures: list[Figure]) -> Rivals:
     return Rivals(first.backend, {other.backend: job.ratio(other, first) for other in others})
 
 
-def in_lines(figures: Iterable[Figure]) -> list[str]:
+def in_lines(figures: Iterable[Figure], skipped: Iterable[Skipped] = ()) -> list[str]:
     """The standings as lines for a terminal; none if no two stores were measured at one n."""
     at: dict[Job, dict[str, list[str]]] = {}
-    for cell in cells(figures):
+    for cell in cells(figures, skipped):
         if cell.standing:
-            said = at.setdefault(cell.job, {}).setdefault(cell.standing.in_words, [])
-            said.append(f"{cell.n:,}")
+            at.setdefault(cell.job, {}).setdefault(cell.verdict, []).append(f"{cell.n:,}")
     if not at:
         return []
     lines = [

@@ -7,7 +7,8 @@ import numpy as np
 
 from . import machine
 from .errors import ResultsError
-from .runs import Key, Row, SavedRun
+from .keys import Key
+from .runs import Row, SavedRun
 
 
 def pool(runs: Sequence[SavedRun]) -> SavedRun:
@@ -39,6 +40,7 @@ def pool(runs: Sequence[SavedRun]) -> SavedRun:
         rows={key: _joined(rows) for key, rows in found.items()},
         strangers=tuple(dict.fromkeys(name for run in runs for name in run.strangers)),
         unreadable=tuple(dict.fromkeys(name for run in runs for name in run.unreadable)),
+        skipped=tuple(dict.fromkeys(one for run in runs for one in run.skipped)),
     )
 
 

@@ -17,6 +17,8 @@ MOST = 10**15
 """The most images, files, bytes or rounds; a larger count is damage."""
 LONGEST = 1e9
 """The longest duration, in seconds; a longer one is damage."""
+WARM, COLD = "warm", "cold"
+"""The cache states of a row."""
 PROCESSES = re.compile(r"([1-9][0-9]{0,5}) process(es)?")
 """The names of the variants of parallel reading."""
 OF_FILES = "bytes"
@@ -50,7 +52,7 @@ class Recorded:
     file_bytes: bytes of a picture's file on average, if the row keeps files; see `OF_FILES`
     decoder: the library that decoded the pictures, with its version, if any was decoded
     dataset: its identity
-    cache: the run's cache state, warm or cold
+    cache: cold if the store was evicted from the page cache before each round, else warm
     durability: what a storing call promised
     files, apparent_bytes, allocated_bytes: the size of the store that was made or read
     resident_fraction: the largest fraction of a cold store in memory before a round
@@ -90,6 +92,10 @@ class Recorded:
         self.microseconds_per_image = median / self.images_per_round * 1e6
         self.rounds_microseconds = rounds.pack(seconds)
         self.sweep_rounds = [*sweeps]
+
+    @property
+    def is_cold(self) -> bool:
+        return self.cache == COLD
 
     def sweep_medians(self) -> list[float] | None:
         """The median of each sweep's rounds in seconds; None if they are not recorded, or damaged."""

@@ -1,7 +1,8 @@
 """Saved runs: finding them as pytest-benchmark does, and reading them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmarks.harness.text import one_line
 
 from . import rounds
 from .errors import ResultsError
+from .keys import SKIPPED, Key, Skipped
 from .ratio import Interval, Ratio
 from .recorded import LONGEST, Recorded, require_count, round_budget
 from .summary import TITLES, Figure
@@ -31,15 +33,6 @@ BRIEFEST = 1e-9
 """The shortest duration of a round, in seconds."""
 ROUNDED = 1e-3
 """The largest relative error of the median of saved rounds, which have four digits."""
-
-Key = tuple[str, str, str, int]
-"""Operation, variant, back end and n, which together identify a row."""
-
-
-def in_words(key: Key) -> str:
-    """A row's name as text."""
-    operation, variant, backend, n = key
-    return f"{operation} {backend} {variant}".strip() + f" n={n:,}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ class Row:
 
     @property
     def key(self) -> Key:
-        return self.figure.operation, self.figure.variant, self.figure.backend, self.figure.n
+        return Key.of(self.recorded)
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -121,6 +114,7 @@ class SavedRun:
     rows: the rows of back ends and operations that this version knows
     strangers: the names of back ends and operations that it does not know
     unreadable: the names of benchmarks that are damaged, duplicates, or not this suite's
+    skipped: the rows that the run could not measure
     """
 
     name: str
@@ -131,10 +125,12 @@ class SavedRun:
     rows: Mapping[Key, Row]
     strangers: tuple[str, ...]
     unreadable: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     def of(self, operation: str, variant: str = "") -> list[Row]:
-        """The rows of one operation, in the order saved."""
-        return [row for row in self.rows.values() if row.key[:2] == (operation, variant)]
+        """The rows of one operation, in the order saved: the warm ones, or if none are, the cold."""
+        rows = [row for row in self.rows.values() if row.key[:2] == (operation, variant)]
+        return [row for row in rows if not row.key.cold] or rows
 
 
 def find(name: str | None) -> Path:
@@ -247,8 +243,7 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         if row is None or row.key in rows:
             unreadable.append(str(bench.get("name", "one without a name")))
             continue
-        known = ROWS.keys() | FILE_ROWS.keys() | TWINS.keys() | PEERS.keys()
-        unknown = {row.figure.backend} - known | {row.figure.operation} - TITLES.keys()
+        unknown = {row.figure.backend} - _known_rows() | {row.figure.operation} - TITLES.keys()
         strangers |= dict.fromkeys(sorted(unknown))
         if not unknown:
             rows[row.key] = row
@@ -264,4 +259,18 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         rows=rows,
         strangers=tuple(strangers),
         unreadable=tuple(unreadable),
+        skipped=tuple(_skipped(saved.get(SKIPPED))),
     )
+
+
+def _known_rows() -> Set[str]:
+    return ROWS.keys() | FILE_ROWS.keys() | TWINS.keys() | PEERS.keys()
+
+
+def _skipped(saved: object) -> Iterator[Skipped]:
+    """The skipped rows of back ends that this version knows; damaged ones are left out."""
+    for one in saved if isinstance(saved, list) else ():
+        with suppress(KeyError, TypeError, ValueError):
+            found = Skipped.read(one)
+            if found.key.backend in _known_rows() and found.key.operation in TITLES:
+                yield found

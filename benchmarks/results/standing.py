@@ -2,6 +2,7 @@
 
 A store wins a cell, one job at one n, if it is shown to be ahead of every other by `MARGIN`. Stores
 are level if they are shown to lie within `LEVEL` of the first, and all others to be behind it.
+Else the cell is undecided between the first and all that are not shown to be behind it by `MARGIN`.
 Holm's correction over the cells keeps the chance of one wrong winner, and that of one wrong
 "level", at `ERROR` for all cells together.
 """
@@ -38,6 +39,7 @@ class Standing:
     first: the best store
     others: of each other store, by what factor its figure is that of the first
     level: the stores that are level with the first, if that is the outcome
+    open: the stores that are not shown to be behind the first, if it is undecided
     needed: about how many sweeps would decide it, if it is undecided; None if too many
     """
 
@@ -45,6 +47,7 @@ class Standing:
     first: str
     others: Mapping[str, Ratio]
     level: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
     needed: int | None = None
 
     @property
@@ -56,7 +59,8 @@ class Standing:
             case Outcome.LEVEL:
                 return f"level: {', '.join((self.first, *self.level))}"
             case _:
-                return str(self.outcome)
+                *most, last = sorted((self.first, *self.open))
+                return f"undecided: {', '.join(most)} or {last}"
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,13 @@ def standings(cells: Sequence[Rivals]) -> list[Standing]:
             near = tuple(name for name, r in cell.others.items() if _p_level(r) < _p_behind(r))
             made.append(Standing(Outcome.LEVEL, cell.first, cell.others, near))
         else:
-            needed = _needed(cell.others, ERROR / len(cells))
-            made.append(Standing(Outcome.UNDECIDED, cell.first, cell.others, needed=needed))
+            error = ERROR / len(cells)
+            # At least one: if all were shown to be behind, the first would have won.
+            near = tuple(name for name, r in cell.others.items() if _p_behind(r) > error)
+            needed = _needed(cell.others, error)
+            made.append(
+                Standing(Outcome.UNDECIDED, cell.first, cell.others, open=near, needed=needed)
+            )
     return made
 
 

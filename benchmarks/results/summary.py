@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Self  # Any: for JSON
 
 from benchmarks.contenders.peers import PEERS
@@ -51,6 +52,7 @@ class Figure:
     rounds: int
     allocated_per_image: float | None  # None if the operation is not `store_many`
     sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
+    cold: bool = False
     keeps_files: bool = False  # whether the row keeps the files of pictures
 
     @classmethod
@@ -68,6 +70,7 @@ class Figure:
             rounds=stats["rounds"],
             allocated_per_image=recorded.allocated_bytes / images if stored else None,
             sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
+            cold=recorded.is_cold,
             keeps_files=recorded.file_bytes is not None,
         )
 
@@ -115,10 +118,13 @@ def format_multiple(value: float) -> str:
 
 
 def tables(figures: Sequence[Figure]) -> list[str]:
-    """The lines of one table per operation, and of one for the space on disk."""
+    """The lines of one table per operation and cache state, and of one for the space on disk."""
     lines = []
-    for operation, title in TITLES.items():
-        chosen = [figure for figure in figures if figure.operation == operation]
+    for operation, cold in product(TITLES, (False, True)):
+        chosen = [f for f in figures if (f.operation, f.cold) == (operation, cold)]
+        title = TITLES[operation]
+        if cold:
+            title = title.replace(":", ", cold:", 1)
         if chosen:
             limits = [f for f in chosen if f.is_limit]
             cells = {

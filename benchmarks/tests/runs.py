@@ -24,6 +24,7 @@ BRIEF = (
     "--dataset=standin",
     "--cutoff=10",
     "--round-budget=0.01",
+    "--cache=warm",
 )
 """Options of a run that takes a few seconds at most; later ones override them."""
 

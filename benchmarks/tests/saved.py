@@ -113,6 +113,14 @@ def whole_run() -> Saved:
     }
 
 
+def cold_bench(operation: str, backend: str, n: int, microseconds: float) -> Saved:
+    """A benchmark of a store that was evicted before each round."""
+    made = bench(operation, backend, n, microseconds)
+    made["name"] = made["name"].replace("]", "-cold]")
+    made["extra_info"] |= {"cache": "cold", "resident_fraction": 0.0}
+    return made
+
+
 def without_rounds(saved: Saved) -> Saved:
     """The run as an earlier version saved it."""
     for one in saved["benchmarks"]:

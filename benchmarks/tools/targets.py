@@ -14,7 +14,9 @@ from math import log2
 from typing import TypeAlias
 
 from benchmarks.harness.output import say
+from benchmarks.results import keys
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.keys import Key
 from benchmarks.results.machine import in_words
 from benchmarks.results.runs import SavedRun, load
 from benchmarks.results.summary import LIMIT, Figure, format_number
@@ -73,16 +75,14 @@ class Figures:
 
     def __init__(self, run: SavedRun) -> None:
         self._rows = run.rows
-        *_, self.fewer, self.n = every = [0, *sorted({n for *_, n in run.rows})]
+        *_, self.fewer, self.n = every = [0, *sorted({key.n for key in run.rows})]
         self.fewest = next((n for n in every if n > 1), self.n)  # store_single has n = 1
-        self.commits = max(
-            (n for operation, *_, n in run.rows if operation == "commits"), default=0
-        )
+        self.commits = max((key.n for key in run.rows if key.operation == "commits"), default=0)
 
     def figure(
         self, operation: str, backend: str, n: int | None = None, variant: str = ""
     ) -> Figure:
-        return self._rows[operation, variant, backend, n or self.n].figure
+        return self._rows[Key(operation, variant, backend, n or self.n)].figure
 
     def times(self, operation: str, backend: str, reference: str, target: float) -> AtMost:
         """The time as a multiple of another row's time for the same operation."""
@@ -102,7 +102,7 @@ class Figures:
         return AtMost(multiple.value, " × article-png's read_many", target)
 
     def allocated(self, backend: str) -> float:
-        row = self._rows["store_many", "", backend, self.n]
+        row = self._rows[Key("store_many", "", backend, self.n)]
         return row.recorded.allocated_bytes / row.recorded.images_per_round
 
     def together(self, backend: str) -> AtLeast:
@@ -119,7 +119,7 @@ class Figures:
 
     def per_doubling(self, operation: str, backend: str) -> str:
         """The additional time per image in a store twice as large."""
-        least = min(n for name, *_, n in self._rows if name == operation)
+        least = min(key.n for key in self._rows if key.operation == operation)
         large, small = self.figure(operation, backend), self.figure(operation, backend, least)
         more = large.microseconds - small.microseconds
         return f"{more / log2(self.n / least):+.1f} µs"
@@ -242,11 +242,8 @@ def tables(run: SavedRun) -> Iterator[str]:
         yield from table(f"growth to n = {f.n:,}", growth(f))
         yield from table(f"{f.commits:,} commits of one image", commits(f))
     except KeyError as error:
-        operation, variant, backend, n = error.args[0]
-        lacking = " ".join(filter(None, (operation, variant, backend)))
-        raise ResultsError(
-            f"run {run.name} lacks {lacking} at n = {n:,}; make a complete run"
-        ) from error
+        lacking = keys.in_words(error.args[0])
+        raise ResultsError(f"run {run.name} lacks {lacking}; make a complete run") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,10 +1,12 @@
 """Which benchmarks the gate measures."""
 
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
-from benchmarks.gate.profile import OPERATIONS, OTHER_OPERATIONS, Profile
+import benchmarks.gate.profile
+from benchmarks.gate.profile import OPERATIONS, OTHER_OPERATIONS, Profile, choose_directory
 
 USUAL = f"({' or '.join(OPERATIONS)})"
 
@@ -27,6 +29,18 @@ def test_the_other_operations_are_measured_if_they_are_named(keyword: str, chose
     made = profile(keyword)
     assert made.choice[made.choice.index("-k") + 1] == chosen
     assert made.names_others == (keyword == chosen)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "cold"), [("", False), ("hdf5", False), ("cold and hdf5", True)]
+)
+def test_cold_rows_are_measured_if_they_are_named_and_not_on_a_ram_disk(
+    keyword: str, cold: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert ("--cache=warm" in profile(keyword).choice) is not cold
+    monkeypatch.setattr(benchmarks.gate.profile, "RAM_DISK", tmp_path)
+    usual = Path(gettempdir())
+    assert choose_directory(("hdf5",), (3,), 3072, keyword) == (usual if cold else tmp_path)
 
 
 def test_together_they_are_all_operations() -> None:

@@ -87,10 +87,32 @@ def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache
         store_dir=None,
         round_budget=0.2,
         sweeps=5,
-        cold=False,
+        cache="both",
         durable=True,
         timed=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("cache", "operation", "states"),
+    [
+        ("both", "read_many", "10 100 1000 1000-cold 10000"),
+        ("both", "epoch", "10 100 1000 10000"),
+        ("warm", "read_many", "10 100 1000 10000"),
+        ("cold", "read_many", "10-cold 100-cold 1000-cold 10000-cold"),
+        ("cold", "epoch", "10-cold 100-cold 1000-cold 10000-cold"),
+    ],
+)
+def test_by_default_three_operations_are_cold_too_at_one_cutoff(
+    cache: str, operation: str, states: str
+) -> None:
+    found = read("--cache", cache).states(operation, (10, 100, 1000, 10_000))
+    assert " ".join(f"{n}" + ("-cold" if cold else "") for n, cold in found) == states
+
+
+@pytest.mark.parametrize(("cutoffs", "n"), [((2000, 5000), 2000), ((1, 20, 500), 500), ((7,), 7)])
+def test_that_cutoff_is_the_largest_up_to_a_thousand(cutoffs: tuple[int, ...], n: int) -> None:
+    assert read().cold_at("read_batch", cutoffs) == {n}
 
 
 def test_every_option_is_read(tmp_path: Path) -> None:
@@ -111,7 +133,7 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         store_dir=tmp_path.resolve(),
         round_budget=1.5,
         sweeps=7,
-        cold=True,
+        cache="cold",
         durable=False,
         timed=True,
         pictures=PictureOptions("keep", "ignore", 1000, skip=True, allow_empty=True),

@@ -196,6 +196,21 @@ def test_rounds_fill_the_budget_or_are_5_or_3_but_never_above_100(
     assert rounds_within(budget, duration) == rounds
 
 
+@pytest.mark.parametrize(
+    ("duration", "rounds"), [(1.0, 5), (1.01, 3), (1 / 16, 16), (1 / 25, 25), (1e-9, 25)]
+)
+def test_what_is_slow_to_prepare_makes_fewer_rounds(duration: float, rounds: int) -> None:
+    assert rounds_within(1.0, duration, most=25) == rounds
+
+
+def test_and_warms_up_once_in_each_sweep() -> None:
+    clock = Clock()
+    journal = Journal(clock, seconds={"run": 1 / 128})
+    passes = measure_in_sweeps(replace(journal.work(), most=25), clock, 1.0, 5)
+    assert passes.rounds == [5] * 5
+    assert journal.calls.count("run") == 5 + 25
+
+
 def measure_in_sweeps(work: Work[None], clock: Clock, budget: float, sweeps: int) -> Passes:
     """Measure all passes of a row, as the sweeps of a run do."""
     passes = Passes(sweeps)

@@ -1,5 +1,6 @@
 """What a benchmark records of itself, and how its results are checked."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from benchmarks.harness.checks import WrongResultError
 from benchmarks.harness.options import Options
 from benchmarks.harness.passes import Passes
 from benchmarks.harness.protocol import Work
-from benchmarks.harness.suite import CHECKED_AT_ONCE, Case, Suite
+from benchmarks.harness.suite import CHECKED_AT_ONCE, COLD_ROUNDS, Case, Suite
+from benchmarks.results.keys import Key
 
 from .test_protocol import FakeBenchmark
 
@@ -35,7 +37,7 @@ def make_options(folder: Path, cold: bool = False, durable: bool = True) -> Opti
         store_dir=folder,
         round_budget=0.01,
         sweeps=1,
-        cold=cold,
+        cache="cold" if cold else "both",
         durable=durable,
         timed=True,
     )
@@ -56,8 +58,8 @@ def benchmark_of(median: float) -> FakeBenchmark:
     return FakeBenchmark(stats=SimpleNamespace(stats=SimpleNamespace(data=[median], median=median)))
 
 
-def a_read(suite: Suite, path: Path) -> Case:
-    return Case("read_many", Limit(), N, images=N, path=path, reads=True)
+def a_read(path: Path, cold: bool = False) -> Case:
+    return Case("read_many", Limit(), N, images=N, path=path, reads=True, cold=cold)
 
 
 def nothing() -> None:
@@ -71,7 +73,7 @@ def ignore(_: object) -> None:
 def test_a_row_records_what_its_figure_depends_on(made: Suite) -> None:
     benchmark = benchmark_of(median=0.5)
     path = made.workspace.store(Limit(), N)
-    made.measure(benchmark, Passes(1), a_read(made, path), Work(nothing, ignore))
+    made.measure(benchmark, Passes(1), a_read(path), Work(nothing, ignore))
     allocated = sum(p.stat().st_blocks * 512 for p in (path, path / "raw"))
     assert benchmark.group == "read_many n=12"
     assert benchmark.extra_info == {
@@ -97,7 +99,7 @@ def test_a_row_records_what_its_figure_depends_on(made: Suite) -> None:
 
 
 @pytest.mark.parametrize(("durable", "promise"), [(True, "durable"), (False, "buffered")])
-def test_a_storing_row_records_its_durability_and_the_run_s_cache_state_but_evicts_nothing(
+def test_a_storing_row_records_its_durability_and_is_never_cold(
     tmp_path: Path, durable: bool, promise: str
 ) -> None:
     suite = make_suite(tmp_path, cold=True, durable=durable)
@@ -110,72 +112,84 @@ def test_a_storing_row_records_its_durability_and_the_run_s_cache_state_but_evic
     suite.close()
     assert benchmark.group == "store_single"
     assert benchmark.extra_info["durability"] == promise
-    assert benchmark.extra_info["cache"] == "cold"
+    assert benchmark.extra_info["cache"] == "warm"
+    assert suite.circumstances().cache == "cold"
     assert benchmark.extra_info["n"] == 1
     assert None not in benchmark.extra_info.values()
     assert "resident_fraction" not in benchmark.extra_info
 
 
-def test_a_cold_row_is_evicted_before_and_after_its_state_is_made_and_records_the_worst_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_cold_row_is_evicted_after_its_state_is_made_and_records_the_worst_round(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
     fractions = iter([0.0, 0.008, 0.002, *[0.0] * 300])
 
-    def look(_: Path) -> float:
-        events.append("look")
+    def evict(_: Path) -> float:
+        events.append("evict")
         return next(fractions)
 
     monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
-    monkeypatch.setattr(benchmarks.harness.suite, "evict", lambda _: events.append("evict"))
-    monkeypatch.setattr(benchmarks.harness.suite, "resident_fraction", look)
-    suite = make_suite(tmp_path, cold=True)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict_or_wait", evict)
     benchmark = benchmark_of(median=1.0)
-    path = suite.workspace.store(Limit(), N)
+    path = made.workspace.store(Limit(), N)
     work = Work(lambda: events.append("run"), ignore, before=lambda: events.append("before"))
-    suite.measure(benchmark, Passes(1), a_read(suite, path), work)
-    suite.close()
-    assert events[:10] == ["evict", "before", "evict", "look", "run"] * 2
+    made.measure(benchmark, Passes(1), a_read(path, cold=True), work)
+    assert events == ["before", "evict", "run"] * (1 + COLD_ROUNDS)
+    assert benchmark.group == "read_many n=12 cold"
     assert benchmark.extra_info["resident_fraction"] == 0.008
     assert benchmark.extra_info["cache"] == "cold"
+    assert made.skipped == []
+
+
+def test_a_warm_row_is_read_again_after_a_cold_one(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warmed: list[Path] = []
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict_or_wait", lambda _: 0.0)
+    monkeypatch.setattr(benchmarks.harness.suite, "warm", warmed.append)
+    path = made.workspace.store(Limit(), N)
+    for cold in (False, False, True, True, False, False):
+        case, work = a_read(path, cold), Work(nothing, ignore)
+        made.measure(benchmark_of(median=1.0), Passes(1), case, work)
+    assert warmed == [path, path]
 
 
 @pytest.mark.parametrize(
     ("can_evict", "resident", "reason"),
     [
-        (True, 0.02, "2% of limit-12 stays in memory, because it is in use .* keeps it"),
+        (True, 0.02, "2% of the store stays in memory when evicted, because .* keeps it"),
         (False, 0.0, "cannot evict"),
     ],
 )
 def test_where_a_store_stays_in_memory_nothing_is_called_cold(
-    tmp_path: Path,
+    made: Suite,
     monkeypatch: pytest.MonkeyPatch,
     can_evict: bool,
     resident: float,
     reason: str,
 ) -> None:
     monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", can_evict)
-    monkeypatch.setattr(benchmarks.harness.suite, "evict", ignore)
-    monkeypatch.setattr(benchmarks.harness.suite, "resident_fraction", lambda _: resident)
-    suite = make_suite(tmp_path, cold=True)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict_or_wait", lambda _: resident)
     benchmark = benchmark_of(median=1.0)
-    path = suite.workspace.store(Limit(), N)
+    path = made.workspace.store(Limit(), N)
     with pytest.raises(pytest.skip.Exception, match=reason):
-        suite.measure(benchmark, Passes(1), a_read(suite, path), Work(nothing, ignore))
-    suite.close()
+        made.measure(benchmark, Passes(1), a_read(path, cold=True), Work(nothing, ignore))
     assert benchmark.has_error
     assert benchmark.durations == []
+    (skipped,) = made.skipped
+    assert skipped.key == Key("read_many", "", "limit", N, cold=True)
+    assert re.search(reason, skipped.reason)
 
 
 def test_a_round_that_is_not_cold_enough_is_cleaned_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
     monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
-    monkeypatch.setattr(benchmarks.harness.suite, "evict", ignore)
-    monkeypatch.setattr(benchmarks.harness.suite, "resident_fraction", lambda _: 1.0)
-    suite = make_suite(tmp_path, cold=True)
-    path = suite.workspace.store(Limit(), N)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict_or_wait", lambda _: 1.0)
+    path = made.workspace.store(Limit(), N)
     work = Work(
         lambda: events.append("run"),
         ignore,
@@ -183,8 +197,7 @@ def test_a_round_that_is_not_cold_enough_is_cleaned_up(
         after=lambda: events.append("after"),
     )
     with pytest.raises(pytest.skip.Exception):
-        suite.measure(benchmark_of(median=1.0), Passes(1), a_read(suite, path), work)
-    suite.close()
+        made.measure(benchmark_of(median=1.0), Passes(1), a_read(path, cold=True), work)
     assert events == ["before", "after"]
 
 
@@ -196,7 +209,7 @@ def test_a_reading_row_records_the_size_of_its_store_without_what_reading_singly
     )
     benchmark = benchmark_of(median=0.5)
     path = made.workspace.store(Limit(), N)
-    made.measure(benchmark, Passes(1), a_read(made, path), Work(nothing, ignore))
+    made.measure(benchmark, Passes(1), a_read(path), Work(nothing, ignore))
     assert (path / "extra").exists()
     assert benchmark.extra_info["files"] == 1
     assert benchmark.extra_info["apparent_bytes"] == N * (3072 + 8)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers.merging import MEDIANS, merged, save
+from benchmarks.results.keys import Key
 from benchmarks.results.runs import load
 from benchmarks.tests.saved import Saved
 
@@ -42,6 +43,15 @@ def test_the_circumstances_are_those_of_the_first_with_the_libraries_of_all() ->
     assert run["machine_info"]["cpu_model"] == first["machine_info"]["cpu_model"]
 
 
+def test_what_any_process_skipped_is_named_once() -> None:
+    skipped = [{"backend": "png"}, {"backend": "limit"}]
+    runs = {
+        peer: run | {"skipped": own}
+        for (peer, run), own in zip(TWO.items(), (skipped, skipped[1:]), strict=True)
+    }
+    assert merged(runs)["skipped"] == skipped
+
+
 def test_the_runs_given_are_not_changed() -> None:
     before = copy.deepcopy(TWO)
     merged(TWO)
@@ -54,7 +64,7 @@ def test_a_saved_run_has_the_next_number_and_is_read_as_any_other(tmp_path: Path
     run = load(str(second))
     assert run.unreadable == run.strangers == ()
     assert {key[2] for key in run.rows} == {"limit", "peer-npy", "peer-arrow"}
-    row = run.rows["read_many", "", "limit", 1000]
+    row = run.rows[Key("read_many", "", "limit", 1000)]
     assert row.figure.microseconds == pytest.approx(3)
     assert row.rounds is not None
     assert len(row.rounds) == 5

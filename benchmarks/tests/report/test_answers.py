@@ -87,7 +87,7 @@ def test_where_the_sweeps_disagree_it_is_undecided_and_said_what_would_decide_it
         bench("read_many", "hdf5", 10, 2.0),
     )
     answer = answers_of(saved, tmp_path)["Read everything"]
-    assert (answer.verdict, answer.won) == ("undecided", False)
+    assert (answer.verdict, answer.won) == ("undecided: hdf5 or lmdb", False)
     assert answer.reasons[0].startswith("hdf5 has the lowest figure: ")
     assert re.fullmatch(
         r"About \d+ sweeps would decide it \(--sweeps\), or \d runs like this\.|Even 100 .*",
@@ -121,7 +121,8 @@ def test_one_sweep_names_no_winner_but_for_the_disk_and_says_why(tmp_path: Path)
     found = answers_of(in_one_sweep(whole_run()), tmp_path)
     assert found.pop("Least disk").won
     for answer in found.values():
-        assert (answer.verdict, answer.won) == ("undecided", False)
+        assert not answer.won
+        assert answer.verdict.startswith("undecided: ")
         assert answer.reasons[1:] == (
             "One sweep does not show how sure that is; a new run makes several.",
         )
@@ -178,7 +179,8 @@ def test_without_rounds_no_winner_is_called_but_for_the_disk(tmp_path: Path) -> 
     found = answers_of(without_rounds(whole_run()), tmp_path)
     assert found.pop("Least disk").won
     for answer in found.values():
-        assert (answer.verdict, answer.won) == ("undecided", False)
+        assert not answer.won
+        assert answer.verdict.startswith("undecided: ")
         assert "2.00 times as fast as lmdb" in answer.reasons[0]
         assert "(" not in answer.reasons[0]
         assert len(answer.reasons) == 2

@@ -42,11 +42,11 @@ def test_a_change_is_the_ratio_of_now_to_before_within_its_interval(tmp_path: Pa
     now = faster(whole_run(), 0.7, lambda info: info["backend"] == "hdf5")
     found = changes(whole_run(), now, tmp_path).rows
     assert len(found) == len(whole_run()["benchmarks"])
-    for (_, _, backend, _), change in found.items():
-        assert change.ratio == pytest.approx(0.7 if backend == "hdf5" else 1)
+    for key, change in found.items():
+        assert change.ratio == pytest.approx(0.7 if key.backend == "hdf5" else 1)
         assert change.interval is not None
         assert change.interval.low <= change.ratio <= change.interval.high
-        assert change.beyond == (backend == "hdf5")
+        assert change.beyond == (key.backend == "hdf5")
 
 
 def test_what_moves_no_further_than_the_references_is_noise(tmp_path: Path) -> None:

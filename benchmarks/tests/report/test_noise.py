@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report.noise import pairs, sentences, told_apart
+from benchmarks.results.keys import Key
 from benchmarks.results.runs import SavedRun, load
 from benchmarks.tests.saved import SPREAD, bench, save, whole_run
 
@@ -22,8 +23,8 @@ def run_of(folder: Path, *twins: tuple[int, float]) -> SavedRun:
 def test_each_row_is_paired_with_its_copy(tmp_path: Path) -> None:
     found = pairs(run_of(tmp_path, (10, 1.0), (100, 1.02)))
     assert [pair.key for pair in found] == [
-        ("read_many", "", "hdf5", 10),
-        ("read_many", "", "hdf5", 100),
+        Key("read_many", "", "hdf5", 10),
+        Key("read_many", "", "hdf5", 100),
     ]
     assert [pair.ratio.value for pair in found] == pytest.approx([1.0, 1.02], rel=0.01)
 

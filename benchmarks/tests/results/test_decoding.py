@@ -11,7 +11,9 @@ def figure(
 ) -> Figure:
     sweeps = {(0, place): microseconds * factor for place, factor in enumerate((1, 0.99, 1.02))}
     files = "encoded" in backend or backend == "files"
-    return Figure(operation, variant, backend, n, microseconds, 50, None, sweeps, files)
+    return Figure(
+        *(operation, variant, backend, n, microseconds, 50, None, sweeps), keeps_files=files
+    )
 
 
 def both(operation: str, backend: str, files: float, images: float, n: int = 100) -> list[Figure]:

@@ -1,6 +1,9 @@
 """How the stores stand at each job."""
 
+from dataclasses import replace
+
 from benchmarks.results.jobs import JOBS, cells, in_lines
+from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.ratio import SweepMedians
 from benchmarks.results.summary import Figure
 
@@ -73,6 +76,31 @@ def test_the_terminal_s_lines_name_the_winner_at_each_n() -> None:
         "  level: hdf5, lmdb at n=100",
         "",
     ]
+
+
+def test_cold_stores_compete_with_cold_ones_only() -> None:
+    warm = [figure("hdf5", 10, 2.0), figure("lmdb", 10, 4.0)]
+    cold = [
+        replace(figure("hdf5", 10, 90.0), cold=True),
+        replace(figure("lmdb", 10, 9.0), cold=True),
+    ]
+    assert in_lines([*warm, *cold])[1:] == [
+        "Read everything (into one array)",
+        "  hdf5 at n=10",
+        "Read everything, cold (into one array)",
+        "  lmdb at n=10",
+        "",
+    ]
+
+
+def test_a_winner_among_fewer_stores_than_the_run_has_is_said_to_be_one() -> None:
+    two = [figure("hdf5", 10, 2.0), figure("lmdb", 10, 4.0)]
+    elsewhere = figure("npy", 10, 1.0, "epoch")
+    skipped = [Skipped(Key("read_many", "", "png", 10), "why")]
+    assert in_lines([*two, figure("limit", 10, 1.0)])[2] == "  hdf5 at n=10"
+    assert in_lines([*two, elsewhere], skipped)[2] == "  hdf5, without png, npy at n=10"
+    (cell,) = cells([*two, elsewhere], skipped)
+    assert cell.missing == ("png", "npy")
 
 
 def test_one_store_alone_has_no_lines() -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.keys import Key
 from benchmarks.results.pool import pool
 from benchmarks.results.runs import SavedRun, load
 from benchmarks.tests.saved import SPREAD, Saved, faster, only, save, whole_run, without_rounds
 
-KEY = ("read_many", "", "hdf5", 1000)
+KEY = Key("read_many", "", "hdf5", 1000)
 
 
 def loaded(saved: Saved, folder: Path, number: int) -> SavedRun:
@@ -37,7 +38,7 @@ def test_the_sweeps_of_all_runs_count_and_the_median_is_that_of_all_rounds(tmp_p
     assert 1.4 < row.figure.microseconds / first.figure.microseconds < 1.55
     assert row.q1 < row.figure.microseconds < row.q3
     # Ratios are within runs, in which both were measured.
-    limit = pooled.rows["read_many", "", "limit", 1000].figure
+    limit = pooled.rows[Key("read_many", "", "limit", 1000)].figure
     assert row.figure.ratio_to(limit).value == pytest.approx(3.0)
 
 

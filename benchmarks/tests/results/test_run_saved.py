@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders.rows import DEFAULT_ROWS, DEFAULT_STORES, STORE_ROWS
-from benchmarks.harness.cache import COLD
+from benchmarks.harness.cache import MOST_RESIDENT
+from benchmarks.harness.options import COLD_OPERATIONS
 from benchmarks.results import rounds
 from benchmarks.results.machine import LIBRARIES
 from benchmarks.results.summary import TITLES
@@ -36,6 +37,11 @@ class FinishedRun:
         return next(iter(sorted(self.storage.rglob("0001_*.json"))))
 
     @property
+    def is_never_cold(self) -> bool:
+        """Whether the file system keeps what it is asked to drop."""
+        return "of the store stays in memory when evicted" in self.output
+
+    @property
     def json(self) -> dict[str, Any]:
         return saved_run(self.file)
 
@@ -48,6 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     done = run(
         f"--benchmark-storage=file://{folder / 'saved'}",
         "--benchmark-autosave",
+        "--cache=both",
         f"--store-dir={folder / 'stores'}",
     )
     assert done.returncode == 0, done.stdout
@@ -61,6 +68,7 @@ def second(whole: FinishedRun) -> subprocess.CompletedProcess[str]:
         f"--benchmark-storage=file://{whole.storage}",
         "--benchmark-autosave",
         "--benchmark-compare=0001",
+        "--cache=both",
         f"--store-dir={whole.store_dir}",
         "--backend=lmdb,limit",
         *("-k", "read_many or read_single"),
@@ -81,6 +89,12 @@ def test_every_row_is_saved_under_a_readable_name(whole: FinishedRun) -> None:
         expected |= {f"test_parallel_read[{name}-n=10-processes={size}]" for size in (1, 2, 4)}
         expected |= {f"test_commits_store[{name}]", f"test_commits_open[{name}]"}
         expected |= {f"test_commits_read[{name}-{how}]" for how in ("read", "compacted")}
+    if not whole.is_never_cold:
+        expected |= {
+            f"test_{operation}[{name}-n=10-cold]"
+            for operation in COLD_OPERATIONS
+            for name in (DEFAULT_STORES if operation == "read_batch" else DEFAULT_ROWS)
+        }
     names = names_in(whole.json)
     assert len(names) == len(expected)
     assert set(names) == expected
@@ -92,6 +106,7 @@ def test_the_other_stores_have_every_row_of_a_store(whole: FinishedRun, tmp_path
     done = run(
         f"--backend={','.join(others)}",
         "--sweeps=1",
+        "--cache=both",
         f"--store-dir={tmp_path}",
         f"--benchmark-json={tmp_path / 'others.json'}",
     )
@@ -110,7 +125,8 @@ def test_one_group_holds_the_rows_of_one_operation_at_one_n(whole: FinishedRun) 
         at_n = "" if operation == "store_single" else " n=10"
         # The rows of commits are of unlike operations: storing, opening, reading.
         variant = f" {bench['extra_info']['variant']}" if operation == "commits" else ""
-        assert bench["group"] == operation + variant + at_n
+        cold = " cold" if "-cold]" in bench["name"] else ""
+        assert bench["group"] == operation + variant + at_n + cold
 
 
 def test_every_row_says_what_its_figure_depends_on(whole: FinishedRun) -> None:
@@ -154,7 +170,8 @@ def test_every_row_says_its_cache_state_and_its_durability(whole: FinishedRun) -
     promises["article-lmdb"] = "as the tutorial: synced"
     for bench in whole.json["benchmarks"]:
         info = bench["extra_info"]
-        assert info["cache"] == "warm"
+        assert info["cache"] == ("cold" if "-cold]" in bench["name"] else "warm")
+        assert info.get("resident_fraction", 1) <= MOST_RESIDENT or info["cache"] == "warm"
         if (info["operation"], info["variant"]) == ("commits", "store"):
             assert info["durability"] == "buffered"
         else:
@@ -175,8 +192,9 @@ def test_rows_that_read_a_store_give_the_size_that_storing_it_gave(whole: Finish
 def test_parameters_are_saved_by_name(whole: FinishedRun) -> None:
     assert "UNSERIALIZABLE" not in whole.file.read_text()
     by_name = {bench["name"]: bench["params"] for bench in whole.json["benchmarks"]}
-    assert by_name["test_read_many[limit-n=10]"] == {"contender": "limit", "n": 10}
-    assert by_name["test_epoch[png-n=10]"] == {"store": "png", "n": 10}
+    limit = {"contender": "limit", "n": 10, "cold": False}
+    assert by_name["test_read_many[limit-n=10]"] == limit
+    assert by_name["test_store_many[png-n=10]"] == {"contender": "png", "n": 10}
 
 
 def test_the_run_says_where_it_was_made(whole: FinishedRun) -> None:
@@ -268,7 +286,7 @@ def test_a_like_run_is_compared_and_saved(
     assert "test_read_many[lmdb-n=10] (0001" in second.stdout
     assert "test_read_many[lmdb-n=10] (NOW)" in second.stdout
     (saved,) = whole.storage.rglob("0002_*.json")
-    assert len(names_in(saved_run(saved))) == 4
+    assert len(names_in(saved_run(saved))) == (4 if whole.is_never_cold else 8)
 
 
 def test_the_command_line_compares_two_saved_runs(
@@ -365,10 +383,10 @@ def cold_run(folder: Path, chosen: str) -> FinishedRun:
         *("-rs", "-k", chosen),
     )
     assert done.returncode == 0, done.stdout
-    if "of hdf5-10 stays in memory" in done.stdout:
-        assert not (folder / "0001_cold.json").exists()
+    finished = FinishedRun(folder, folder, done.stdout)
+    if finished.is_never_cold:
         pytest.skip("the temporary directory's file system keeps what it is asked to drop")
-    return FinishedRun(folder, folder, done.stdout)
+    return finished
 
 
 # A store that is opened lists its parts, and reads none of them before it must: nothing of it is in
@@ -378,9 +396,9 @@ def cold_run(folder: Path, chosen: str) -> FinishedRun:
 def test_a_cold_row_shows_how_cold_it_was(tmp_path: Path) -> None:
     cold = cold_run(tmp_path, "(read_many or read_batch) and (lmdb or hdf5)")
     assert names_in(cold.json) == [
-        *(f"test_read_batch[{name}-n=10]" for name in ("lmdb", "hdf5")),
+        *(f"test_read_batch[{name}-n=10-cold]" for name in ("lmdb", "hdf5")),
         *(
-            f"test_read_many[{name}-n=10]"
+            f"test_read_many[{name}-n=10-cold]"
             for name in DEFAULT_ROWS
             if "lmdb" in name or "hdf5" in name
         ),
@@ -388,7 +406,7 @@ def test_a_cold_row_shows_how_cold_it_was(tmp_path: Path) -> None:
     assert " skipped" not in cold.output
     for bench in cold.json["benchmarks"]:
         assert bench["extra_info"]["cache"] == "cold"
-        assert bench["extra_info"]["resident_fraction"] <= COLD
+        assert bench["extra_info"]["resident_fraction"] <= MOST_RESIDENT
     assert cold.json["machine_info"]["cache"] == "cold"
     assert "; cold cache, durable" in re.sub(r"\s+", " ", cold.output)
 
@@ -396,13 +414,13 @@ def test_a_cold_row_shows_how_cold_it_was(tmp_path: Path) -> None:
 def test_cold_rows_of_several_processes_are_too(tmp_path: Path) -> None:
     cold = cold_run(tmp_path, "parallel and (lmdb or hdf5)")
     assert names_in(cold.json) == [
-        f"test_parallel_read[{name}-n=10-processes={size}]"
+        f"test_parallel_read[{name}-n=10-cold-processes={size}]"
         for name in ("lmdb", "hdf5")
         for size in (1, 2, 4)
     ]
     assert " skipped" not in cold.output
     for bench in cold.json["benchmarks"]:
-        assert bench["extra_info"]["resident_fraction"] <= COLD
+        assert bench["extra_info"]["resident_fraction"] <= MOST_RESIDENT
 
 
 @pytest.mark.skipif(not SHM.is_dir(), reason="no /dev/shm")
@@ -415,6 +433,63 @@ def test_on_a_tmpfs_nothing_is_reported_as_cold(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "passed" not in done.stdout.splitlines()[-1]
-    assert re.search(r"SKIPPED.*100% of png-10 stays in memory, .* tmpfs keeps it", done.stdout)
+    assert re.search(
+        r"SKIPPED.*100% of the store stays in memory when evicted, .* tmpfs keeps it", done.stdout
+    )
     assert not (tmp_path / "cold.json").exists()
-    assert " image storage benchmark " not in done.stdout
+    assert (
+        " not measured: 100% of the store stays in memory when evicted, because another process uses"
+        " it or tmpfs keeps it: read_many article-png n=10 cold, read_many limit n=10 cold, read_many"
+        " png n=10 cold "
+    ) in " ".join(done.stdout.split())
+
+
+@pytest.mark.skipif(not SHM.is_dir(), reason="no /dev/shm")
+def test_there_a_default_run_says_why_nothing_is_cold_and_saves_it(tmp_path: Path) -> None:
+    done = run(
+        "--cache=both",
+        f"--store-dir={SHM}",
+        f"--benchmark-json={tmp_path / 'run.json'}",
+        *("-k", "read_many and hdf5 and not article"),
+    )
+    assert done.returncode == 0, done.stdout
+    saved = saved_run(tmp_path / "run.json")
+    assert names_in(saved) == ["test_read_many[hdf5-n=10]"]
+    (skipped,) = saved["skipped"]
+    assert skipped.pop("reason").endswith("or tmpfs keeps it")
+    assert skipped == {
+        "operation": "read_many",
+        "variant": "",
+        "backend": "hdf5",
+        "n": 10,
+        "cold": True,
+    }
+    assert " or tmpfs keeps it: read_many hdf5 n=10 cold " in " ".join(done.stdout.split())
+
+
+def test_cold_rows_are_chosen_by_their_name(tmp_path: Path) -> None:
+    done = run(
+        *("--collect-only", "-q", "--cache=both", "--cutoff=10,1000,10000"),
+        *("--backend=hdf5", "-k", "cold"),
+    )
+    assert [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line] == [
+        f"test_{operation}[hdf5-n=1000-cold]"
+        for operation in ("read_batch", "read_single", "read_many")
+    ]
+
+
+def test_pytest_benchmark_compares_cold_rows_with_cold_ones_only(
+    whole: FinishedRun,
+) -> None:
+    if whole.is_never_cold:
+        pytest.skip("the temporary directory's file system keeps what it is asked to drop")
+    done = subprocess.run(
+        [COMMAND, "compare", "--columns=median", "-k", "read_many", whole.file],
+        cwd=REPOSITORY,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "benchmark 'read_many n=10': 7 tests" in done.stdout, done.stdout + done.stderr
+    assert "benchmark 'read_many n=10 cold': 7 tests" in done.stdout

@@ -14,6 +14,7 @@ from pytest_benchmark.utils import get_machine_id, load_storage
 
 from benchmarks.contenders.rows import ROWS
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.runs import find, load
 from benchmarks.tests.saved import (
     MACHINE,
@@ -117,7 +118,7 @@ def test_a_row_holds_the_saved_figures_per_image() -> None:
     run = load(str(save(whole_run(), Path("0007_x.json"))))
     assert (run.name, run.round_budget, run.machine) == ("0007", 0.3, MACHINE)
     assert len(run.rows) == len(whole_run()["benchmarks"])
-    row = run.rows["read_many", "", "lmdb", 1000]
+    row = run.rows[Key("read_many", "", "lmdb", 1000)]
     per_image = speed("lmdb") * 1.01
     assert row.figure.microseconds == pytest.approx(per_image)
     assert row.rounds is not None
@@ -205,7 +206,7 @@ def test_a_benchmark_that_is_there_twice_counts_once_and_is_named() -> None:
     again = bench("read_many", "png", 10, 999.0)
     run = load(str(save(saved | {"benchmarks": [*saved["benchmarks"], again]}, Path("two.json"))))
     assert run.unreadable == (again["name"],)
-    assert run.rows["read_many", "", "png", 10].figure.microseconds < 999
+    assert run.rows[Key("read_many", "", "png", 10)].figure.microseconds < 999
 
 
 @pytest.mark.parametrize(
@@ -276,6 +277,30 @@ def test_a_file_that_is_no_run_is_an_error_of_one_line(content: bytes, reason: s
     Path("bad.json").rename("b\na\x1bd.json")
     with pytest.raises(ResultsError, match=rf"^b\\na\\x1bd.json {reason}"):
         load("b\na\x1bd.json")
+
+
+def test_a_cold_row_stands_beside_the_warm_one() -> None:
+    saved = whole_run()
+    cold = bench("read_many", "hdf5", 1000, 9.0)
+    cold["extra_info"] |= {"cache": "cold", "resident_fraction": 0.0}
+    saved["benchmarks"].append(cold)
+    run = load(str(save(saved, Path("run.json"))))
+    assert run.unreadable == ()
+    warm = Key("read_many", "", "hdf5", 1000)
+    assert run.rows[warm._replace(cold=True)].figure.microseconds == pytest.approx(9.0)
+    assert run.rows[warm].figure.microseconds < 9.0
+    assert not any(row.key.cold for row in run.of("read_many"))
+    only_cold = load(str(save(saved | {"benchmarks": [cold]}, Path("cold.json"))))
+    assert [row.key for row in only_cold.of("read_many")] == [warm._replace(cold=True)]
+
+
+def test_skipped_rows_are_read_but_for_damaged_and_unknown_ones() -> None:
+    known = Skipped(Key("read_many", "", "png", 10, cold=True), "tmpfs keeps it")
+    strange = Skipped(known.key._replace(backend="tape"), "why")
+    rows = [known.written(), strange.written(), {"n": 0}, 7]
+    saved = whole_run() | {"skipped": rows}
+    assert load(str(save(saved, Path("run.json")))).skipped == (known,)
+    assert load(str(save(saved | {"skipped": 7}, Path("run.json")))).skipped == ()
 
 
 def test_a_run_of_one_back_end_is_read() -> None:

@@ -36,7 +36,17 @@ def test_a_store_that_is_ahead_of_every_other_wins() -> None:
 def test_one_that_is_ahead_of_some_does_not() -> None:
     found = alone(lmdb=near(1.2, 0.3), png=near(50.0, 0.2))
     assert found.outcome is Outcome.UNDECIDED
-    assert found.in_words == "undecided"
+    assert found.open == ("lmdb",)
+    assert found.in_words == "undecided: hdf5 or lmdb"
+
+
+def test_a_cell_is_undecided_between_all_stores_that_are_not_shown_to_be_behind() -> None:
+    found = alone(zip=near(1.1, 0.3), lmdb=near(1.2, 0.3), png=near(50.0, 0.2))
+    assert found.in_words == "undecided: hdf5, lmdb or zip"
+    assert alone(lmdb=ratio(3.0), png=ratio(50.0)).open == (
+        "lmdb",
+        "png",
+    )  # one sweep shows nothing
 
 
 def test_a_lead_within_the_margin_does_not_win_however_sure_it_is() -> None:

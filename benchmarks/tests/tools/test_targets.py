@@ -45,4 +45,4 @@ def test_a_run_without_a_row_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     lacking = only(whole_run(), lambda info: info["operation"] != "epoch")
     assert main([str(save(lacking, tmp_path / "run.json"))]) == 2
     error = capsys.readouterr().err
-    assert error == "error: run run lacks epoch hdf5 at n = 1,000; make a complete run\n"
+    assert error == "error: run run lacks epoch hdf5 n=1,000; make a complete run\n"

@@ -100,8 +100,8 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--twin",
-        metavar="NAME",
-        help=argparse.SUPPRESS,  # measures this store's row twice, to show the noise of the run
+        metavar="NAMES",
+        help=argparse.SUPPRESS,  # measures these stores' rows twice, to show the noise of the run
     )
     group.addoption(
         "--cutoff",
@@ -284,13 +284,13 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
 
 
 def _twin(text: str | None) -> tuple[str, ...]:
-    if text is None:
-        return ()
-    if text not in STORE_ROWS:
-        raise pytest.UsageError(
-            f"--twin: there is no store {text!r}; choose among {', '.join(STORE_ROWS)}"
-        )
-    return (f"{text}-twin",)
+    names = () if text is None else tuple(dict.fromkeys(map(str.strip, text.split(","))))
+    for name in names:
+        if name not in STORE_ROWS:
+            raise pytest.UsageError(
+                f"--twin: there is no store {name!r}; choose among {', '.join(STORE_ROWS)}"
+            )
+    return tuple(f"{name}-twin" for name in names)
 
 
 def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:

@@ -1,6 +1,6 @@
 """The noise of a run that measured a second copy of a store's row: what the two differ by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from benchmarks.contenders.rows import TWINS
 from benchmarks.results.ratio import Ratio
 from benchmarks.results.runs import Key, SavedRun, in_words
 from benchmarks.results.standing import Outcome, Rivals, standings
-from benchmarks.results.summary import format_number
+from benchmarks.results.summary import Figure, format_number
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Pair:
     ratio: Ratio
 
 
-def pairs(run: SavedRun) -> list[Pair]:
+def pairs(figures: Mapping[Key, Figure]) -> list[Pair]:
     """Every pair of one row that was measured twice."""
     found = []
-    for (operation, variant, backend, n), row in run.rows.items():
+    for (operation, variant, backend, n), figure in figures.items():
         if backend in TWINS:
             key = (operation, variant, TWINS[backend].copied, n)
-            if key in run.rows:
-                found.append(Pair(key, row.figure.ratio_to(run.rows[key].figure)))
+            if key in figures:
+                found.append(Pair(key, figure.ratio_to(figures[key])))
     return found
 
 
@@ -43,7 +43,7 @@ def told_apart(found: Sequence[Pair]) -> list[Pair]:
 
 def sentences(run: SavedRun) -> list[str]:
     """A summary, and then each ratio with its interval; nothing without pairs."""
-    found = pairs(run)
+    found = pairs(run.figures)
     if not found:
         return []
     values = [pair.ratio.value for pair in found]

@@ -132,6 +132,11 @@ class SavedRun:
     strangers: tuple[str, ...]
     unreadable: tuple[str, ...]
 
+    @property
+    def figures(self) -> dict[Key, Figure]:
+        """The figure of each row."""
+        return {key: row.figure for key, row in self.rows.items()}
+
     def of(self, operation: str, variant: str = "") -> list[Row]:
         """The rows of one operation, in the order saved."""
         return [row for row in self.rows.values() if row.key[:2] == (operation, variant)]

@@ -139,6 +139,7 @@ def test_back_ends_come_once_each_in_the_order_of_the_tables(names: str) -> None
 
 def test_a_store_may_be_measured_twice() -> None:
     assert read("--backend=hdf5", "--twin=hdf5").rows == ("hdf5", "hdf5-twin")
+    assert read("--backend=hdf5", "--twin=png,hdf5").rows == ("hdf5", "png-twin", "hdf5-twin")
     assert "there is no store 'limit'" in refusal("--twin", "limit")
 
 

@@ -7,6 +7,7 @@ written first. Directory entries and inodes stay cached: only root can drop thos
 import ctypes
 import mmap
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def warm(path: Path) -> None:
                     pass
             finally:
                 os.close(descriptor)
+
+
+def place_anew(path: Path) -> None:
+    """Let the files below `path` lie elsewhere in memory, with all of them there; raises OSError.
+
+    The pages that eviction frees would be given back at once. So others take some of them first.
+    """
+    evict(path)
+    size = sum(file.stat().st_size for file in files_below(path))
+    taken = np.ones(secrets.randbelow(2 * size + 1), np.uint8)
+    warm(path)
+    del taken
 
 
 def resident_fraction(path: Path) -> float:

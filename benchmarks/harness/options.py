@@ -30,7 +30,8 @@ CIFAR_SIDE, LARGEST_SIDE = 32, 4096
 USUAL_BYTES = 100_000 * CIFAR_SIDE**2 * 3
 """The most pixel bytes that a usual cutoff may have: those of 100,000 CIFAR-10 images."""
 
-SWEEPS = 5
+SWEEPS = 20
+"""With five, a single disturbed one would hide a difference of 10 %; see `report/README.md`."""
 
 LONGEST_BUDGET = 86_400
 """Seconds; a day."""

@@ -20,6 +20,7 @@ from storage import disk_usage
 
 from .cache import CAN_EVICT, COLD, evict, resident_fraction, warm
 from .checks import WrongResultError, require
+from .memory import fix_bounds
 from .options import Options, check_space, choose_cutoffs, choose_rows
 from .passes import Passes
 from .protocol import Benchmark, Result, Work, measure
@@ -79,6 +80,8 @@ class Suite:
 
     def __init__(self, options: Options, progress: bool) -> None:
         """Load the data set and make the directory for the stores; raises pytest.UsageError."""
+        if options.timed:
+            fix_bounds()
         self.options = options
         self._progress = progress
         self._read_at: dict[Path, float] = {}
@@ -95,7 +98,10 @@ class Suite:
             self.store_dir = options.store_dir or Path(gettempdir())
             self.file_system = file_system(self.store_dir)
             check_space(self.store_dir, self.rows, self.cutoffs, size, budget)
-            self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
+            places_anew = CAN_EVICT and options.timed and not options.cold
+            self.workspace = Workspace(
+                options.store_dir, self.images, self.labels, progress, places_anew
+            )
         except OSError as error:
             raise pytest.UsageError(
                 f"--store-dir: {one_line(error)}; choose another directory"

@@ -22,6 +22,7 @@ BRIEF = (
     "--dataset=standin",
     "--cutoff=10",
     "--round-budget=0.01",
+    "--sweeps=5",
 )
 """Options of a run that takes a few seconds at most; later ones override them."""
 

@@ -6,7 +6,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from benchmarks.harness.cache import CAN_EVICT, COLD, evict, files_below, resident_fraction, warm
+from benchmarks.harness import cache
+from benchmarks.harness.cache import (
+    CAN_EVICT,
+    COLD,
+    evict,
+    files_below,
+    place_anew,
+    resident_fraction,
+    warm,
+)
 from benchmarks.results.machine import file_system
 
 EVICTING = ("ext2", "ext3", "ext4", "xfs")
@@ -52,6 +61,25 @@ def test_what_was_evicted_is_not_and_is_unharmed(tmp_path: Path) -> None:
     assert resident_fraction(tmp_path) == 1.0
     evict(tmp_path)
     assert {path: path.read_bytes() for path in files_below(tmp_path)} == written
+    assert resident_fraction(tmp_path) == 1.0
+
+
+def test_what_is_placed_anew_was_evicted_and_is_all_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = file_system(tmp_path)
+    if kind not in EVICTING:
+        pytest.skip(f"whether {kind} drops what it is asked to is not known")
+    write(tmp_path)
+    between: list[float] = []
+
+    def warm_and_note(path: Path) -> None:
+        between.append(resident_fraction(path))
+        warm(path)
+
+    monkeypatch.setattr(cache, "warm", warm_and_note)
+    place_anew(tmp_path)
+    assert between[0] <= COLD
     assert resident_fraction(tmp_path) == 1.0
 
 

@@ -78,7 +78,7 @@ def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache
         cutoffs=None,
         store_dir=None,
         round_budget=0.2,
-        sweeps=5,
+        sweeps=20,
         cold=False,
         durable=True,
         timed=True,

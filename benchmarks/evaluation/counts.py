@@ -19,8 +19,8 @@ from .slower import SLOWER
 SLOW_ROUND = 100.0
 """Microseconds; a true difference of rows with longer rounds has to be found."""
 
-Figures = Mapping[Key, Figure]
-Standings = Mapping[tuple[Job, int], Standing]
+RunFigures = Mapping[Key, Figure]
+CellStandings = Mapping[tuple[Job, int], Standing]
 
 
 class Rate(NamedTuple):
@@ -42,7 +42,7 @@ class Rate(NamedTuple):
         return self.of > 0 and self.least <= self.counted / self.of <= self.most
 
 
-def rates(records: Sequence[Replicate], defaults: Sequence[Figures]) -> list[Rate]:
+def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[Rate]:
     """All that is counted.
 
     defaults: the figures of default runs of one commit, if there are any
@@ -69,7 +69,7 @@ def rates(records: Sequence[Replicate], defaults: Sequence[Figures]) -> list[Rat
     return counted
 
 
-def contradictions(runs: Sequence[Figures]) -> Iterator[bool]:
+def contradictions(runs: Sequence[RunFigures]) -> Iterator[bool]:
     """For two runs and a cell in which one names a winner, whether the other contradicts it.
 
     Disk space is left out: it is counted, not measured.
@@ -81,7 +81,7 @@ def contradictions(runs: Sequence[Figures]) -> Iterator[bool]:
                 yield _contradict(*verdicts)
 
 
-def _standings(figures: Figures) -> Standings:
+def _standings(figures: RunFigures) -> CellStandings:
     found = cells(figures.values())
     return {(c.job, c.n): c.standing for c in found if c.standing and not c.job.disk}
 
@@ -113,7 +113,7 @@ def slowed_rows(records: Sequence[Replicate]) -> Iterator[bool]:
         yield from (pair in won for pair in long)
 
 
-def coverage(runs: Sequence[Figures], *, others: bool = False) -> Iterator[bool]:
+def coverage(runs: Sequence[RunFigures], *, others: bool = False) -> Iterator[bool]:
     """For each interval of a ratio in a run, whether it holds the ratio of all runs pooled.
 
     A run is one of all: its interval holds their ratio a little too often. That of the `others` is
@@ -130,7 +130,7 @@ def coverage(runs: Sequence[Figures], *, others: bool = False) -> Iterator[bool]
                 yield interval.low <= pooled.value <= interval.high
 
 
-def _compared(runs: Sequence[Figures]) -> Iterator[tuple[Key, Key]]:
+def _compared(runs: Sequence[RunFigures]) -> Iterator[tuple[Key, Key]]:
     """The rows whose ratios the page shows: two stores, or a store and the limit."""
     everywhere = [key for key in runs[0] if all(key in run for run in runs)]
     for one, other in combinations(everywhere, 2):
@@ -140,7 +140,7 @@ def _compared(runs: Sequence[Figures]) -> Iterator[tuple[Key, Key]]:
             yield one, other
 
 
-def _pooled(runs: Sequence[Figures], key: Key, left_out: set[int]) -> dict[Sweep, float]:
+def _pooled(runs: Sequence[RunFigures], key: Key, left_out: set[int]) -> dict[Sweep, float]:
     return {
         (place, sweep): median
         for place, run in enumerate(runs)
@@ -149,7 +149,7 @@ def _pooled(runs: Sequence[Figures], key: Key, left_out: set[int]) -> dict[Sweep
     }
 
 
-def marks(runs: Sequence[Figures]) -> Iterator[bool]:
+def marks(runs: Sequence[RunFigures]) -> Iterator[bool]:
     """For two runs and each row that `--against` may mark, whether it does."""
     for before, now in combinations(runs, 2):
         rows, _ = changed(before, now)

@@ -15,7 +15,7 @@ from benchmarks.results.runs import Key, SavedRun
 from benchmarks.results.summary import Figure
 
 
-class Measured(NamedTuple):
+class KeptRow(NamedTuple):
     """A row of a run.
 
     images: per round
@@ -52,7 +52,7 @@ class Replicate:
     machine: Mapping[str, Any]
     same: str
     slowed: str
-    rows: Sequence[Measured]
+    rows: Sequence[KeptRow]
 
     @classmethod
     def of(
@@ -77,7 +77,7 @@ class Replicate:
             same=same,
             slowed=slowed,
             rows=[
-                Measured(
+                KeptRow(
                     *row.key,
                     row.recorded.images_per_round,
                     row.figure.allocated_per_image,
@@ -91,7 +91,7 @@ class Replicate:
     def read(cls, line: str) -> Self:
         """The record in a line of a file; raises TypeError or ValueError for any other line."""
         made = cls(**json.loads(line))
-        rows = [Measured(*row) for row in made.rows]
+        rows = [KeptRow(*row) for row in made.rows]
         return cls(**{**vars(made), "rows": rows})
 
     def written(self) -> str:
@@ -110,7 +110,7 @@ class Replicate:
         return {key: images[key] * figure.microseconds for key, figure in self.figures.items()}
 
 
-def _figure(row: Measured) -> Figure:
+def _figure(row: KeptRow) -> Figure:
     sweeps = rounds.unpack(row.microseconds) * 1e6 / row.images
     return Figure(
         operation=row.operation,

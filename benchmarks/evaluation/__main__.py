@@ -3,9 +3,9 @@
     python -m benchmarks.evaluation RECORD 20
     python -m benchmarks.evaluation RECORD
 
-Each run measures the suite as a user does, and appends what it found to the file RECORD. The number
-says how many runs RECORD should hold in the end, so an interrupted evaluation can be continued;
-without one, nothing is measured. Then the counts are printed, with the shares that are wanted.
+Each run measures the suite as a user does, and appends what it found to the file RECORD (lines of
+JSON, compressed by gzip). The number says how many runs RECORD should hold in the end, so an
+interrupted evaluation can be continued; without one, nothing is measured. Then the counts are printed, with the shares that are wanted.
 Options of the suite, such as --store-dir, are passed on to it.
 
 Exits with 0 if all shares are as wanted and there are 20 runs, with 1 if not, and with 2 for an
@@ -24,7 +24,7 @@ from benchmarks.results.runs import load
 
 from .counts import rates, table
 from .measure import run_suite
-from .record import differences, read_records
+from .record import add_record, differences, read_records
 
 FEWEST = 20
 """Runs from which the shares are known well enough."""
@@ -60,8 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"{asked.record} holds runs that do not compare with this one: it differs in"
                     f" {', '.join(differing)}; name another file"
                 )
-            with asked.record.open("a", encoding="utf-8") as file:
-                file.write(record.written() + "\n")
+            add_record(asked.record, record)
             records.append(record)
             sys.stderr.write(f"run {number + 1} of {asked.runs}: {record.seconds:.0f} s\n")
         found = rates(records, [load(name).figures for name in asked.default_run])

@@ -1,6 +1,8 @@
 """What is kept of a run: enough to compute every ratio and verdict again, in a few kilobytes."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -124,11 +126,23 @@ def _figure(row: KeptRow) -> Figure:
     )
 
 
+def add_record(path: Path, record: Replicate) -> None:
+    """Append a record to a file of lines, compressed by gzip; raises OSError."""
+    with gzip.open(path, "at", encoding="utf-8") as file:
+        file.write(record.written() + "\n")
+
+
 def read_records(path: Path) -> list[Replicate]:
-    """The records of a file, which may not exist yet; raises ResultsError if they do not compare."""
+    """The records of a file, which may be empty or not exist; raises ResultsError if damaged.
+
+    So it does if they do not compare with each other.
+    """
+    lines: list[str] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    except (OSError, UnicodeDecodeError) as error:
+        if path.exists():
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                lines = file.read().splitlines()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise ResultsError(f"{path}: {error}") from error
     records: list[Replicate] = []
     for number, line in enumerate(lines, 1):

@@ -1,6 +1,6 @@
 """The command: whole runs of the suite, what is kept of them, and what is refused."""
 
-import json
+import gzip
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.evaluation import __main__ as command
 from benchmarks.evaluation.measure import STORES, run_suite
-from benchmarks.evaluation.record import Replicate, read_records
+from benchmarks.evaluation.record import Replicate, add_record, read_records
 from benchmarks.results.errors import ResultsError
 from benchmarks.tests.runs import BRIEF
 
@@ -56,7 +56,7 @@ def test_only_runs_that_are_missing_are_made(
 ) -> None:
     path = tmp_path / "record"
     known = runs(count=3)
-    path.write_text(known[0].written() + "\n")
+    add_record(path, known[0])
     made: list[tuple[int, list[str]]] = []
 
     def measured(number: int, arguments: list[str]) -> Replicate:
@@ -79,7 +79,8 @@ def test_twenty_runs_with_every_share_as_wanted_are_a_success(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "record"
-    path.write_text("".join(f"{one.written()}\n" for one in runs()))
+    for one in runs():
+        add_record(path, one)
     assert command.main([str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "20 runs"
 
@@ -103,28 +104,36 @@ def test_runs_that_do_not_compare_are_not_counted_together(
     one, other = runs(count=2)
     other = replace(other, **changed)  # type: ignore[arg-type]  # the names are its own
     path = tmp_path / "record"
-    path.write_text(f"{one.written()}\n")
+    add_record(path, one)
     monkeypatch.setattr(command, "run_suite", lambda *_: other)
     assert command.main([str(path), "2"]) == 2
     assert f"it differs in {said}" in capsys.readouterr().err
     assert read_records(path) == [one]
-    path.write_text(f"{one.written()}\n{other.written()}\n")
+    add_record(path, other)
     assert command.main([str(path)]) == 2
     assert "line 2 is of a run that does not compare with the first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", ["{", "{}", "[]", json.dumps({"rows": 3})])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"runs", "Not a gzipped file"),
+        (gzip.compress(b"runs")[:-5], "ended before the end"),
+        *((gzip.compress(line), "line 1 is no record") for line in (b"{", b"{}", b'{"rows": 3}')),
+    ],
+)
 def test_a_damaged_record_is_refused_before_anything_is_measured(
     tmp_path: Path,
-    line: str,
+    content: bytes,
+    said: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(command, "run_suite", never)
     path = tmp_path / "record"
-    path.write_text(f"{line}\n")
+    path.write_bytes(content)
     assert command.main([str(path), "20"]) == 2
-    assert "line 1 is no record of a run" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_a_record_that_cannot_be_kept_is_refused_before_anything_is_measured(

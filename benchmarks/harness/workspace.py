@@ -31,8 +31,8 @@ MANY_FILES = 50
 TICK_SECONDS = 0.5
 SHOWN_FROM = 10_000
 """The fewest images whose storing takes long enough to show progress."""
-MOST_PLACED_ANEW = 2**26
-"""Bytes; where larger stores lie in memory matters less, and reading them again takes long."""
+PLACED_ANEW = range(2**20, 2**26 + 1)
+"""Bytes; smaller stores fit in a processor's caches, and reading larger ones again takes long."""
 
 
 @dataclass
@@ -83,8 +83,8 @@ class Workspace:
                 contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
                 self.keep(contender, n, path)
         path = self._made[contender.name, n]
-        is_small = self.usage[path].apparent_bytes <= MOST_PLACED_ANEW
-        if self._places_anew and is_small and not _has_many_files(path):
+        matters = self.usage[path].apparent_bytes in PLACED_ANEW
+        if self._places_anew and matters and not _has_many_files(path):
             place_anew(path)
         return path
 

@@ -170,16 +170,17 @@ def test_a_store_of_many_files_is_put_aside_to_be_the_one_that_may_be_changed(
 
 
 @pytest.mark.parametrize("places_anew", [True, False])
-def test_each_time_a_small_store_is_asked_for_it_is_placed_anew_in_memory(
+def test_each_time_a_store_of_some_size_is_asked_for_it_is_placed_anew_in_memory(
     tmp_path: Path, places_anew: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed: list[Path] = []
     monkeypatch.setattr(workspace_module, "place_anew", placed.append)
+    monkeypatch.setattr(workspace_module, "PLACED_ANEW", range(100, 10_000))
     made = Workspace(tmp_path, IMAGES, LABELS, progress=False, places_anew=places_anew)
     path = made.store(Limit(), 20)
     made.store(Limit(), 20)
     assert placed == [path, path] * places_anew
-    monkeypatch.setattr(workspace_module, "MOST_PLACED_ANEW", 100)
+    monkeypatch.setattr(workspace_module, "PLACED_ANEW", range(100))
     made.store(Limit(), 20)
     assert placed == [path, path] * places_anew
     made.close()

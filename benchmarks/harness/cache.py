@@ -8,6 +8,7 @@ read. Directory entries and inodes stay cached: only root can drop those.
 import ctypes
 import mmap
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -87,6 +88,18 @@ def warm(path: Path) -> None:
                     pass
             finally:
                 os.close(descriptor)
+
+
+def place_anew(path: Path) -> None:
+    """Let the files below `path` lie elsewhere in memory, with all of them there; raises OSError.
+
+    The pages that eviction frees would be given back at once. So others take some of them first.
+    """
+    evict(path)
+    size = sum(file.stat().st_size for file in files_below(path))
+    taken = np.ones(secrets.randbelow(2 * size + 1), np.uint8)
+    warm(path)
+    del taken
 
 
 def resident_fraction(path: Path) -> float:

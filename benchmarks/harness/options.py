@@ -40,7 +40,8 @@ COLD_OPERATIONS, COLD_CUTOFF = ("read_single", "read_many", "read_batch"), 1_000
 more files than that, evicting a store takes most of the run.
 """
 
-SWEEPS = 5
+SWEEPS = 20
+"""With five, a single disturbed one would hide a difference of 10 %; see `report/README.md`."""
 
 LONGEST_BUDGET = 86_400
 """Seconds; a day."""
@@ -128,8 +129,8 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--twin",
-        metavar="NAME",
-        help=argparse.SUPPRESS,  # measures this store's row twice, to show the noise of the run
+        metavar="NAMES",
+        help=argparse.SUPPRESS,  # measures these stores' rows twice, to show the noise of the run
     )
     group.addoption(
         "--cutoff",
@@ -328,13 +329,13 @@ def parse_rows(text: str | None) -> tuple[str, ...]:
 
 
 def _twin(text: str | None) -> tuple[str, ...]:
-    if text is None:
-        return ()
-    if text not in STORE_ROWS:
-        raise pytest.UsageError(
-            f"--twin: there is no store {text!r}; choose among {', '.join(STORE_ROWS)}"
-        )
-    return (f"{text}-twin",)
+    names = () if text is None else tuple(dict.fromkeys(map(str.strip, text.split(","))))
+    for name in names:
+        if name not in STORE_ROWS:
+            raise pytest.UsageError(
+                f"--twin: there is no store {name!r}; choose among {', '.join(STORE_ROWS)}"
+            )
+    return tuple(f"{name}-twin" for name in names)
 
 
 def parse_cutoffs(text: str | None) -> tuple[int, ...] | None:

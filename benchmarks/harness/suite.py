@@ -24,6 +24,7 @@ from storage import disk_usage
 
 from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, warm
 from .checks import WrongResultError, require
+from .memory import fix_bounds
 from .options import (
     MOST_COMMITS,
     Options,
@@ -45,7 +46,7 @@ CHECKED_AT_ONCE = 4096
 BATCH, PICTURE_BATCH_BYTES = 256, 2**25
 """How many images a batch has; of a folder of pictures, fewer if they take more bytes than this."""
 COLD_ROUNDS = 25
-"""A cold row makes no more timed rounds than this: five in each of five sweeps."""
+"""A cold row makes no more timed rounds than this: a round, or two, in each sweep."""
 MOST_READ_BYTES = MOST_BYTES
 """Pictures are not read at once if their pixels take more memory than this."""
 MOST_KEPT_BYTES = 2**28
@@ -106,6 +107,8 @@ class Suite:
 
     def __init__(self, options: Options, progress: bool) -> None:
         """Load the data set and make the directory for the stores; raises pytest.UsageError."""
+        if options.timed:
+            fix_bounds()
         self.options = options
         self._progress = progress
         self._read_at: dict[Path, float] = {}
@@ -121,7 +124,10 @@ class Suite:
             self.store_dir = options.store_dir or Path(gettempdir())
             self.file_system = file_system(self.store_dir)
             self.rows = self._picture_rows() if self.has_pictures else self._array_rows()
-            self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
+            places_anew = CAN_EVICT and options.timed and options.cache != COLD
+            self.workspace = Workspace(
+                options.store_dir, self.images, self.labels, progress, places_anew
+            )
         except OSError as error:
             raise pytest.UsageError(
                 f"--store-dir: {one_line(error)}; choose another directory"

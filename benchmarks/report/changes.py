@@ -15,6 +15,7 @@ from benchmarks.results.pool import same_commit
 from benchmarks.results.ratio import Interval, Ratio
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import ERROR, MARGIN, holm
+from benchmarks.results.summary import Figure
 
 MIN_REFERENCES = 10
 """The noise between two runs can be estimated from at least this many reference rows."""
@@ -62,20 +63,10 @@ class Changes:
                 f"run {before.name} does not compare with {now.name}: it differs in"
                 f" {', '.join(differing)}"
             )
-        ratios = {
-            key: Ratio.between(row.figure.sweeps, before.rows[key].figure.sweeps)
-            for key, row in now.rows.items()
-            if key in before.rows
-        }
-        stores = STORE_ROWS.keys() | TWINS.keys()
-        noise = _noise([r.value for key, r in ratios.items() if key[2] not in stores])
-        beyond = _beyond({k: r for k, r in ratios.items() if k[2] in STORE_ROWS}, noise)
+        rows, noise = changed(before.figures, now.figures)
         return cls(
             before=before,
-            rows={
-                key: Change(ratio.value, ratio.interval, key in beyond)
-                for key, ratio in ratios.items()
-            },
+            rows=rows,
             noise=noise,
             one_commit=same_commit(before, now),
             appeared=tuple(key for key in now.rows if key not in before.rows),
@@ -87,6 +78,21 @@ class Changes:
         """Whether both runs have the same rows with the same times, as a run has with itself."""
         moved = any(change.ratio != 1 for change in self.rows.values())
         return not (moved or self.appeared or self.gone)
+
+
+def changed(
+    before: Mapping[Key, Figure], now: Mapping[Key, Figure]
+) -> tuple[dict[Key, Change], float | None]:
+    """The change of each row that both runs have, and the noise between the runs."""
+    ratios = {
+        key: Ratio.between(figure.sweeps, before[key].sweeps)
+        for key, figure in now.items()
+        if key in before
+    }
+    stores = STORE_ROWS.keys() | TWINS.keys()
+    noise = _noise([r.value for key, r in ratios.items() if key[2] not in stores])
+    beyond = _beyond({k: r for k, r in ratios.items() if k[2] in STORE_ROWS}, noise)
+    return {k: Change(r.value, r.interval, k in beyond) for k, r in ratios.items()}, noise
 
 
 def _noise(references: list[float]) -> float | None:

@@ -1,6 +1,6 @@
 """The noise of a run that measured a second copy of a store's row: what the two differ by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from benchmarks.results.keys import Key, in_words
 from benchmarks.results.ratio import Ratio
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import Outcome, Rivals, standings
-from benchmarks.results.summary import format_number
+from benchmarks.results.summary import Figure, format_number
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Pair:
     ratio: Ratio
 
 
-def pairs(run: SavedRun) -> list[Pair]:
+def pairs(figures: Mapping[Key, Figure]) -> list[Pair]:
     """Every pair of one row that was measured twice."""
     found = []
-    for copied, row in run.rows.items():
+    for copied, figure in figures.items():
         if copied.backend in TWINS:
             key = copied._replace(backend=TWINS[copied.backend].copied)
-            if key in run.rows:
-                found.append(Pair(key, row.figure.ratio_to(run.rows[key].figure)))
+            if key in figures:
+                found.append(Pair(key, figure.ratio_to(figures[key])))
     return found
 
 
@@ -44,7 +44,7 @@ def told_apart(found: Sequence[Pair]) -> list[Pair]:
 
 def sentences(run: SavedRun) -> list[str]:
     """A summary, and then each ratio with its interval; nothing without pairs."""
-    found = pairs(run)
+    found = pairs(run.figures)
     if not found:
         return []
     values = [pair.ratio.value for pair in found]

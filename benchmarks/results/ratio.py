@@ -1,10 +1,14 @@
 """The ratio of two figures that were measured in sweeps, and how sure it is.
 
 Within a sweep, two rows of a group are measured seconds apart, so the machine's speed cancels in
-their ratio. Sweeps lie a minute or more apart, so the spread between their ratios holds what the
-spread of neighbouring rounds does not. Resampling five ratios would give intervals that are too
-narrow; Student's t of their logarithms is right for any number from two on, if the logarithms are
-about normal, and too wide rather than too narrow if some sweeps are disturbed.
+their ratio. Sweeps lie many seconds apart, so the spread between their ratios holds what the spread
+of neighbouring rounds does not. Resampling few ratios would give intervals that are too narrow;
+Student's t of their logarithms is right for any number from two on, if they are about normal. On a
+machine that does other things too, some sweeps are disturbed, and one of those can hide any
+difference. So where there are enough sweeps, the extreme fifth at either end is trimmed, and t is
+computed as by J. W. Tukey and D. H. McLaughlin, "Less vulnerable confidence and significance
+procedures for location", 1963, and for two runs as by K. K. Yuen, "The two-sample trimmed t for
+unequal population variances", 1974.
 """
 
 import math
@@ -19,6 +23,10 @@ from numpy.typing import NDArray
 # of `scipy.special`; that of `scipy.stats` takes a hundred times as long.
 
 CONFIDENCE = 0.95
+TRIMMED = 0.2
+"""The share of the sweeps that is left out at either end."""
+FEWEST_TRIMMED = 10
+"""Of fewer sweeps, all count: too few degrees of freedom would be left."""
 
 Sweep: TypeAlias = tuple[int, int]
 """A sweep of one run, or of several that are pooled: the run's place and the sweep's, from 0."""
@@ -38,7 +46,7 @@ class Ratio:
     """A ratio of two figures.
 
     value: the median of the ratios within sweeps
-    mean, error: of the logarithm of the ratio, its mean and the standard error of that
+    mean, error: of the logarithm of the ratio, its trimmed mean and the standard error of that
     freedom: the degrees of freedom of the error; 0 if nothing is known of it
     sweeps: how many there are
     """
@@ -56,24 +64,22 @@ class Ratio:
         if not common:
             return None
         logs = np.log([over[sweep] / under[sweep] for sweep in common])
-        error = _error(logs) if len(logs) > 1 else 0.0
         value = math.exp(float(np.median(logs)))
-        return cls(value, float(np.mean(logs)), error, len(logs) - 1, len(logs))
+        return cls(value, *_trimmed(logs), len(logs))
 
     @classmethod
     def between(cls, over: SweepMedians, under: SweepMedians) -> Self:
         """The ratio of one row in two runs, whose sweeps are not those of each other (Welch)."""
         upper, lower = (np.log([*of.values()]) for of in (over, under))
-        mean = float(np.mean(upper) - np.mean(lower))
         value = math.exp(float(np.median(upper) - np.median(lower)))
-        sweeps = min(len(upper), len(lower))
+        means, errors, freedoms = zip(*map(_trimmed, (upper, lower)), strict=True)
+        mean, sweeps = means[0] - means[1], min(len(upper), len(lower))
         if sweeps < 2:
             return cls(value, mean, 0.0, 0, sweeps)
-        parts = [_error(logs) ** 2 for logs in (upper, lower)]
-        total = sum(parts)
-        below = sum(part**2 / (len(of) - 1) for part, of in zip(parts, (upper, lower), strict=True))
-        freedom = total**2 / below if below else len(upper) + len(lower) - 2.0
-        return cls(value, mean, math.sqrt(total), freedom, sweeps)
+        parts = [error**2 for error in errors]
+        below = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+        freedom = sum(parts) ** 2 / below if below else sum(freedoms)
+        return cls(value, mean, math.sqrt(sum(parts)), freedom, sweeps)
 
     @classmethod
     def exact(cls, value: float) -> Self:
@@ -116,9 +122,22 @@ class Ratio:
     def after(self, sweeps: int) -> Self:
         """What so many sweeps would show if they spread as these do."""
         error = self.error * math.sqrt(self.sweeps / sweeps)
-        return replace(self, error=error, freedom=sweeps - 1, sweeps=sweeps)
+        freedom = sweeps - 2 * _left_out(sweeps) - 1
+        return replace(self, error=error, freedom=freedom, sweeps=sweeps)
 
 
-def _error(logs: NDArray[np.float64]) -> float:
-    """The standard error of their mean."""
-    return float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
+def _left_out(sweeps: int) -> int:
+    """How many of the sweeps are trimmed at either end."""
+    return int(TRIMMED * sweeps) if sweeps >= FEWEST_TRIMMED else 0
+
+
+def _trimmed(logs: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The trimmed mean, its standard error (0 if there is one only), the degrees of freedom."""
+    count, out = len(logs), _left_out(len(logs))
+    kept = np.sort(logs)[out : count - out]
+    freedom = len(kept) - 1
+    if not freedom:
+        return float(kept[0]), 0.0, 0.0
+    spread = np.var(np.clip(logs, kept[0], kept[-1]), ddof=1)  # winsorized
+    error = math.sqrt((count - 1) * float(spread) / (len(kept) * freedom))
+    return float(np.mean(kept)), error, float(freedom)

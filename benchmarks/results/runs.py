@@ -127,6 +127,11 @@ class SavedRun:
     unreadable: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
 
+    @property
+    def figures(self) -> dict[Key, Figure]:
+        """The figure of each row."""
+        return {key: row.figure for key, row in self.rows.items()}
+
     def of(self, operation: str, variant: str = "") -> list[Row]:
         """The rows of one operation, in the order saved: the warm ones, or if none are, the cold."""
         rows = [row for row in self.rows.values() if row.key[:2] == (operation, variant)]

@@ -25,6 +25,7 @@ BRIEF = (
     "--cutoff=10",
     "--round-budget=0.01",
     "--cache=warm",
+    "--sweeps=5",
 )
 """Options of a run that takes a few seconds at most; later ones override them."""
 

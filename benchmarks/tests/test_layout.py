@@ -9,7 +9,7 @@ from .runs import REPOSITORY
 
 BENCHMARKS = REPOSITORY / "benchmarks"
 MEASURING = ("contenders", "datasets", "harness", "operations", "peers", "results")
-JUDGING = ("benchmarks.gate", "benchmarks.report", "benchmarks.tools")
+JUDGING = ("benchmarks.evaluation", "benchmarks.gate", "benchmarks.report", "benchmarks.tools")
 TESTS = ("benchmarks.tests", "storage.tests")
 MOST_IN_A_FOLDER = 24
 """Modules; more do not fit in a screen."""

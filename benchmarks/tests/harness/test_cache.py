@@ -7,12 +7,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from benchmarks.harness import cache
 from benchmarks.harness.cache import (
     CAN_EVICT,
     MOST_RESIDENT,
     evict,
     evict_or_wait,
     files_below,
+    place_anew,
     resident_fraction,
     warm,
 )
@@ -94,6 +96,25 @@ def test_a_private_page_that_was_written_to_is_not_lost(tmp_path: Path) -> None:
         mapped[:5] = b"mine!"
         evict(tmp_path)
         assert mapped[:5] == b"mine!"
+
+
+def test_what_is_placed_anew_was_evicted_and_is_all_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = file_system(tmp_path)
+    if kind not in EVICTING:
+        pytest.skip(f"whether {kind} drops what it is asked to is not known")
+    write(tmp_path)
+    between: list[float] = []
+
+    def warm_and_note(path: Path) -> None:
+        between.append(resident_fraction(path))
+        warm(path)
+
+    monkeypatch.setattr(cache, "warm", warm_and_note)
+    place_anew(tmp_path)
+    assert between[0] <= MOST_RESIDENT
+    assert resident_fraction(tmp_path) == 1.0
 
 
 @pytest.mark.skipif(file_system(SHM) != "tmpfs", reason="no tmpfs in the usual place")

@@ -86,7 +86,7 @@ def test_without_options_the_default_rows_are_measured_durably_with_a_warm_cache
         cutoffs=None,
         store_dir=None,
         round_budget=0.2,
-        sweeps=5,
+        sweeps=20,
         cache="both",
         durable=True,
         timed=True,
@@ -169,6 +169,7 @@ def test_back_ends_come_once_each_in_the_order_of_the_tables(names: str) -> None
 
 def test_a_store_may_be_measured_twice() -> None:
     assert read("--backend=hdf5", "--twin=hdf5").rows == ("hdf5", "hdf5-twin")
+    assert read("--backend=hdf5", "--twin=png,hdf5").rows == ("hdf5", "png-twin", "hdf5-twin")
     assert "there is no store 'limit'" in refusal("--twin", "limit")
 
 

@@ -21,7 +21,7 @@ def run_of(folder: Path, *twins: tuple[int, float]) -> SavedRun:
 
 
 def test_each_row_is_paired_with_its_copy(tmp_path: Path) -> None:
-    found = pairs(run_of(tmp_path, (10, 1.0), (100, 1.02)))
+    found = pairs(run_of(tmp_path, (10, 1.0), (100, 1.02)).figures)
     assert [pair.key for pair in found] == [
         Key("read_many", "", "hdf5", 10),
         Key("read_many", "", "hdf5", 100),
@@ -31,7 +31,7 @@ def test_each_row_is_paired_with_its_copy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_copy_that_would_win_or_lose_is_counted(tmp_path: Path, factor: float) -> None:
-    found = pairs(run_of(tmp_path, (10, 1.0), (100, factor)))
+    found = pairs(run_of(tmp_path, (10, 1.0), (100, factor)).figures)
     assert told_apart(found) == [found[1]]
 
 

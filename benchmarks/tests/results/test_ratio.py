@@ -67,6 +67,19 @@ def test_the_interval_is_student_s_of_the_logarithms() -> None:
     assert (found.low, found.high) == pytest.approx((math.exp(wanted.low), math.exp(wanted.high)))
 
 
+def test_of_many_sweeps_the_extreme_ones_are_trimmed() -> None:
+    chance = np.random.default_rng(18)
+    over, under = chance.standard_t(2, 20) / 10, chance.standard_t(2, 15) / 10
+    one = a_ratio(*np.exp(over))
+    assert one.mean == pytest.approx(stats.trim_mean(over, 0.2))
+    winsorized = np.asarray(stats.mstats.winsorize(over, (0.2, 0.2)))
+    assert one.error == pytest.approx(np.std(winsorized, ddof=1) / (0.6 * math.sqrt(20)), rel=0.02)
+    assert one.freedom == 11
+    two = Ratio.between(medians(*np.exp(over)), medians(*np.exp(under)))
+    wanted = stats.ttest_ind(over, under, equal_var=False, trim=0.2, alternative="greater")
+    assert two.p_above(1.0) == pytest.approx(wanted.pvalue)
+
+
 def test_the_interval_between_runs_is_welch_s() -> None:
     over, under = np.array([0.1, 0.2, 0.25, 0.3, 0.15]), np.array([0.0, 0.3, -0.1])
     found = Ratio.between(medians(*np.exp(over)), medians(*np.exp(under)))
@@ -78,11 +91,14 @@ def test_the_interval_between_runs_is_welch_s() -> None:
 
 
 def test_the_interval_holds_the_value_although_some_sweeps_were_disturbed() -> None:
-    found = a_ratio(*[1.0] * 40, *[1.5] * 15)
-    assert found.value == 1.0
+    found = a_ratio(*np.linspace(0.999, 1.001, 41), *[1.5] * 9)
+    assert found.value == pytest.approx(1.0, abs=0.001)
     assert found.interval is not None
-    assert found.interval.low == 1.0
-    assert found.mean > 0.05
+    assert found.interval.low <= found.value <= found.interval.high < 1.001
+    skewed = a_ratio(*[1.0] * 51, *[1.5] * 49)
+    assert skewed.interval is not None
+    assert skewed.interval.low == skewed.value == 1.0
+    assert skewed.mean > 0.15
 
 
 def test_the_tests_agree_with_the_interval() -> None:
@@ -107,7 +123,7 @@ def test_more_sweeps_narrow_the_interval() -> None:
     more = few.after(20)
     assert more.value == few.value
     assert more.error == pytest.approx(few.error / 2)
-    assert more.freedom == 19
+    assert more.freedom == 11  # four at either end are trimmed
     assert few.after(5) == few
 
 

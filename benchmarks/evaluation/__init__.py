@@ -1,0 +1,1 @@
+"""How often the suite's answers replicate: whole runs, repeated, and what they say counted."""

@@ -1,0 +1,172 @@
+"""What is counted over many runs of one commit, and the rates that are wanted."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.report.changes import changed
+from benchmarks.report.noise import pairs, told_apart
+from benchmarks.results.jobs import Job, cells
+from benchmarks.results.keys import Key
+from benchmarks.results.ratio import Ratio, Sweep
+from benchmarks.results.standing import Outcome, Standing
+from benchmarks.results.summary import LIMIT, Figure
+
+from .record import Replicate
+from .slower import SLOWER
+
+SLOW_ROUND = 100.0
+"""Microseconds; a true difference of rows with longer rounds has to be found."""
+
+RunFigures = Mapping[Key, Figure]
+CellStandings = Mapping[tuple[Job, int], Standing]
+
+
+class Rate(NamedTuple):
+    """How often something happened, and the least and the greatest share that are wanted."""
+
+    what: str
+    counted: int
+    of: int
+    least: float
+    most: float
+
+    @classmethod
+    def among(cls, what: str, found: Iterable[bool], least: float, most: float) -> "Rate":
+        all_found = [*found]
+        return cls(what, sum(all_found), len(all_found), least, most)
+
+    @property
+    def is_met(self) -> bool:
+        return self.of > 0 and self.least <= self.counted / self.of <= self.most
+
+
+def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[Rate]:
+    """All that is counted.
+
+    defaults: the figures of default runs of one commit, if there are any
+    """
+    runs = [record.figures for record in records]
+    counted = [
+        Rate.among("a winner that another run contradicts", contradictions(runs), 0, 0.01),
+        Rate.among("a winner among two rows of the same store", same_rows(records), 0, 0.01),
+        Rate.among("a 95 % interval with the ratio of all runs", coverage(runs), 0.90, 0.98),
+        Rate.among(
+            "a 95 % interval with that of all others", coverage(runs, others=True), 0.90, 0.98
+        ),
+        Rate.among(
+            f"a true difference of {SLOWER:.0%} found, rounds over {SLOW_ROUND:.0f} µs",
+            slowed_rows(records),
+            0.80,
+            1,
+        ),
+        Rate.among("a row marked by `--against`", marks(runs), 0, 0.01),
+    ]
+    if defaults:
+        what = "default runs: a winner that another contradicts"
+        counted.append(Rate.among(what, contradictions(defaults), 0, 0.01))
+    return counted
+
+
+def contradictions(runs: Sequence[RunFigures]) -> Iterator[bool]:
+    """For two runs and a cell in which one names a winner, whether the other contradicts it.
+
+    Disk space is left out: it is counted, not measured.
+    """
+    for one, other in combinations(map(_standings, runs), 2):
+        for cell in one.keys() & other.keys():
+            verdicts = one[cell], other[cell]
+            if any(verdict.outcome is Outcome.WINS for verdict in verdicts):
+                yield _contradict(*verdicts)
+
+
+def _standings(figures: RunFigures) -> CellStandings:
+    found = cells(figures.values())
+    return {(c.job, c.n): c.standing for c in found if c.standing and not c.job.disk}
+
+
+def _contradict(one: Standing, other: Standing) -> bool:
+    """Whether one names a winner, and the other says that it is not among the best."""
+    return any(
+        winner.outcome is Outcome.WINS
+        and verdict.outcome is not Outcome.UNDECIDED
+        and winner.first not in (verdict.first, *verdict.level)
+        for winner, verdict in ((one, other), (other, one))
+    )
+
+
+def same_rows(records: Sequence[Replicate]) -> Iterator[bool]:
+    """For each row that was measured twice, whether one of the two is called a winner."""
+    for record in records:
+        found = [pair for pair in pairs(record.figures) if pair.key.backend == record.same]
+        apart = told_apart(found)
+        yield from (pair in apart for pair in found)
+
+
+def slowed_rows(records: Sequence[Replicate]) -> Iterator[bool]:
+    """For each row with a slower copy, whether the row is called the winner."""
+    for record in records:
+        found = [pair for pair in pairs(record.figures) if pair.key.backend == record.slowed]
+        won = [pair for pair in told_apart(found) if pair.ratio.mean > 0]
+        long = [pair for pair in found if record.round_microseconds[pair.key] > SLOW_ROUND]
+        yield from (pair in won for pair in long)
+
+
+def coverage(runs: Sequence[RunFigures], *, others: bool = False) -> Iterator[bool]:
+    """For each interval of a ratio in a run, whether it holds the ratio of all runs pooled.
+
+    A run is one of all: its interval holds their ratio a little too often. That of the `others` is
+    itself uncertain, so it is held a little too seldom.
+    """
+    if len(runs) < 2:
+        return
+    for over, under in _compared(runs):
+        for place, run in enumerate(runs):
+            interval = run[over].ratio_to(run[under]).interval
+            left_out = {place} if others else set()
+            pooled = Ratio.within(_pooled(runs, over, left_out), _pooled(runs, under, left_out))
+            if interval and pooled:
+                yield interval.low <= pooled.value <= interval.high
+
+
+def _compared(runs: Sequence[RunFigures]) -> Iterator[tuple[Key, Key]]:
+    """The rows whose ratios the page shows: two stores, or a store and the limit."""
+    everywhere = [key for key in runs[0] if all(key in run for run in runs)]
+    for one, other in combinations(everywhere, 2):
+        of_one_cell = one == other._replace(backend=one.backend)
+        backends = {one.backend, other.backend}
+        if of_one_cell and backends <= STORE_ROWS.keys() | {LIMIT}:
+            yield one, other
+
+
+def _pooled(runs: Sequence[RunFigures], key: Key, left_out: set[int]) -> dict[Sweep, float]:
+    return {
+        (place, sweep): median
+        for place, run in enumerate(runs)
+        if place not in left_out
+        for (_, sweep), median in run[key].sweeps.items()
+    }
+
+
+def marks(runs: Sequence[RunFigures]) -> Iterator[bool]:
+    """For two runs and each row that `--against` may mark, whether it does."""
+    for before, now in combinations(runs, 2):
+        rows, _ = changed(before, now)
+        yield from (change.beyond for key, change in rows.items() if key.backend in STORE_ROWS)
+
+
+def table(found: Sequence[Rate]) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = ["| how often | counted | of | share | wanted | |", "|---|---|---|---|---|---|"]
+    for rate in found:
+        share = f"{rate.counted / rate.of:.1%}" if rate.of else "-"
+        if rate.least and rate.most < 1:
+            wanted = f"{rate.least:.0%} to {rate.most:.0%}"
+        else:
+            wanted = f"≥ {rate.least:.0%}" if rate.least else f"≤ {rate.most:.0%}"
+        kept = "met" if rate.is_met else "missed" if rate.of else "not counted"
+        lines.append(
+            f"| {rate.what} | {rate.counted:,} | {rate.of:,} | {share} | {wanted} | {kept} |"
+        )
+    return lines

@@ -1,0 +1,47 @@
+"""Where large arrays take their memory."""
+
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.tests.runs import REPOSITORY
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from benchmarks.harness.memory import fix_bounds
+
+if sys.argv[1] == "fixed":
+    fix_bounds()
+
+def faults(size):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(size, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+for size in (800_000, 3_000_000):
+    print(min(faults(size) for _ in range(10)))
+"""
+"""Prints how many pages the system gave for an array of a batch, and for one of a thousand images."""
+
+
+def pages(how: str) -> tuple[int, int]:
+    done = subprocess.run(  # our own command
+        [sys.executable, "-c", FAULTS, how],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    batch, thousand = map(int, done.stdout.split())
+    return batch, thousand
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is known to reuse large arrays")
+def test_large_arrays_always_come_from_the_system_and_batches_are_given_back() -> None:
+    batch, thousand = pages("fixed")
+    assert batch < 20
+    assert thousand > 700  # of 4 KiB
+    _, reused = pages("as it is")
+    assert reused < 20  # what this is for

@@ -27,7 +27,6 @@ A digest finds accidental damage. It does not stop someone who makes a new diges
 """
 
 import io
-import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +53,6 @@ MAGIC, NAMED = b"IMAGES 2", b"IMAGES2N"
 ALWAYS = [("label", "<i8"), ("checksum", "<u8")]
 SHAPES = [("height", "<i8"), ("width", "<i8"), ("channels", "<i8")]
 PLACES = [("offset", "<i8"), ("size", "<i8")]
-RECORD, LONG_RECORD = struct.Struct("<qQ"), struct.Struct("<qQ 5q")
 TRAILER = struct.Struct("<8s 9q 2Q")
 """MAGIC or NAMED; first id; number of records; height, width, channels of pixels of one shape, else zeros;
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
@@ -65,8 +63,6 @@ PAIR_BYTES = 16
 MOST_PAIRS = 8
 """An index that claims more blocks and trusted ranges for each image is refused before they are read."""
 DIGEST_BYTES = 8
-SMALL_BYTES = 2**16
-"""An index of up to this many bytes is read. A larger one is mapped: processes share it."""
 
 
 class Structure(NamedTuple):
@@ -198,34 +194,28 @@ class Index:
     """
 
     cell_bytes: int
-    _table: NDArray[np.void] | None = None
 
     def __init__(self, folder: Folder, first: int, stop: int) -> None:
         """Open the index in `folder`; raises OSError, or `CorruptStoreError` if it is damaged."""
         self.path = folder.path
         self.first, self.length = first, stop - first
-        file, end = folder.open(INDEX), TRAILER.size + DIGEST_BYTES
-        if file.size < end:
+        self._file = file = folder.open(INDEX)
+        data, end = file.contents(), TRAILER.size + DIGEST_BYTES
+        if len(data) < end:
             raise self.broken(f"{INDEX} is too short")
-        whole = file.read(file.size) if file.size <= SMALL_BYTES else None
-        trailer = whole[-end:] if whole else file.read(end, file.size - end)
-        *head, self._table_at, blocks, trusted, self._table_digest, self._trusted_digest = (
-            TRAILER.unpack(trailer[:-DIGEST_BYTES])
+        *head, table_at, blocks, trusted, self._table_digest, self._trusted_digest = (
+            TRAILER.unpack_from(data, len(data) - end)
         )
         magic, *held, height, width, channels, self.cell_bytes = head
-        self._kind, self._record = record_type(not height), RECORD if height else LONG_RECORD
-        self._pairs_at = pairs_at = self._table_at + self.length * self._kind.itemsize
-        length = PAIR_BYTES * (blocks + trusted) + end
+        kind = record_type(not height)
+        pairs_at = table_at + self.length * kind.itemsize
         if (
-            min(self._table_at, blocks, trusted) < 0
-            or pairs_at + length != file.size
+            min(table_at, blocks, trusted) < 0
+            or pairs_at + PAIR_BYTES * (blocks + trusted) + end != len(data)
             or blocks + trusted > MOST_PAIRS * self.length
         ):
             raise self.broken(f"the end of {INDEX} has changed, or its length")
-        tail = whole[pairs_at:] if whole else trailer
-        if len(tail) < length:
-            tail = file.read(length, pairs_at)
-        if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
+        if data[-DIGEST_BYTES:] != xxh3_64_digest(data[pairs_at:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed")
         self.has_names = magic == NAMED
         if magic not in (MAGIC, NAMED) or held != [self.first, self.length]:
@@ -235,44 +225,31 @@ class Index:
         wrong = self.cell_bytes != (self.size or 0) * self.length != 0
         if wrong or self.cell_bytes < self.length:
             raise self.broken(f"{INDEX} contradicts itself")
-        pairs: Rows = np.frombuffer(tail, np.int64, 2 * (blocks + trusted)).reshape(-1, 2)
-        self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
-        self._data = whole or file
-        self._was_asked = False
+        self._table = np.frombuffer(data, kind, self.length, table_at)
+        pairs: Rows = np.frombuffer(data, np.int64, 2 * (blocks + trusted), pairs_at)
+        self.blocks, self._trusted = (
+            pairs[: 2 * blocks].reshape(-1, 2),
+            pairs[2 * blocks :].reshape(-1, 2),
+        )
+        self._head = data[:pairs_at]
 
     @property
     def table(self) -> NDArray[np.void]:
-        """All records, (length,)."""
-        if (table := self._table) is None:
-            made = np.frombuffer(self._all(), self._kind, self.length, self._table_at)
-            # Set only once: another thread may already use it.
-            table = self.__dict__.setdefault("_table", made)
-        return table
-
-    def _all(self) -> bytes | mmap.mmap:
-        if not isinstance(data := self._data, File):
-            return data
-        if os.fstat(data.number).st_size < self._pairs_at:
+        """All records, (length,); raises `CorruptStoreError` if their file has become shorter."""
+        if os.fstat(self._file.number).st_size < len(self._head):
             raise self.broken(f"{INDEX} has become shorter")
-        return mmap.mmap(data.number, 0, prot=mmap.PROT_READ)
+        return self._table
 
     # ---- records -----------------------------------------------------------------------------
 
     def records(self, rows: Rows) -> NDArray[np.void]:
         """The records of `rows`, as a structured array."""
-        return self.table[rows[0] : rows[-1] + 1] if is_run(rows) else self.table[rows]
+        table = self.table
+        return table[rows[0] : rows[-1] + 1] if is_run(rows) else table[rows]
 
     def row(self, row: int) -> tuple[int, int, Shape, int, int]:
         """Label, checksum, shape, offset and size of one record; raises `CorruptRecordError`."""
-        data, size = self._data, self._kind.itemsize
-        if isinstance(data, File) and not self._was_asked:
-            # For a single image, one read takes far less time than a map.
-            self._was_asked = True
-            if len(read := data.read(size, self._table_at + row * size)) < size:
-                raise self.broken(f"{INDEX} has become shorter")
-            label, checksum, *others = self._record.unpack(read)
-        else:
-            label, checksum, *others = self._record.unpack_from(self.table, row * size)
+        label, checksum, *others = self.table[row].item()
         if self.size and self.shape:
             return label, checksum, self.shape, row * self.size, self.size
         *sides, offset, size = others
@@ -284,7 +261,8 @@ class Index:
         """The shape of each row; raises `CorruptRecordError`."""
         if self.shape:
             return [self.shape] * len(rows)
-        columns = [self.table[name][rows].tolist() for name, _ in SHAPES]
+        records = self.records(rows)
+        columns = [records[name].tolist() for name, _ in SHAPES]
         return [*map(self._shape, rows.tolist(), *columns)]
 
     def _shape(self, row: int, height: int, width: int, channels: int) -> Shape:
@@ -297,7 +275,8 @@ class Index:
         """Offset and size of each row's cell; raises `CorruptRecordError`."""
         if self.size:
             return [*zip((rows * self.size).tolist(), repeat(self.size))]
-        offsets, sizes = self.table["offset"][rows], self.table["size"][rows]
+        records = self.records(rows)
+        offsets, sizes = records["offset"], records["size"]
         wrong = (offsets < 0) | (sizes < 0) | (sizes > self.cell_bytes - offsets)
         if wrong.any():
             raise self._nowhere(int(rows[wrong.argmax()]))
@@ -307,7 +286,7 @@ class Index:
 
     def check_table(self) -> None:
         """Raise `CorruptStoreError` if the table is not as it was written."""
-        if xxh3_64_intdigest(memoryview(self._all())[: self._pairs_at]) != self._table_digest:
+        if len(self.table) and xxh3_64_intdigest(self._head) != self._table_digest:
             raise self.broken(f"the table in {INDEX} has changed")
 
     def check_length(self, file: File) -> None:

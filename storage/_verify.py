@@ -47,7 +47,7 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
     container = catalog.kind.container
     try:
         folder = Folder(name.folder, catalog.folder)
-        index = catalog.index(name, folder)
+        index = catalog.index(name)
         known = {INDEX, *[NAMES] * index.has_names, *container.files(name.first, name.stop)}
         for stray in sorted(set(folder.names()) - known):
             yield f"{name.folder}/{printable(stray)} does not belong to the store"

@@ -9,7 +9,7 @@ import pytest
 
 from .. import STORES, LengthError, Store, StoreNotFoundError
 from .._catalog import MAX_OPEN_PARTS
-from .._index import SMALL_BYTES
+from .._files import READ_BYTES
 from .samples import (
     INT64_LIMITS,
     SHAPES,
@@ -315,8 +315,8 @@ def test_a_batch_may_span_many_commits(store_class: type[Store], path: Path) -> 
 
 
 def test_a_commit_may_have_many_small_images(store_class: type[Store], path: Path) -> None:
-    """So many that its index is no longer read as a whole."""
-    n = 1 + SMALL_BYTES // 16
+    """So many that its index is mapped."""
+    n = 1 + READ_BYTES // 16
     images = pictures(n, (1, 2))
     order = np.random.default_rng(1).integers(0, n, 300)
     with store_class(path, "x", durable=False) as store:

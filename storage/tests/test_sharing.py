@@ -13,8 +13,6 @@ import pytest
 
 from .. import BusyError, CorruptStoreError, Store
 from .._catalog import MAX_OPEN_PARTS
-from .._index import Index
-from .._part import PartName
 from .children import in_child, read_all
 from .samples import (
     Image,
@@ -355,23 +353,6 @@ def test_threads_may_share_a_reader(
     with store_class(path) as reader, ThreadPoolExecutor(4) as pool:
         for outcome in [pool.submit(read, seed) for seed in range(4)]:
             outcome.result()
-
-
-def test_threads_share_one_map_of_a_large_index(store_class: type[Store], path: Path) -> None:
-    """A gather knows where it lies: a second map in its place would leave that nowhere."""
-    n = 10_000
-    with store_class(path, "x", durable=False) as store:
-        store.store_many(pictures(n, (1, 1)), range(n))
-    for _ in range(20):
-        with store_class(path) as store, ThreadPoolExecutor(4) as threads:
-            index, together = store._ready().index(PartName(0, n)), Barrier(4)
-
-            def table(index: Index = index, together: Barrier = together) -> object:
-                together.wait()
-                return index.table
-
-            tables = [threads.submit(table) for _ in range(4)]
-            assert len({id(future.result()) for future in tables}) == 1
 
 
 def test_threads_may_store_and_read_through_one_writer(

@@ -118,14 +118,14 @@ class Catalog:
         """The index of a part."""
         if part := self._parts.get(name):
             return part.index
-        return Index(Folder(name.folder, self.folder), name.first, name.stop)
+        return Index(self.folder.open(f"{name.folder}/{INDEX}"), name.first, name.stop)
 
     def part(self, name: PartName) -> Part:
         """The open part of that name; the parts opened last stay open."""
         part = self._parts.get(name)
         if part is None:
             folder = Folder(name.folder, self.folder)
-            index = Index(folder, name.first, name.stop)
+            index = Index(folder.open(INDEX), name.first, name.stop)
             part = self._parts[name] = Part(folder, index, self.kind)
             if len(self._parts) > MAX_OPEN_PARTS:
                 with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster

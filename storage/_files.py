@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import BinaryIO, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._errors import BusyError, CorruptStoreError, printable
 
@@ -28,8 +29,8 @@ FEW_FILES = 16
 """Up to this many files are synced one by one, in 0.1-0.2 ms each on a virtual disk. More are
 synced by one `syncfs`, which takes a few times that but also waits for other programs' writes.
 """
-READ_BYTES = 4096
-"""A file of up to this many bytes is read. A larger one is mapped: processes share its memory."""
+READ_BYTES = 2**16
+"""A file of up to this many bytes is read in less time than it is mapped."""
 MOST_MAPS = 32_000
 """All maps of a process: half of what Linux allows it (vm.max_map_count), which malloc needs, too."""
 
@@ -97,7 +98,7 @@ class File(Descriptor):
         """All its bytes, read or mapped; raises OSError."""
         if self.size > READ_BYTES:
             with suppress(MemoryError):
-                return Map(self).view()
+                return Map(self).bytes().data
         return self.read(self.size)
 
 
@@ -126,14 +127,14 @@ class Map:
             unmap(self.address, self.size)
             self._counted.pop()
 
+    def bytes(self) -> NDArray[np.uint8]:
+        """All of them; while something refers to them, they stay mapped."""
+        return np.asarray(self)
+
     @property
     def __array_interface__(self) -> dict[str, object]:
         place = {"data": (self.address, True), "shape": (self.size,)}
         return place | {"version": 3, "typestr": "|u1"}
-
-    def view(self) -> memoryview:
-        """The bytes; while something refers to them, they stay mapped."""
-        return memoryview(np.asarray(self))
 
 
 class Folder(Descriptor):

@@ -52,9 +52,10 @@ class Gather:
             more.shape = more.shape or index.shape or ()
             if cells is None or index.shape != more.shape or prod(more.shape) > LARGE_CELL:
                 return None
-            more._tables[owner] = index.table.__array_interface__["data"][0]
+            table = index.shared_table()
+            more._tables[owner] = table.__array_interface__["data"][0]
             places += blocks_in(index, cells)
-            more._kept += index.table, cells
+            more._kept += table, cells
         added, addresses = np.array(places, np.int64).T
         order = np.argsort(blocks := np.concatenate([self._blocks, added]), kind="stable")
         more._blocks = blocks[order]

@@ -27,6 +27,7 @@ A digest finds accidental damage. It does not stop someone who makes a new diges
 """
 
 import io
+import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +43,7 @@ from xxhash import xxh3_64, xxh3_64_digest, xxh3_64_intdigest
 from ._batch import check_shape
 from ._checksum import Checksums, Labels, Rows, Shape
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
-from ._files import File, Folder
+from ._files import File, Folder, Map
 from .payloads.base import Cells
 
 Pairs: TypeAlias = Sequence[tuple[int, int]]
@@ -195,11 +196,10 @@ class Index:
 
     cell_bytes: int
 
-    def __init__(self, folder: Folder, first: int, stop: int) -> None:
-        """Open the index in `folder`; raises OSError, or `CorruptStoreError` if it is damaged."""
-        self.path = folder.path
-        self.first, self.length = first, stop - first
-        self._file = file = folder.open(INDEX)
+    def __init__(self, file: File, first: int, stop: int) -> None:
+        """Read the index of a part; raises OSError, or `CorruptStoreError` if it is damaged."""
+        self.path = file.path.removesuffix(f"/{INDEX}")
+        self.first, self.length, self._file = first, stop - first, file
         data, end = file.contents(), TRAILER.size + DIGEST_BYTES
         if len(data) < end:
             raise self.broken(f"{INDEX} is too short")
@@ -231,14 +231,25 @@ class Index:
             pairs[: 2 * blocks].reshape(-1, 2),
             pairs[2 * blocks :].reshape(-1, 2),
         )
-        self._head = data[:pairs_at]
+        self._head, self._is_mapped = data[:pairs_at], isinstance(data, memoryview)
 
     @property
     def table(self) -> NDArray[np.void]:
         """All records, (length,); raises `CorruptStoreError` if their file has become shorter."""
-        if os.fstat(self._file.number).st_size < len(self._head):
-            raise self.broken(f"{INDEX} has become shorter")
+        self._check_size()
         return self._table
+
+    def shared_table(self) -> NDArray[np.void]:
+        """The same in memory that processes share, if it is worth it; raises MemoryError, too."""
+        self._check_size()
+        if self._file.size <= mmap.PAGESIZE or self._is_mapped:
+            return self._table
+        mapped = Map(self._file).bytes()[len(self._head) - self._table.nbytes : len(self._head)]
+        return mapped.view(self._table.dtype)
+
+    def _check_size(self) -> None:
+        if self._is_mapped and os.fstat(self._file.number).st_size < self._file.size:
+            raise self.broken(f"{INDEX} has become shorter")
 
     # ---- records -----------------------------------------------------------------------------
 
@@ -286,7 +297,8 @@ class Index:
 
     def check_table(self) -> None:
         """Raise `CorruptStoreError` if the table is not as it was written."""
-        if len(self.table) and xxh3_64_intdigest(self._head) != self._table_digest:
+        self._check_size()
+        if xxh3_64_intdigest(self._head) != self._table_digest:
             raise self.broken(f"the table in {INDEX} has changed")
 
     def check_length(self, file: File) -> None:

@@ -37,9 +37,8 @@ MOST_MAPS = 32_000
 # The standard library lacks syncfs, and its maps keep their files open.
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = (
-    *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long),
-)
+integer = ctypes.c_int
+libc.mmap.argtypes = ctypes.c_void_p, ctypes.c_size_t, integer, integer, integer, ctypes.c_long
 libc.munmap.argtypes = ctypes.c_void_p, ctypes.c_size_t
 MAP_FAILED = ctypes.c_void_p(-1).value
 
@@ -119,8 +118,8 @@ class Map:
         shared = mmap.PROT_READ, mmap.MAP_SHARED, file.number, 0
         if (address := libc.mmap(None, self.size, *shared)) == MAP_FAILED:
             raise MemoryError
-        self.address = address
         self._counted.append(None)
+        self.address = address
 
     def __del__(self, unmap: Callable[[int, int], int] = libc.munmap) -> None:
         if self.address:

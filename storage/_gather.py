@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ._checksum import Image, Rows, Shape
 from ._files import Map
-from ._index import ALWAYS, Index
+from ._index import ALWAYS, INDEX, Index
 from ._part import Part
 
 LARGE_CELL = 2**15 - 1
@@ -53,7 +53,7 @@ class Gather:
             if cells is None or index.shape != more.shape or prod(more.shape) > LARGE_CELL:
                 return None
             table = index.shared_table()
-            more._tables[owner] = table.__array_interface__["data"][0]
+            more._tables[owner] = table.ctypes.data
             places += blocks_in(index, cells)
             more._kept += table, cells
         added, addresses = np.array(places, np.int64).T
@@ -76,10 +76,10 @@ class Gather:
 
 def blocks_in(index: Index, cells: Map) -> Iterator[tuple[int, int]]:
     """The first id and the address of each block; raises `CorruptStoreError` if it is elsewhere."""
-    blocks, size = index.blocks.tolist(), prod(index.shape or ())
+    blocks, size = index.blocks.tolist(), index.size or 0
     for (row, offset), (end, _) in zip(blocks, [*blocks[1:], (index.length, 0)], strict=True):
         if not (0 <= row < end <= index.length and 0 <= offset <= cells.size - (end - row) * size):
-            raise index.broken("its index gives a place outside the cells")
+            raise index.broken(f"{INDEX} gives a place outside the cells")
         yield index.first + row, cells.address + offset
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from .. import BusyError, CorruptStoreError, Store
 from .._catalog import MAX_OPEN_PARTS
+from .._files import MOST_MAPS
 from .children import in_child, read_all
 from .samples import (
     Image,
@@ -323,7 +324,7 @@ def test_a_fork_while_another_thread_reads_does_not_lock_the_child_up(
 # ---- threads -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("open_parts", [3, MAX_OPEN_PARTS])
+@pytest.mark.parametrize(("open_parts", "maps"), [(3, 9), (MAX_OPEN_PARTS, MOST_MAPS)])
 @pytest.mark.parametrize("images", [pictures(40), mixed_pictures() * 5], ids=["same", "mixed"])
 def test_threads_may_share_a_reader(
     store_class: type[Store],
@@ -331,9 +332,11 @@ def test_threads_may_share_a_reader(
     monkeypatch: pytest.MonkeyPatch,
     images: list[Image],
     open_parts: int,
+    maps: int,
 ) -> None:
-    """Of ten parts, which stay open or are closed again and again."""
+    """Of ten parts, which stay open and mapped, or are closed again and again."""
     monkeypatch.setattr("storage._catalog.MAX_OPEN_PARTS", open_parts)
+    monkeypatch.setattr("storage._files.MOST_MAPS", maps)
     labels = labels_for(40)
     with store_class(path, "x", durable=False) as writer:
         for start in range(0, 40, 4):

@@ -170,9 +170,10 @@ class Catalog:
 
     def names(self, length: int) -> bytes:
         """The names of the first `length` images, as they are kept."""
-        return b"".join(self._names(name) for name in self.listing.names if name.first < length)
+        return b"".join(self.names_of(name) for name in self.listing.names if name.first < length)
 
-    def _names(self, name: PartName) -> bytes:
+    def names_of(self, name: PartName) -> bytes:
+        """The names of a part; raises `CorruptStoreError` if they are not as they were written."""
         index = self.index(name)
         if not index.has_names:
             return END * index.length
@@ -180,10 +181,6 @@ class Catalog:
         if (names := unsealed(file.read(file.size), name.first, index.length)) is None:
             raise index.broken(f"{NAMES} has changed")
         return names
-
-    def check_names(self, name: PartName) -> None:
-        """Raise `CorruptStoreError` if a part's names are not as they were written."""
-        self._names(name)
 
     # ---- writing ---------------------------------------------------------------------------------
 
@@ -303,7 +300,7 @@ class Catalog:
         labels = [self._labels(name, check=True) for name in run]
         copies = chain.from_iterable(self.part(name).copies() for name in run)
         joined = PartName(run[0].first, run[-1].stop)
-        names = b"".join(map(self._names, run))
+        names = b"".join(map(self.names_of, run))
         self._write(joined, np.concatenate(labels), copies, names, durable)
         self._gather = None, None  # it would keep the removed files mapped
         listed = self.listing.names

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from ._checksum import Image, Rows, Shape
 from ._files import Map
-from ._index import ALWAYS, INDEX, Index
+from ._index import INDEX, RECORD, Index
 from ._part import Part
 
 LARGE_CELL = 2**15 - 1
 """Copying a cell of more bytes takes far longer than Python's work for it."""
-RECORD = np.dtype(ALWAYS)
 ORIGIN, LAST = 1, 2**48
 """The addresses that a program can have on today's 64-bit systems; no array begins at 0."""
 

@@ -31,6 +31,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import repeat
 from math import prod
@@ -51,15 +52,15 @@ Pairs: TypeAlias = Sequence[tuple[int, int]]
 INDEX = "index.npy"
 MAGIC, NAMED = b"IMAGES 2", b"IMAGES2N"
 """The second is that of a part with a file of names."""
-ALWAYS = [("label", "<i8"), ("checksum", "<u8")]
-SHAPES = [("height", "<i8"), ("width", "<i8"), ("channels", "<i8")]
-PLACES = [("offset", "<i8"), ("size", "<i8")]
+SIDES, PLACE = ["height", "width", "channels"], ["offset", "size"]
+RECORD = np.dtype([("label", "<i8"), ("checksum", "<u8")])
+LONG_RECORD = np.dtype([*RECORD.descr, *((name, "<i8") for name in SIDES + PLACE)])
+"""A row of the table if cells are pixels of one shape, and if not."""
 TRAILER = struct.Struct("<8s 9q 2Q")
 """MAGIC or NAMED; first id; number of records; height, width, channels of pixels of one shape, else zeros;
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
 table with its heading; xxh3_64 of the trusted bytes.
 """
-NOTED = np.dtype([("checksum", "<u8"), *SHAPES, ("size", "<i8")])
 PAIR_BYTES = 16
 MOST_PAIRS = 8
 """An index that claims more blocks and trusted ranges for each image is refused before they are read."""
@@ -89,7 +90,7 @@ class PartCells:
     ) -> None:
         self.first, self.labels, self.largest_cell = first, labels, largest_cell
         self._pieces, self._is_raw = pieces, is_raw
-        self._noted = bytearray()  # of `NOTED`: far smaller than objects, where each shape differs
+        self._noted = bytearray()  # `LONG_RECORD`s: far smaller than objects
         self._shape: Shape | None = None
         self._differ = False
 
@@ -100,9 +101,9 @@ class PartCells:
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])
             if (size := sizes.max()) > (most := self.largest_cell):
                 raise ShapeError(f"an image of shape {shape} takes {size} bytes; {most} fit")
-            noted = np.empty(len(sizes), NOTED)
+            noted = np.zeros(len(sizes), LONG_RECORD)
             noted["checksum"], noted["size"] = checksums, sizes
-            for (side, _), length in zip(SHAPES, dimensions(shape), strict=True):
+            for side, length in zip(SIDES, dimensions(shape), strict=True):
                 noted[side] = length
             self._noted += noted.tobytes()
             self._differ |= self._shape not in (None, shape)
@@ -118,32 +119,23 @@ class PartCells:
         self, folder: Folder, file: str, structure: Structure, has_names: bool = False
     ) -> None:
         """Write the index; `structure` is that of the container's `file`. Raises OSError."""
-        noted = np.frombuffer(self._noted, NOTED)
-        sizes, kind = noted["size"], record_type(not self.shape)
-        heading = npy_heading(kind, (n := len(sizes),))
-        data = bytearray(heading) + bytearray(n * kind.itemsize)
-        table = np.frombuffer(data, kind, n, len(heading))  # filled in place: it may be large
-        table["label"] = self.labels
-        table["checksum"] = noted["checksum"]
-        if not self.shape:
-            for name, _ in SHAPES:
-                table[name] = noted[name]
-            table["offset"], table["size"] = np.cumsum(sizes) - sizes, sizes
-        del table  # so that `data` can grow
+        table = np.frombuffer(self._noted, LONG_RECORD)
+        ends = np.cumsum(table["size"])
+        table["label"], table["offset"] = self.labels, ends - table["size"]
+        if self.shape:
+            table = table[["label", "checksum"]].astype(RECORD)
+        heading = npy_heading(table.dtype, table.shape)
+        data = bytearray(heading)
+        data += table.view(np.uint8).data
         blocks, trusted = structure
         pairs = np.array([*blocks, *trusted], "<i8").tobytes()
-        held = self.first, n, *dimensions(self.shape or (0, 0)), int(sizes.sum())
+        held = self.first, len(table), *dimensions(self.shape or (0, 0)), int(ends[-1])
         counts = len(heading), len(blocks), len(trusted)
         believed = digest_of(folder.open(file) if file else None, trusted)
         magic = NAMED if has_names else MAGIC
         end = pairs + TRAILER.pack(magic, *held, *counts, xxh3_64_intdigest(data), believed)
         data += end + xxh3_64_digest(end)
         folder.write(INDEX, data)
-
-
-@lru_cache
-def record_type(differ: bool) -> np.dtype[np.void]:
-    return np.dtype(ALWAYS + (SHAPES + PLACES) * differ)
 
 
 @lru_cache
@@ -207,7 +199,7 @@ class Index:
             TRAILER.unpack_from(data, len(data) - end)
         )
         magic, *held, height, width, channels, self.cell_bytes = head
-        kind = record_type(not height)
+        kind = RECORD if height else LONG_RECORD
         pairs_at = table_at + self.length * kind.itemsize
         if (
             min(table_at, blocks, trusted) < 0
@@ -273,7 +265,7 @@ class Index:
         if self.shape:
             return [self.shape] * len(rows)
         records = self.records(rows)
-        columns = [records[name].tolist() for name, _ in SHAPES]
+        columns = [records[name].tolist() for name in SIDES]
         return [*map(self._shape, rows.tolist(), *columns)]
 
     def _shape(self, row: int, height: int, width: int, channels: int) -> Shape:
@@ -327,6 +319,14 @@ class Index:
         """The error for a record that is not as it was stored."""
         text = f"{self.path}: image {self.first + row} is damaged: {reason}"
         return CorruptRecordError(f"{text}; restore it from a copy")
+
+    @contextmanager
+    def naming(self, row: int) -> Iterator[None]:
+        """Turn a ValueError into the error for a damaged record."""
+        try:
+            yield
+        except ValueError as error:
+            raise self.damaged(row, str(error)) from error
 
     def wrong(self, row: int) -> CorruptRecordError:
         return self.damaged(row, "its checksum does not match")

@@ -61,7 +61,7 @@ def _read_files(
     labels, shapes = np.empty(n, np.int64), list[Shape]()
     groups = _groups(listing.owners(ids[order]), 0, n)
     for owner, where in groups:
-        index, some = catalog.index(name := listing.names[owner]), order[where]
+        index, some = catalog.part(name := listing.names[owner]).index, order[where]
         labels[some] = index.records(rows := ids[some] - name.first)["label"]
         shapes += index.shapes(rows)
     size, (shape, *others) = sum(map(prod, shapes)) // n, {*shapes}
@@ -131,7 +131,7 @@ def _read_by_part(
 
 def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[Images, int]:
     """Allocate the images of some ids of each part; also returns how many to read at a time."""
-    shape, *others = {catalog.index(name).shape for name, _ in groups}
+    shape, *others = {catalog.part(name).index.shape for name, _ in groups}
     if others or shape is None or prod(shape) > LARGE_IMAGE:
         every = [catalog.part(name).shapes(ids - name.first) for name, ids in groups]
         shapes = [*chain.from_iterable(every)]

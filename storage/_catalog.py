@@ -1,6 +1,7 @@
 """The catalog: which parts of a store count. The listing of their folders is the manifest."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -43,10 +44,12 @@ class Listing:
     def __init__(self, names: list[PartName]) -> None:
         self.names = names
         self.length = names[-1].stop if names else 0
-        self.firsts = np.array([name.first for name in names], np.int64)
+        self._firsts = [name.first for name in names]
+        self.firsts = np.array(self._firsts, np.int64)
 
     def name_of(self, image_id: int) -> PartName:
-        return self.names[int(np.searchsorted(self.firsts, image_id, side="right")) - 1]
+        # For one id, this takes far less time than NumPy's search.
+        return self.names[bisect_right(self._firsts, image_id) - 1]
 
     def owners(self, ids: Rows) -> Rows:
         """The position in `names` of each id's part."""
@@ -177,7 +180,7 @@ class Catalog:
         index = self.index(name)
         if not index.has_names:
             return END * index.length
-        file = Folder(name.folder, self.folder).open(NAMES)
+        file = self.folder.open(f"{name.folder}/{NAMES}")
         if (names := unsealed(file.read(file.size), name.first, index.length)) is None:
             raise index.broken(f"{NAMES} has changed")
         return names

@@ -93,13 +93,6 @@ class File(Descriptor):
                 raise CorruptStoreError(f"{self.path}: ends too early; restore it from a copy")
             done += more
 
-    def contents(self) -> bytes | memoryview:
-        """All its bytes, read or mapped; raises OSError."""
-        if self.size > READ_BYTES:
-            with suppress(MemoryError):
-                return Map(self).bytes().data
-        return self.read(self.size)
-
 
 class Map:
     """The bytes of a file in memory, from `address` on, as long as the object lives.

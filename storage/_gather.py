@@ -6,6 +6,7 @@ mapped when a batch first needs it, and stays mapped, which keeps no file open.
 
 from collections.abc import Callable, Iterator
 from copy import copy
+from functools import lru_cache
 from math import prod
 from types import SimpleNamespace
 
@@ -40,12 +41,12 @@ class Gather:
 
         part: opens the part at a position. Raises MemoryError if no more can be mapped.
         """
-        missing = np.unique(owners[self._tables[owners] == 0])
-        if not len(missing):
+        unknown = self._tables[owners] == 0
+        if not unknown.any():
             return self
         more, places = copy(self), list[tuple[int, int]]()
         more._tables, more._kept = self._tables.copy(), [*self._kept]
-        for owner in missing.tolist():
+        for owner in np.unique(owners[unknown]).tolist():
             opened = part(owner)
             index, cells = opened.index, opened.reader.map()
             more.shape = more.shape or index.shape or ()
@@ -84,8 +85,12 @@ def blocks_in(index: Index, cells: Map) -> Iterator[tuple[int, int]]:
 
 def gathered(addresses: Rows, size: int) -> NDArray[np.void]:
     """A copy of the `size` bytes at each address."""
-    place = {"version": 3, "data": (ORIGIN, True), "shape": (LAST - ORIGIN,), "strides": (1,)}
-    # All memory of this process: element i is the bytes from address ORIGIN + i on.
-    memory = np.asarray(SimpleNamespace(__array_interface__=place | {"typestr": f"|V{size}"}))
-    found: NDArray[np.void] = memory[addresses - ORIGIN]
+    found: NDArray[np.void] = memory(size)[addresses - ORIGIN]
     return found
+
+
+@lru_cache
+def memory(item: int) -> NDArray[np.void]:
+    """All memory of this process: element i is the `item` bytes from address ORIGIN + i on."""
+    place = {"version": 3, "data": (ORIGIN, True), "shape": (LAST - ORIGIN,), "strides": (1,)}
+    return np.asarray(SimpleNamespace(__array_interface__=place | {"typestr": f"|V{item}"}))

@@ -31,7 +31,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import repeat
 from math import prod
@@ -44,7 +44,7 @@ from xxhash import xxh3_64, xxh3_64_digest, xxh3_64_intdigest
 from ._batch import check_shape
 from ._checksum import Checksums, Labels, Rows, Shape
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
-from ._files import File, Folder, Map
+from ._files import READ_BYTES, File, Folder, Map
 from .payloads.base import Cells
 
 Pairs: TypeAlias = Sequence[tuple[int, int]]
@@ -56,6 +56,7 @@ SIDES, PLACE = ["height", "width", "channels"], ["offset", "size"]
 RECORD = np.dtype([("label", "<i8"), ("checksum", "<u8")])
 LONG_RECORD = np.dtype([*RECORD.descr, *((name, "<i8") for name in SIDES + PLACE)])
 """A row of the table if cells are pixels of one shape, and if not."""
+unpack, unpack_long = struct.Struct("<qQ").unpack_from, struct.Struct("<qQ 5q").unpack_from
 TRAILER = struct.Struct("<8s 9q 2Q")
 """MAGIC or NAMED; first id; number of records; height, width, channels of pixels of one shape, else zeros;
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
@@ -192,22 +193,26 @@ class Index:
         """Read the index of a part; raises OSError, or `CorruptStoreError` if it is damaged."""
         self.path = file.path.removesuffix(f"/{INDEX}")
         self.first, self.length, self._file = first, stop - first, file
-        data, end = file.contents(), TRAILER.size + DIGEST_BYTES
-        if len(data) < end:
+        end = TRAILER.size + DIGEST_BYTES
+        if file.size < end:
             raise self.broken(f"{INDEX} is too short")
-        *head, table_at, blocks, trusted, self._table_digest, self._trusted_digest = (
-            TRAILER.unpack_from(data, len(data) - end)
+        self._whole = whole = file.read(file.size) if file.size <= READ_BYTES else b""
+        trailer = whole[-end:] or file.read(end, file.size - end)
+        *head, self._table_at, blocks, trusted, self._table_digest, self._trusted_digest = (
+            TRAILER.unpack(trailer[:-DIGEST_BYTES])
         )
         magic, *held, height, width, channels, self.cell_bytes = head
-        kind = RECORD if height else LONG_RECORD
-        pairs_at = table_at + self.length * kind.itemsize
+        self._kind, self._unpack = (RECORD, unpack) if height else (LONG_RECORD, unpack_long)
+        self._pairs_at = pairs_at = self._table_at + self.length * self._kind.itemsize
+        length = PAIR_BYTES * (blocks + trusted) + end
         if (
-            min(table_at, blocks, trusted) < 0
-            or pairs_at + PAIR_BYTES * (blocks + trusted) + end != len(data)
+            min(self._table_at, blocks, trusted) < 0
+            or pairs_at + length != file.size
             or blocks + trusted > MOST_PAIRS * self.length
         ):
             raise self.broken(f"the end of {INDEX} has changed, or its length")
-        if data[-DIGEST_BYTES:] != xxh3_64_digest(data[pairs_at:-DIGEST_BYTES]):
+        tail = whole[pairs_at:] or file.read(length, pairs_at)
+        if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed")
         self.has_names = magic == NAMED
         if magic not in (MAGIC, NAMED) or held != [self.first, self.length]:
@@ -217,31 +222,35 @@ class Index:
         wrong = self.cell_bytes != (self.size or 0) * self.length != 0
         if wrong or self.cell_bytes < self.length:
             raise self.broken(f"{INDEX} contradicts itself")
-        self._table = np.frombuffer(data, kind, self.length, table_at)
-        pairs: Rows = np.frombuffer(data, np.int64, 2 * (blocks + trusted), pairs_at)
-        self.blocks, self._trusted = (
-            pairs[: 2 * blocks].reshape(-1, 2),
-            pairs[2 * blocks :].reshape(-1, 2),
-        )
-        self._head, self._is_mapped = data[:pairs_at], isinstance(data, memoryview)
+        pairs: Rows = np.frombuffer(tail, np.int64, 2 * (blocks + trusted)).reshape(-1, 2)
+        self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
+        self._table: NDArray[np.void] | None = None
+        self._was_asked = bool(whole)
 
     @property
     def table(self) -> NDArray[np.void]:
         """All records, (length,); raises `CorruptStoreError` if their file has become shorter."""
-        self._check_size()
-        return self._table
+        if (table := self._table) is None:
+            table = self._table = self._records_in(self._all())
+        return table
 
     def shared_table(self) -> NDArray[np.void]:
         """The same in memory that processes share, if it is worth it; raises MemoryError, too."""
-        self._check_size()
-        if self._file.size <= mmap.PAGESIZE or self._is_mapped:
-            return self._table
-        mapped = Map(self._file).bytes()[len(self._head) - self._table.nbytes : len(self._head)]
-        return mapped.view(self._table.dtype)
+        is_small = self._file.size <= mmap.PAGESIZE
+        return self.table if is_small else self._records_in(self._mapped())
 
-    def _check_size(self) -> None:
-        if self._is_mapped and os.fstat(self._file.number).st_size < self._file.size:
+    def _records_in(self, data: bytes | memoryview) -> NDArray[np.void]:
+        return np.frombuffer(data, self._kind, self.length, self._table_at)
+
+    def _all(self) -> bytes | memoryview:
+        with suppress(MemoryError):
+            return self._whole or self._mapped()
+        return self._file.read(self._file.size)
+
+    def _mapped(self) -> memoryview:
+        if os.fstat(self._file.number).st_size < self._pairs_at:
             raise self.broken(f"{INDEX} has become shorter")
+        return Map(self._file).bytes().data
 
     # ---- records -----------------------------------------------------------------------------
 
@@ -252,7 +261,14 @@ class Index:
 
     def row(self, row: int) -> tuple[int, int, Shape, int, int]:
         """Label, checksum, shape, offset and size of one record; raises `CorruptRecordError`."""
-        label, checksum, *others = self.table[row].item()
+        size = self._kind.itemsize
+        if self._was_asked:
+            label, checksum, *others = self._unpack(self.table, row * size)
+        else:  # for a single image, one read takes far less time than a map
+            self._was_asked = True
+            if len(read := self._file.read(size, self._table_at + row * size)) < size:
+                raise self.broken(f"{INDEX} has become shorter")
+            label, checksum, *others = self._unpack(read)
         if self.size and self.shape:
             return label, checksum, self.shape, row * self.size, self.size
         *sides, offset, size = others
@@ -289,8 +305,7 @@ class Index:
 
     def check_table(self) -> None:
         """Raise `CorruptStoreError` if the table is not as it was written."""
-        self._check_size()
-        if xxh3_64_intdigest(self._head) != self._table_digest:
+        if xxh3_64_intdigest(memoryview(self._all())[: self._pairs_at]) != self._table_digest:
             raise self.broken(f"the table in {INDEX} has changed")
 
     def check_length(self, file: File) -> None:

@@ -12,7 +12,7 @@ from ._batch import SLAB_BYTES
 from ._checksum import Labels, Rows
 from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
-from ._gather import Gather, gather_of
+from ._gather import Gather
 from ._index import INDEX, Index, PartCells, Piece
 from ._names import END, NAMES, is_given, sealed, unsealed
 from ._part import Kind, Part, PartName, Record
@@ -24,8 +24,6 @@ is renamed after each commit and never synced, since it may lag behind.
 """
 MAX_OPEN_PARTS = 100
 """An open part takes up to four file descriptors; a process often has 1,024."""
-SMALL_PART, MAX_INDEXES = 100, 20_000
-"""The indexes of `MAX_INDEXES` parts of up to `SMALL_PART` images stay in memory: 200 MB."""
 LARGE_PART = 1_000_000
 """A name that claims more images than this is checked against the part's index."""
 FOLD = 16
@@ -47,16 +45,15 @@ class Listing:
         self.names = names
         self.length = names[-1].stop if names else 0
         self._firsts = [name.first for name in names]
-        self._array: Rows | None = None
+        self.firsts = np.array(self._firsts, np.int64)
 
     def name_of(self, image_id: int) -> PartName:
+        # For one id, this takes far less time than NumPy's search.
         return self.names[bisect_right(self._firsts, image_id) - 1]
 
     def owners(self, ids: Rows) -> Rows:
         """The position in `names` of each id's part."""
-        if self._array is None:
-            self._array = np.array(self._firsts, np.int64)
-        return np.searchsorted(self._array, ids, side="right") - 1
+        return np.searchsorted(self.firsts, ids, side="right") - 1
 
 
 class Catalog:
@@ -67,7 +64,6 @@ class Catalog:
         self.folder = folder
         self.kind = kind
         self._parts: dict[PartName, Part] = {}
-        self._indexes: dict[PartName, Index] = {}
         self._gather: tuple[Listing | None, Gather | None] = None, None
         self._fold_from = 0  # earlier parts are large, or folding them has failed
         self.listing = Listing([])
@@ -121,25 +117,19 @@ class Catalog:
         missing = f"images {first} to {stop - 1} are missing"
         return CorruptStoreError(f"{self.folder.path}: {missing}; restore them from a copy")
 
-    def index(self, name: PartName, folder: Folder | None = None) -> Index:
-        """The index of a part; small ones are kept. folder: the part's, if it is open already."""
-        index = self._indexes.get(name)
-        if index is None:
-            if part := self._parts.get(name):
-                return part.index
-            index = Index(folder or Folder(name.folder, self.folder), name.first, name.stop)
-            if index.length <= SMALL_PART:
-                if len(self._indexes) >= MAX_INDEXES:
-                    self._indexes = {}
-                self._indexes[name] = index
-        return index
+    def index(self, name: PartName) -> Index:
+        """The index of a part."""
+        if part := self._parts.get(name):
+            return part.index
+        return Index(self.folder.open(f"{name.folder}/{INDEX}"), name.first, name.stop)
 
     def part(self, name: PartName) -> Part:
         """The open part of that name; the parts opened last stay open."""
         part = self._parts.get(name)
         if part is None:
             folder = Folder(name.folder, self.folder)
-            part = self._parts[name] = Part(folder, self.index(name, folder), self.kind)
+            index = Index(folder.open(INDEX), name.first, name.stop)
+            part = self._parts[name] = Part(folder, index, self.kind)
             if len(self._parts) > MAX_OPEN_PARTS:
                 with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
                     self._parts.pop(next(iter(self._parts)))  # not closed: it may be in use
@@ -152,19 +142,27 @@ class Catalog:
         name = self.listing.name_of(image_id)
         return self.part(name).read_one(image_id - name.first, check)
 
-    def gather(self, listing: Listing) -> Gather | None:
-        """The gather over all parts of a listing, made once; None if one is impossible."""
-        known = self._gather
-        if known[0] is not listing:
-            possible = self.kind.payload.is_raw and len(listing.names) <= MAX_OPEN_PARTS
-            gather = gather_of([*map(self.part, listing.names)]) if possible else None
-            known = self._gather = listing, gather
-        return known[1]
+    def gather(self, listing: Listing, owners: Rows) -> Gather | None:
+        """A gather of the parts at these positions in `listing`; None if there cannot be one."""
+        kept, gather = self._gather
+        if kept is not listing:
+            gather = Gather(listing.firsts) if self.kind.payload.is_raw else None
+        if gather:
+            try:
+                gather = gather.including(owners, lambda i: self.part(listing.names[i]))
+            except MemoryError:  # all maps are given up, and made again as they are needed
+                self._gather = None, None
+                return None
+        self._gather = listing, gather
+        return gather
 
     def labels(self, length: int, check: bool) -> Labels:
         """The labels of the first `length` images, (length,), from the indexes alone."""
-        every = [self._labels(name, check) for name in self.listing.names if name.first < length]
-        return np.concatenate([np.empty(0, np.int64), *every])[:length]
+        names = [name for name in self.listing.names if name.first < length]
+        labels = np.empty(names[-1].stop if names else 0, np.int64)
+        for name in names:
+            labels[name.first : name.stop] = self._labels(name, check)
+        return labels[:length]
 
     def _labels(self, name: PartName, check: bool) -> Labels:
         index = self.index(name)
@@ -175,20 +173,17 @@ class Catalog:
 
     def names(self, length: int) -> bytes:
         """The names of the first `length` images, as they are kept."""
-        return b"".join(self._names(name) for name in self.listing.names if name.first < length)
+        return b"".join(self.names_of(name) for name in self.listing.names if name.first < length)
 
-    def _names(self, name: PartName) -> bytes:
+    def names_of(self, name: PartName) -> bytes:
+        """The names of a part; raises `CorruptStoreError` if they are not as they were written."""
         index = self.index(name)
         if not index.has_names:
             return END * index.length
-        file = Folder(name.folder, self.folder).open(NAMES)
+        file = self.folder.open(f"{name.folder}/{NAMES}")
         if (names := unsealed(file.read(file.size), name.first, index.length)) is None:
             raise index.broken(f"{NAMES} has changed")
         return names
-
-    def check_names(self, name: PartName) -> None:
-        """Raise `CorruptStoreError` if a part's names are not as they were written."""
-        self._names(name)
 
     # ---- writing ---------------------------------------------------------------------------------
 
@@ -308,7 +303,7 @@ class Catalog:
         labels = [self._labels(name, check=True) for name in run]
         copies = chain.from_iterable(self.part(name).copies() for name in run)
         joined = PartName(run[0].first, run[-1].stop)
-        names = b"".join(map(self._names, run))
+        names = b"".join(map(self.names_of, run))
         self._write(joined, np.concatenate(labels), copies, names, durable)
         self._gather = None, None  # it would keep the removed files mapped
         listed = self.listing.names
@@ -316,7 +311,6 @@ class Catalog:
         self.listing = Listing([*listed[:start], joined, *listed[start + len(run) :]])
         for name in run:
             self._parts.pop(name, None)
-            self._indexes.pop(name, None)
             # Renamed first, so that nobody takes a half-removed folder for a damaged part.
             aside = TEMPORARY + name.folder
             self.folder.remove(aside)

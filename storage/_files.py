@@ -3,13 +3,17 @@
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import shutil
 import stat
 import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO, ClassVar, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ._errors import BusyError, CorruptStoreError, printable
 
@@ -25,6 +29,18 @@ FEW_FILES = 16
 """Up to this many files are synced one by one, in 0.1-0.2 ms each on a virtual disk. More are
 synced by one `syncfs`, which takes a few times that but also waits for other programs' writes.
 """
+READ_BYTES = 2**16
+"""A file of up to this many bytes is read in less time than it is mapped."""
+MOST_MAPS = 32_000
+"""All maps of a process: half of what Linux allows it (vm.max_map_count), which malloc needs, too."""
+
+# The standard library lacks syncfs, and its maps keep their files open.
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+integer = ctypes.c_int
+libc.mmap.argtypes = ctypes.c_void_p, ctypes.c_size_t, integer, integer, integer, ctypes.c_long
+libc.munmap.argtypes = ctypes.c_void_p, ctypes.c_size_t
+MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 class DiskUsage(NamedTuple):
@@ -76,6 +92,41 @@ class File(Descriptor):
             if not (more := os.preadv(self.number, [buffer[done:]], offset + done)):
                 raise CorruptStoreError(f"{self.path}: ends too early; restore it from a copy")
             done += more
+
+
+class Map:
+    """The bytes of a file in memory, from `address` on, as long as the object lives.
+
+    Processes share them. Unlike one of `mmap`, it keeps no file open.
+    """
+
+    address = 0
+    _counted: ClassVar = list[None]()  # an item for each; threads may append and pop at once
+
+    def __init__(self, file: File) -> None:
+        """Map a file that is not empty; raises MemoryError if the system allows no more."""
+        self.size = file.size
+        if len(self._counted) >= MOST_MAPS:
+            raise MemoryError
+        shared = mmap.PROT_READ, mmap.MAP_SHARED, file.number, 0
+        if (address := libc.mmap(None, self.size, *shared)) == MAP_FAILED:
+            raise MemoryError
+        self._counted.append(None)
+        self.address = address
+
+    def __del__(self, unmap: Callable[[int, int], int] = libc.munmap) -> None:
+        if self.address:
+            unmap(self.address, self.size)
+            self._counted.pop()
+
+    def bytes(self) -> NDArray[np.uint8]:
+        """All of them; while something refers to them, they stay mapped."""
+        return np.asarray(self)
+
+    @property
+    def __array_interface__(self) -> dict[str, object]:
+        place = {"data": (self.address, True), "shape": (self.size,)}
+        return place | {"version": 3, "typestr": "|u1"}
 
 
 class Folder(Descriptor):
@@ -155,8 +206,7 @@ class Folder(Descriptor):
 
     def sync_all(self) -> None:
         """Wait until everything in its file system is on the disk; raises OSError. Linux only."""
-        # The standard library has os.sync (every file system) but not syncfs (this one).
-        if ctypes.CDLL(None, use_errno=True).syncfs(self.number):
+        if libc.syncfs(self.number):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), self.path)
 

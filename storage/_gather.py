@@ -1,77 +1,95 @@
 """Reads a random batch in one gather from memory, without a visit to a part for each image.
 
-This needs cells that are pixels of one shape, in parts that are mapped into memory.
+This needs cells that are pixels of one shape, in files that can be mapped into memory. A part is
+mapped when a batch first needs it, and stays mapped, which keeps no file open.
 """
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from copy import copy
+from functools import lru_cache
 from math import prod
 from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import slab_length
-from ._checksum import Image, Labels, Rows, Shape, first_wrong
-from ._index import ALWAYS
+from ._checksum import Image, Rows, Shape
+from ._files import Map
+from ._index import INDEX, RECORD, Index
 from ._part import Part
 
 LARGE_CELL = 2**15 - 1
 """Copying a cell of more bytes takes far longer than Python's work for it."""
-RECORD = np.dtype(ALWAYS)
 ORIGIN, LAST = 1, 2**48
 """The addresses that a program can have on today's 64-bit systems; no array begins at 0."""
 
 
-def gather_of(parts: list[Part]) -> "Gather | None":
-    """The gather over all parts, or None if one is impossible."""
-    shape, *others = {part.index.shape for part in parts}
-    if others or shape is None or prod(shape) > LARGE_CELL:
-        return None
-    with suppress(OSError, MemoryError):  # a map may find no address space
-        addresses = [each for part in parts if (each := part.reader.addresses()) is not None]
-        return Gather(parts, shape, addresses) if len(addresses) == len(parts) else None
-    return None
-
-
 class Gather:
-    """The places in memory of the cells and the index records of a store's parts."""
+    """Where cells and records are in memory, of some of a store's parts; it never changes."""
 
-    def __init__(self, parts: list[Part], shape: Shape, addresses: list[Rows]) -> None:
-        self._parts = parts  # kept, so that their maps stay in place
-        self._shape = shape
-        self._size = prod(shape)
-        self._firsts = np.array([part.first for part in parts], np.int64)
-        self._tables = np.array([part.index.table.ctypes.data for part in parts], np.int64)
-        self._blocks = np.concatenate([part.first + part.index.blocks[:, 0] for part in parts])
-        self._addresses = np.concatenate(addresses)
-        self._cells, self._records = memory(self._size), memory(RECORD.itemsize)
+    shape: Shape = ()
 
-    def read(self, ids: Rows, check: bool) -> tuple[Image, Labels]:
-        """Read the records `ids`; with `check`, raises `CorruptRecordError` if one is wrong."""
-        found = places(ids, self._firsts, self._tables, RECORD.itemsize)
-        records = self._records[found].view(RECORD)
-        labels, stored = records["label"].copy(), records["checksum"].copy()
-        cells = places(ids, self._blocks, self._addresses, self._size)
-        slabs = []
-        step = slab_length(self._shape)
-        for start in range(0, len(ids), step):
-            some = slice(start, start + step)
-            slab = self._cells[cells[some]].view(np.uint8).reshape(-1, *self._shape)
-            if check:  # while the pixels are in the processor's cache
-                wrong = first_wrong(ids[some], labels[some], stored[some], slab)
-                if wrong is not None:
-                    part = self._parts[int(np.searchsorted(self._firsts, wrong, "right")) - 1]
-                    raise part.index.wrong(wrong - part.first)
-            slabs.append(slab)
-        return (slabs[0] if len(slabs) == 1 else np.concatenate(slabs)), labels
+    def __init__(self, firsts: Rows) -> None:
+        """Know no part yet; firsts: the first id of each part of the store."""
+        self._firsts = firsts
+        self._tables = np.zeros(len(firsts), np.int64)  # where each part's are, or 0
+        self._blocks = self._addresses = np.empty(0, np.int64)  # first ids of blocks, and where
+        self._kept: list[object] = []  # so that the memory stays in place
+
+    def including(self, owners: Rows, part: Callable[[int], Part]) -> "Gather | None":
+        """A gather that knows the parts at these positions, too; None if there cannot be one.
+
+        part: opens the part at a position. Raises MemoryError if no more can be mapped.
+        """
+        unknown = self._tables[owners] == 0
+        if not unknown.any():
+            return self
+        more, places = copy(self), list[tuple[int, int]]()
+        more._tables, more._kept = self._tables.copy(), [*self._kept]
+        for owner in np.unique(owners[unknown]).tolist():
+            opened = part(owner)
+            index, cells = opened.index, opened.reader.map()
+            more.shape = more.shape or index.shape or ()
+            if cells is None or index.shape != more.shape or prod(more.shape) > LARGE_CELL:
+                return None
+            table = index.shared_table()
+            more._tables[owner] = table.ctypes.data
+            places += blocks_in(index, cells)
+            more._kept += table, cells
+        added, addresses = np.array(places, np.int64).T
+        order = np.argsort(blocks := np.concatenate([self._blocks, added]), kind="stable")
+        more._blocks = blocks[order]
+        more._addresses = np.concatenate([self._addresses, addresses])[order]
+        return more
+
+    def records(self, ids: Rows, owners: Rows) -> NDArray[np.void]:
+        """The label and checksum of each id, whose part is at the position in `owners`."""
+        places = self._tables[owners] + (ids - self._firsts[owners]) * RECORD.itemsize
+        return gathered(places, RECORD.itemsize).view(RECORD)
+
+    def images(self, ids: Rows) -> Image:
+        """The images of parts that it knows, in a new array."""
+        size, runs = prod(self.shape), np.searchsorted(self._blocks, ids, side="right") - 1
+        places = self._addresses[runs] + (ids - self._blocks[runs]) * size
+        return gathered(places, size).view(np.uint8).reshape(-1, *self.shape)
 
 
-def places(ids: Rows, firsts: Rows, addresses: Rows, size: int) -> Rows:
-    """Positions in `memory` of `ids`; those from `firsts[i]` on lie from `addresses[i]` on."""
-    runs = np.searchsorted(firsts, ids, side="right") - 1
-    return addresses[runs] + (ids - firsts[runs]) * size - ORIGIN
+def blocks_in(index: Index, cells: Map) -> Iterator[tuple[int, int]]:
+    """The first id and the address of each block; raises `CorruptStoreError` if it is elsewhere."""
+    blocks, size = index.blocks.tolist(), index.size or 0
+    for (row, offset), (end, _) in zip(blocks, [*blocks[1:], (index.length, 0)], strict=True):
+        if not (0 <= row < end <= index.length and 0 <= offset <= cells.size - (end - row) * size):
+            raise index.broken(f"{INDEX} gives a place outside the cells")
+        yield index.first + row, cells.address + offset
 
 
+def gathered(addresses: Rows, size: int) -> NDArray[np.void]:
+    """A copy of the `size` bytes at each address."""
+    found: NDArray[np.void] = memory(size)[addresses - ORIGIN]
+    return found
+
+
+@lru_cache
 def memory(item: int) -> NDArray[np.void]:
     """All memory of this process: element i is the `item` bytes from address ORIGIN + i on."""
     place = {"version": 3, "data": (ORIGIN, True), "shape": (LAST - ORIGIN,), "strides": (1,)}

@@ -31,6 +31,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import repeat
 from math import prod
@@ -43,7 +44,7 @@ from xxhash import xxh3_64, xxh3_64_digest, xxh3_64_intdigest
 from ._batch import check_shape
 from ._checksum import Checksums, Labels, Rows, Shape
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
-from ._files import File, Folder
+from ._files import READ_BYTES, File, Folder, Map
 from .payloads.base import Cells
 
 Pairs: TypeAlias = Sequence[tuple[int, int]]
@@ -51,22 +52,20 @@ Pairs: TypeAlias = Sequence[tuple[int, int]]
 INDEX = "index.npy"
 MAGIC, NAMED = b"IMAGES 2", b"IMAGES2N"
 """The second is that of a part with a file of names."""
-ALWAYS = [("label", "<i8"), ("checksum", "<u8")]
-SHAPES = [("height", "<i8"), ("width", "<i8"), ("channels", "<i8")]
-PLACES = [("offset", "<i8"), ("size", "<i8")]
-RECORD, LONG_RECORD = struct.Struct("<qQ"), struct.Struct("<qQ 5q")
+SIDES, PLACE = ["height", "width", "channels"], ["offset", "size"]
+RECORD = np.dtype([("label", "<i8"), ("checksum", "<u8")])
+LONG_RECORD = np.dtype([*RECORD.descr, *((name, "<i8") for name in SIDES + PLACE)])
+"""A row of the table if cells are pixels of one shape, and if not."""
+unpack, unpack_long = struct.Struct("<qQ").unpack_from, struct.Struct("<qQ 5q").unpack_from
 TRAILER = struct.Struct("<8s 9q 2Q")
 """MAGIC or NAMED; first id; number of records; height, width, channels of pixels of one shape, else zeros;
 bytes of all cells; bytes before the table; number of `blocks`; number of `trusted`; xxh3_64 of the
 table with its heading; xxh3_64 of the trusted bytes.
 """
-NOTED = np.dtype([("checksum", "<u8"), *SHAPES, ("size", "<i8")])
 PAIR_BYTES = 16
 MOST_PAIRS = 8
 """An index that claims more blocks and trusted ranges for each image is refused before they are read."""
 DIGEST_BYTES = 8
-SMALL_BYTES = 2**16
-"""An index of up to this many bytes is read. A larger one is mapped: processes share it."""
 
 
 class Structure(NamedTuple):
@@ -92,7 +91,7 @@ class PartCells:
     ) -> None:
         self.first, self.labels, self.largest_cell = first, labels, largest_cell
         self._pieces, self._is_raw = pieces, is_raw
-        self._noted = bytearray()  # of `NOTED`: far smaller than objects, where each shape differs
+        self._noted = bytearray()  # `LONG_RECORD`s: far smaller than objects
         self._shape: Shape | None = None
         self._differ = False
 
@@ -103,9 +102,9 @@ class PartCells:
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])
             if (size := sizes.max()) > (most := self.largest_cell):
                 raise ShapeError(f"an image of shape {shape} takes {size} bytes; {most} fit")
-            noted = np.empty(len(sizes), NOTED)
+            noted = np.zeros(len(sizes), LONG_RECORD)
             noted["checksum"], noted["size"] = checksums, sizes
-            for (side, _), length in zip(SHAPES, dimensions(shape), strict=True):
+            for side, length in zip(SIDES, dimensions(shape), strict=True):
                 noted[side] = length
             self._noted += noted.tobytes()
             self._differ |= self._shape not in (None, shape)
@@ -121,32 +120,23 @@ class PartCells:
         self, folder: Folder, file: str, structure: Structure, has_names: bool = False
     ) -> None:
         """Write the index; `structure` is that of the container's `file`. Raises OSError."""
-        noted = np.frombuffer(self._noted, NOTED)
-        sizes, kind = noted["size"], record_type(not self.shape)
-        heading = npy_heading(kind, (n := len(sizes),))
-        data = bytearray(heading) + bytearray(n * kind.itemsize)
-        table = np.frombuffer(data, kind, n, len(heading))  # filled in place: it may be large
-        table["label"] = self.labels
-        table["checksum"] = noted["checksum"]
-        if not self.shape:
-            for name, _ in SHAPES:
-                table[name] = noted[name]
-            table["offset"], table["size"] = np.cumsum(sizes) - sizes, sizes
-        del table  # so that `data` can grow
+        table = np.frombuffer(self._noted, LONG_RECORD)
+        ends = np.cumsum(table["size"])
+        table["label"], table["offset"] = self.labels, ends - table["size"]
+        if self.shape:
+            table = table[["label", "checksum"]].astype(RECORD)
+        heading = npy_heading(table.dtype, table.shape)
+        data = bytearray(heading)
+        data += table.view(np.uint8).data
         blocks, trusted = structure
         pairs = np.array([*blocks, *trusted], "<i8").tobytes()
-        held = self.first, n, *dimensions(self.shape or (0, 0)), int(sizes.sum())
+        held = self.first, len(table), *dimensions(self.shape or (0, 0)), int(ends[-1])
         counts = len(heading), len(blocks), len(trusted)
         believed = digest_of(folder.open(file) if file else None, trusted)
         magic = NAMED if has_names else MAGIC
         end = pairs + TRAILER.pack(magic, *held, *counts, xxh3_64_intdigest(data), believed)
         data += end + xxh3_64_digest(end)
         folder.write(INDEX, data)
-
-
-@lru_cache
-def record_type(differ: bool) -> np.dtype[np.void]:
-    return np.dtype(ALWAYS + (SHAPES + PLACES) * differ)
 
 
 @lru_cache
@@ -198,22 +188,21 @@ class Index:
     """
 
     cell_bytes: int
-    _table: NDArray[np.void] | None = None
 
-    def __init__(self, folder: Folder, first: int, stop: int) -> None:
-        """Open the index in `folder`; raises OSError, or `CorruptStoreError` if it is damaged."""
-        self.path = folder.path
-        self.first, self.length = first, stop - first
-        file, end = folder.open(INDEX), TRAILER.size + DIGEST_BYTES
+    def __init__(self, file: File, first: int, stop: int) -> None:
+        """Read the index of a part; raises OSError, or `CorruptStoreError` if it is damaged."""
+        self.path = file.path.removesuffix(f"/{INDEX}")
+        self.first, self.length, self._file = first, stop - first, file
+        end = TRAILER.size + DIGEST_BYTES
         if file.size < end:
             raise self.broken(f"{INDEX} is too short")
-        whole = file.read(file.size) if file.size <= SMALL_BYTES else None
-        trailer = whole[-end:] if whole else file.read(end, file.size - end)
+        self._whole = whole = file.read(file.size) if file.size <= READ_BYTES else b""
+        trailer = whole[-end:] or file.read(end, file.size - end)
         *head, self._table_at, blocks, trusted, self._table_digest, self._trusted_digest = (
             TRAILER.unpack(trailer[:-DIGEST_BYTES])
         )
         magic, *held, height, width, channels, self.cell_bytes = head
-        self._kind, self._record = record_type(not height), RECORD if height else LONG_RECORD
+        self._kind, self._unpack = (RECORD, unpack) if height else (LONG_RECORD, unpack_long)
         self._pairs_at = pairs_at = self._table_at + self.length * self._kind.itemsize
         length = PAIR_BYTES * (blocks + trusted) + end
         if (
@@ -222,9 +211,7 @@ class Index:
             or blocks + trusted > MOST_PAIRS * self.length
         ):
             raise self.broken(f"the end of {INDEX} has changed, or its length")
-        tail = whole[pairs_at:] if whole else trailer
-        if len(tail) < length:
-            tail = file.read(length, pairs_at)
+        tail = whole[pairs_at:] or file.read(length, pairs_at)
         if tail[-DIGEST_BYTES:] != xxh3_64_digest(tail[:-DIGEST_BYTES]):
             raise self.broken(f"the end of {INDEX} has changed")
         self.has_names = magic == NAMED
@@ -237,42 +224,51 @@ class Index:
             raise self.broken(f"{INDEX} contradicts itself")
         pairs: Rows = np.frombuffer(tail, np.int64, 2 * (blocks + trusted)).reshape(-1, 2)
         self.blocks, self._trusted = pairs[:blocks], pairs[blocks:]
-        self._data = whole or file
-        self._was_asked = False
+        self._table: NDArray[np.void] | None = None
+        self._was_asked = bool(whole)
 
     @property
     def table(self) -> NDArray[np.void]:
-        """All records, (length,)."""
+        """All records, (length,); raises `CorruptStoreError` if their file has become shorter."""
         if (table := self._table) is None:
-            made = np.frombuffer(self._all(), self._kind, self.length, self._table_at)
-            # Set only once: another thread may already use it.
-            table = self.__dict__.setdefault("_table", made)
+            table = self._table = self._records_in(self._all())
         return table
 
-    def _all(self) -> bytes | mmap.mmap:
-        if not isinstance(data := self._data, File):
-            return data
-        if os.fstat(data.number).st_size < self._pairs_at:
+    def shared_table(self) -> NDArray[np.void]:
+        """The same in memory that processes share, if it is worth it; raises MemoryError, too."""
+        is_small = self._file.size <= mmap.PAGESIZE
+        return self.table if is_small else self._records_in(self._mapped())
+
+    def _records_in(self, data: bytes | memoryview) -> NDArray[np.void]:
+        return np.frombuffer(data, self._kind, self.length, self._table_at)
+
+    def _all(self) -> bytes | memoryview:
+        with suppress(MemoryError):
+            return self._whole or self._mapped()
+        return self._file.read(self._file.size)
+
+    def _mapped(self) -> memoryview:
+        if os.fstat(self._file.number).st_size < self._pairs_at:
             raise self.broken(f"{INDEX} has become shorter")
-        return mmap.mmap(data.number, 0, prot=mmap.PROT_READ)
+        return Map(self._file).bytes().data
 
     # ---- records -----------------------------------------------------------------------------
 
     def records(self, rows: Rows) -> NDArray[np.void]:
         """The records of `rows`, as a structured array."""
-        return self.table[rows[0] : rows[-1] + 1] if is_run(rows) else self.table[rows]
+        table = self.table
+        return table[rows[0] : rows[-1] + 1] if is_run(rows) else table[rows]
 
     def row(self, row: int) -> tuple[int, int, Shape, int, int]:
         """Label, checksum, shape, offset and size of one record; raises `CorruptRecordError`."""
-        data, size = self._data, self._kind.itemsize
-        if isinstance(data, File) and not self._was_asked:
-            # For a single image, one read takes far less time than a map.
+        size = self._kind.itemsize
+        if self._was_asked:
+            label, checksum, *others = self._unpack(self.table, row * size)
+        else:  # for a single image, one read takes far less time than a map
             self._was_asked = True
-            if len(read := data.read(size, self._table_at + row * size)) < size:
+            if len(read := self._file.read(size, self._table_at + row * size)) < size:
                 raise self.broken(f"{INDEX} has become shorter")
-            label, checksum, *others = self._record.unpack(read)
-        else:
-            label, checksum, *others = self._record.unpack_from(self.table, row * size)
+            label, checksum, *others = self._unpack(read)
         if self.size and self.shape:
             return label, checksum, self.shape, row * self.size, self.size
         *sides, offset, size = others
@@ -284,7 +280,8 @@ class Index:
         """The shape of each row; raises `CorruptRecordError`."""
         if self.shape:
             return [self.shape] * len(rows)
-        columns = [self.table[name][rows].tolist() for name, _ in SHAPES]
+        records = self.records(rows)
+        columns = [records[name].tolist() for name in SIDES]
         return [*map(self._shape, rows.tolist(), *columns)]
 
     def _shape(self, row: int, height: int, width: int, channels: int) -> Shape:
@@ -297,7 +294,8 @@ class Index:
         """Offset and size of each row's cell; raises `CorruptRecordError`."""
         if self.size:
             return [*zip((rows * self.size).tolist(), repeat(self.size))]
-        offsets, sizes = self.table["offset"][rows], self.table["size"][rows]
+        records = self.records(rows)
+        offsets, sizes = records["offset"], records["size"]
         wrong = (offsets < 0) | (sizes < 0) | (sizes > self.cell_bytes - offsets)
         if wrong.any():
             raise self._nowhere(int(rows[wrong.argmax()]))
@@ -336,6 +334,14 @@ class Index:
         """The error for a record that is not as it was stored."""
         text = f"{self.path}: image {self.first + row} is damaged: {reason}"
         return CorruptRecordError(f"{text}; restore it from a copy")
+
+    @contextmanager
+    def naming(self, row: int) -> Iterator[None]:
+        """Turn a ValueError into the error for a damaged record."""
+        try:
+            yield
+        except ValueError as error:
+            raise self.damaged(row, str(error)) from error
 
     def wrong(self, row: int) -> CorruptRecordError:
         return self.damaged(row, "its checksum does not match")

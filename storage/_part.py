@@ -76,11 +76,9 @@ class Part:
             self.reader.run(row, row + 1, image.reshape(1, size))
         else:
             cell = self.reader.cell(row, offset, size)
-            self._check_size(row, shape, len(cell))
-            try:
+            with self.index.naming(row):
+                self._payload.check_size(shape, len(cell))
                 image = self._payload.image(cell, shape)
-            except ValueError as error:
-                raise self.index.damaged(row, str(error)) from error
         if check and checksum(self.first + row, label, shape, image) != stored:
             raise self.index.wrong(row)
         return image, label
@@ -131,28 +129,18 @@ class Part:
                 self._payload.decode(cells, images)
                 return
         for row, cell, image in zip(rows.tolist(), cells, images, strict=True):
-            self._decode_one(row, cell, image)
-
-    def _decode_one(self, row: int, cell: Cell, image: Image) -> None:
-        try:
-            self._payload.decode([cell], image[np.newaxis])
-        except ValueError as error:
-            raise self.index.damaged(row, str(error)) from error
+            with self.index.naming(row):
+                self._payload.decode([cell], image[np.newaxis])
 
     def shapes(self, rows: Rows) -> list[Shape]:
         """The shape of each row; raises `CorruptRecordError` if a large one cannot fit its cell."""
         shapes = self.index.shapes(rows)
         for i in [i for i, shape in enumerate(shapes) if prod(shape) > LARGE_IMAGE]:
             (cell,) = self._cells(rows[i : i + 1])
-            self._check_size(int(rows[i]), shapes[i], len(cell))
+            with self.index.naming(int(rows[i])):
+                self._payload.check_size(shapes[i], len(cell))
         return shapes
 
     def _cells(self, rows: Rows) -> list[Cell]:
         every = zip(rows.tolist(), self.index.places(rows), strict=True)
         return [self.reader.cell(row, offset, size) for row, (offset, size) in every]
-
-    def _check_size(self, row: int, shape: Shape, size: int) -> None:
-        try:
-            self._payload.check_size(shape, size)
-        except ValueError as error:
-            raise self.index.damaged(row, str(error)) from error

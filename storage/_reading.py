@@ -7,14 +7,13 @@ import numpy as np
 
 from ._batch import slab_length
 from ._catalog import Catalog, Listing
-from ._checksum import Images, Labels, Rows, Shape, first_wrong
+from ._checksum import Checksums, Image, Images, Labels, Rows, Shape, first_wrong
+from ._gather import Gather
 from ._index import is_run
 from ._part import LARGE_IMAGE, Part, PartName
 from .payloads.base import in_threads
 
 NOTHING = np.empty(0, np.uint8)
-FEW_IDS = 8
-"""Up to this many scattered records are read part by part, without opening all parts."""
 
 
 def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
@@ -29,9 +28,9 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     listing = catalog.listing
     if catalog.kind.payload.sums_cells:
         return _read_files(catalog, listing, ids, check)
-    if len(ids) > FEW_IDS and not is_run(ids) and (gather := catalog.gather(listing)):
-        return gather.read(ids, check)
     owners = listing.owners(ids)
+    if not is_run(ids) and (gather := catalog.gather(listing, owners)):
+        return _read_gathered(catalog, gather, ids, owners, check)
     if (np.diff(owners) >= 0).all():
         return _read_by_part(catalog, listing, ids, owners, check)
     order = np.argsort(owners, kind="stable")
@@ -62,7 +61,7 @@ def _read_files(
     labels, shapes = np.empty(n, np.int64), list[Shape]()
     groups = _groups(listing.owners(ids[order]), 0, n)
     for owner, where in groups:
-        index, some = catalog.index(name := listing.names[owner]), order[where]
+        index, some = catalog.part(name := listing.names[owner]).index, order[where]
         labels[some] = index.records(rows := ids[some] - name.first)["label"]
         shapes += index.shapes(rows)
     size, (shape, *others) = sum(map(prod, shapes)) // n, {*shapes}
@@ -87,6 +86,28 @@ def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
     return [(int(owners[cut]), slice(cut, end)) for cut, end in pairwise(cuts)]
 
 
+def _read_gathered(
+    catalog: Catalog, gather: Gather, ids: Rows, owners: Rows, check: bool
+) -> tuple[Image, Labels]:
+    """Read ids, in any order, of parts that the gather knows."""
+    records = gather.records(ids, owners)
+    labels, stored = records["label"].copy(), records["checksum"]
+    slabs, step = list[Image](), slab_length(gather.shape)
+    for start in range(0, len(ids), step):
+        some = slice(start, start + step)
+        slabs.append(gather.images(ids[some]))
+        if check:  # while the pixels are in the processor's cache
+            _check(catalog, ids[some], labels[some], stored[some], slabs[-1])
+    return (slabs[0] if len(slabs) == 1 else np.concatenate(slabs)), labels
+
+
+def _check(catalog: Catalog, ids: Rows, labels: Labels, stored: Checksums, images: Images) -> None:
+    """Raise `CorruptRecordError` for the first record that is not as it was stored."""
+    if (wrong := first_wrong(ids, labels, stored, images)) is not None:
+        name = catalog.listing.name_of(wrong)
+        raise catalog.index(name).wrong(wrong - name.first)
+
+
 def _read_by_part(
     catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: bool
 ) -> tuple[Images, Labels]:
@@ -104,16 +125,13 @@ def _read_by_part(
             part.fill(rows, images[where])
         if check:  # while the pixels are in the processor's cache
             some = slice(start, stop)
-            wrong = first_wrong(ids[some], labels[some], stored[some], images[some])
-            if wrong is not None:
-                name = listing.name_of(wrong)
-                raise catalog.index(name).wrong(wrong - name.first)
+            _check(catalog, ids[some], labels[some], stored[some], images[some])
     return images, labels
 
 
 def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[Images, int]:
     """Allocate the images of some ids of each part; also returns how many to read at a time."""
-    shape, *others = {catalog.index(name).shape for name, _ in groups}
+    shape, *others = {catalog.part(name).index.shape for name, _ in groups}
     if others or shape is None or prod(shape) > LARGE_IMAGE:
         every = [catalog.part(name).shapes(ids - name.first) for name, ids in groups]
         shapes = [*chain.from_iterable(every)]

@@ -199,17 +199,34 @@ class Store(Session):
         for image_id in range(len(self)):
             yield self.read_single(image_id)
 
-    def iter_batches(self, n: int) -> Iterator[tuple[Images, Labels]]:
-        """Yield what `read_many` returns for `n` images at a time, in order; the last may be fewer.
+    def iter_batches(
+        self, n: int, *, shuffle: int | None = None, start: int = 0
+    ) -> Iterator[tuple[Images, Labels]]:
+        """Yield what `read_many` returns for `n` images at a time; the last may be fewer.
 
-        It holds no more than that, so a store may be larger than memory. Raises ValueError if `n`
-        is not a positive integer.
+        It holds no more than that, and 8 bytes for each image of the store if it shuffles.
+
+        shuffle: the seed of a random order, 0 to 2**32 - 1; the same order in every store of as many
+            images, in every process and release. The order of ids by default.
+        start: leaves out this many images of that order, to go on in the middle of an epoch
+
+        Raises ValueError for numbers outside these ranges.
         """
         if not is_integer_type(type(n)) or n < 1:
             raise ValueError(f"{self._name}: batches of {n!r} images; give a positive integer")
         self._ready()
         n, length = int(n), self._length
-        return (self[i : min(i + n, length)] for i in range(0, length, n))
+        if not is_integer_type(type(start)) or not 0 <= start <= length:
+            raise ValueError(f"{self._name}: start={start!r}; give an integer from 0 to {length}")
+        order: Sequence[int] | NDArray[np.int64] = range(length)
+        if shuffle is not None:
+            if not is_integer_type(type(shuffle)) or not 0 <= shuffle < 2**32:
+                raise ValueError(
+                    f"{self._name}: shuffle={shuffle!r}; give a seed from 0 to 2**32-1"
+                )
+            # NumPy keeps what this yields the same in all releases (NEP 19), unlike `default_rng`.
+            order = np.random.RandomState(int(shuffle)).permutation(length)
+        return (self.read_many(order[i : i + n]) for i in range(int(start), length, n))
 
     # ---- maintenance -----------------------------------------------------------------------
 

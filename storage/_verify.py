@@ -1,6 +1,7 @@
 """Finds everything that is wrong with a store by reading all of it."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
     container = catalog.kind.container
     try:
         folder = Folder(name.folder, catalog.folder)
-        index = catalog.index(name, folder)
+        index = catalog.index(name)
         known = {INDEX, *[NAMES] * index.has_names, *container.files(name.first, name.stop)}
         for stray in sorted(set(folder.names()) - known):
             yield f"{name.folder}/{printable(stray)} does not belong to the store"
@@ -56,12 +57,8 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
         reason = _reason(catalog, name, error)
         yield f"images {name.first} to {stop - 1} cannot be read: {reason}"
         return
-    checks = (
-        index.check_table,
-        lambda: catalog.check_names(name),
-        lambda: container.check(folder, index),
-    )
-    for check in checks:
+    names, cells = partial(catalog.names_of, name), partial(container.check, folder, index)
+    for check in (index.check_table, names, cells):
         try:
             check()
         except BusyError as error:

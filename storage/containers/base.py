@@ -5,8 +5,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from .._checksum import Image, Rows
-from .._files import Folder
+from .._checksum import Image
+from .._files import Folder, Map
 from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
 
@@ -37,8 +37,8 @@ class Reader(ABC):
                 raise self._index.damaged(row, f"it has {len(cell)} bytes, not {size}")
             image[:] = np.frombuffer(cell, np.uint8)
 
-    def addresses(self) -> Rows | None:
-        """The address of each block in memory, (n,), or None. Raises OSError, MemoryError."""
+    def map(self) -> Map | None:
+        """The file in which the index's blocks are, in memory, or None. Raises MemoryError."""
         return None
 
 

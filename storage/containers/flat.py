@@ -1,13 +1,12 @@
 """Cells side by side in one file, after a heading."""
 
-import mmap
 from abc import abstractmethod
 from bisect import bisect_right
 
 import numpy as np
 
-from .._checksum import Image, Rows, Shape
-from .._files import File, Folder
+from .._checksum import Image, Shape
+from .._files import File, Folder, Map
 from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
 from .base import Container, Reader
@@ -51,8 +50,6 @@ class FlatContainer(Container):
 class BlockReader(Reader):
     """An open file of blocks, in which cells lie side by side."""
 
-    _map: mmap.mmap | None = None
-
     def __init__(self, file: File, index: Index) -> None:
         super().__init__(index)
         self.file = file
@@ -86,14 +83,5 @@ class BlockReader(Reader):
             self.file.read_into(flat[(row - start) * size : (end - start) * size], offset)
             row, block = end, following
 
-    def addresses(self) -> Rows:
-        addresses: Rows = self._index.blocks[:, 1] + self.address()
-        return addresses
-
-    def address(self) -> int:
-        """The address in memory where the file begins; raises OSError, MemoryError."""
-        if (data := self._map) is None:
-            made = mmap.mmap(self.file.number, 0, prot=mmap.PROT_READ)
-            # Set only once: another thread may already use it.
-            data = self.__dict__.setdefault("_map", made)
-        return int(np.frombuffer(data, np.uint8).ctypes.data)
+    def map(self) -> Map:
+        return Map(self.file)

@@ -10,10 +10,10 @@ here: the first row is filtered by Sub, the others by Up. Pillow decodes rows of
 import struct
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain, pairwise
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 from deflate import DeflateError, zlib_decompress
@@ -35,8 +35,7 @@ LARGEST_OVERHEAD = 2**16  # even an uncompressed PNG takes less than twice its p
 
 HEADER = struct.Struct(">IIBBBBB")  # width, height, 8 bits, colour type; no interlacing
 CHUNK = struct.Struct(">I4s")
-SIGNATURE, IEND = b"\x89PNG\r\n\x1a\n", bytes.fromhex("00000000 49454e44 ae426082")
-IDAT_CRC = isal_zlib.crc32(b"IDAT")
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class PngPayload(Payload):
@@ -48,8 +47,7 @@ class PngPayload(Payload):
             raise ShapeError(f"an image of shape {shape} is too large for a PNG here: {most}")
 
     def check_size(self, shape: Shape, size: int) -> None:
-        pixels = prod(shape)
-        if pixels > size * MAX_DEFLATE_RATIO or size > 2 * pixels + LARGEST_OVERHEAD:
+        if not prod(shape) / MAX_DEFLATE_RATIO <= size <= 2 * prod(shape) + LARGEST_OVERHEAD:
             raise ValueError(f"{size} bytes cannot be a PNG of {shape_text(shape)}")
 
     def encode(self, images: NDArray[np.uint8]) -> list[bytes]:
@@ -58,12 +56,12 @@ class PngPayload(Payload):
         return [*chain.from_iterable(in_threads(encoded, tasks, images.nbytes))]
 
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
-        shape, own = images.shape[1:], dict[int, bytearray]()
-        form = form_of(shape)
+        start, filters, size = form_of(shape := images.shape[1:])
+        own = dict[int, bytearray]()
         for i, cell in enumerate(cells):
-            stream = compressed(memoryview(cell), form)
-            rows = inflated(stream, form.size)
-            if rows[:: form.size // shape[0]] == form.filters:
+            stream = compressed(memoryview(cell), start)
+            rows = inflated(stream, size)
+            if rows[:: size // shape[0]] == filters:
                 own[i] = rows
             else:
                 images[i] = by_pillow(zlib.compress(rows, 0) if rows else bytes(stream), shape)
@@ -74,45 +72,39 @@ class PngPayload(Payload):
                 restore(rows, images[i : i + 1])
 
 
-class Form(NamedTuple):
-    """What the files of all images of one shape have in common."""
-
-    start: bytes  # the signature and the chunk IHDR
-    filters: bytes  # the first byte of each row: Sub, then Up
-    size: int  # of all rows
+def chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = isal_zlib.crc32(data, isal_zlib.crc32(kind))
+    return CHUNK.pack(len(data), kind) + data + checksum.to_bytes(4)
 
 
 @lru_cache
-def form_of(shape: Shape) -> Form:
+def form_of(shape: Shape) -> tuple[bytes, bytes, int]:
+    """How files of that shape begin, the filters of their rows, and the bytes of all rows."""
     height, width = shape[:2]
     header = HEADER.pack(width, height, 8, MODES[prod(shape[2:])][1], 0, 0, 0)
-    checksum = zlib.crc32(b"IHDR" + header).to_bytes(4)
-    start = SIGNATURE + CHUNK.pack(HEADER.size, b"IHDR") + header + checksum
-    return Form(start, b"\1" + b"\2" * (height - 1), height * (1 + prod(shape[1:])))
+    start = SIGNATURE + chunk(b"IHDR", header)
+    return start, b"\1" + b"\2" * (height - 1), height * (1 + prod(shape[1:]))
 
 
 def encoded(images: NDArray[np.uint8]) -> list[bytes]:
     """The files of images of one shape, (n, H, W[, C])."""
-    form = form_of(images.shape[1:])
+    start, filters, size = form_of(images.shape[1:])
     n, height = images.shape[:2]
     pixels, step = images.reshape(n, height, -1), prod(images.shape[3:])
-    rows = np.empty((n, height, form.size // height), np.uint8)
-    rows[:, :, 0] = [*form.filters]
+    rows = np.empty((n, height, size // height), np.uint8)
+    rows[:, :, 0] = [*filters]
     filtered = rows[:, :, 1:]
     filtered[:, 0, :step] = pixels[:, 0, :step]
     np.subtract(pixels[:, 0, step:], pixels[:, 0, :-step], out=filtered[:, 0, step:])
     np.subtract(pixels[:, 1:], pixels[:, :-1], out=filtered[:, 1:])
-    cells = []
-    for data in (isal_zlib.compress(one, LEVEL) for one in rows):
-        checksum = isal_zlib.crc32(data, IDAT_CRC).to_bytes(4)
-        cells.append(form.start + CHUNK.pack(len(data), b"IDAT") + data + checksum + IEND)
-    return cells
+    streams, end = (isal_zlib.compress(one, LEVEL) for one in rows), chunk(b"IEND", b"")
+    return [start + chunk(b"IDAT", stream) + end for stream in streams]
 
 
-def compressed(data: memoryview, form: Form) -> Cell:
-    """The data of all IDAT chunks of a file; raises ValueError if it is not of that form."""
-    at, kind, pieces = len(form.start), b"", list[memoryview]()
-    if data[:at] != form.start:
+def compressed(data: memoryview, start: bytes) -> Cell:
+    """The data of all IDAT chunks of a file; raises ValueError if it does not begin so."""
+    at, kind, pieces = len(start), b"", list[memoryview]()
+    if data[:at] != start:
         raise ValueError("not an 8-bit PNG of its shape")
     while kind != b"IEND" and at + CHUNK.size <= len(data):
         length, kind = CHUNK.unpack_from(data, at)
@@ -124,11 +116,11 @@ def compressed(data: memoryview, form: Form) -> Cell:
 
 def inflated(stream: Cell, size: int) -> bytearray:
     """The `size` bytes that a whole stream holds, or none; never more, whatever it claims."""
-    try:
+    with suppress(DeflateError):
         rows = zlib_decompress(stream, size)  # compares the Adler-32, too
-    except DeflateError:
-        return bytearray()
-    return rows if len(rows) == size else bytearray()
+        if len(rows) == size:
+            return rows
+    return bytearray()
 
 
 def restore(rows: bytes | bytearray, images: NDArray[np.uint8]) -> None:
@@ -151,7 +143,7 @@ def by_pillow(stream: bytes, shape: Shape) -> NDArray[np.uint8]:
     try:
         picture = Pillow.frombytes(mode, (shape[1], shape[0]), stream, "zip", mode, 0)
     except (OSError, SyntaxError) as error:
-        if isinstance(error, OSError) and type(error) is not OSError:
+        if type(error) not in (OSError, SyntaxError):
             raise  # not the codec's: a signal handler's, for example
         raise ValueError(f"the pixels cannot be decompressed ({error})") from error
     return np.asarray(picture).reshape(shape)

@@ -202,3 +202,68 @@ def test_each_array_of_a_batch_is_the_callers_own(store_class: type[Store], path
                 image[:] = 0
             found_labels[:] = 0
         assert_records(store.read_many(), images, labels)
+
+
+# ---- in a random order, and from the middle on ---------------------------------------------------
+
+SHUFFLED = {0: [6, 2, 1, 3, 0, 5, 4], 7: [2, 5, 0, 6, 3, 1, 4], 2**32 - 1: [1, 5, 0, 6, 4, 2, 3]}
+"""The orders of N images by seed, as they were when this was written."""
+
+
+@pytest.mark.parametrize("seed", SHUFFLED)
+def test_a_seed_gives_the_same_order_in_every_store(
+    store_class: type[Store], path: Path, seed: int
+) -> None:
+    images, labels = make(store_class, path, N)
+    order = SHUFFLED[seed]
+    for _ in range(2):
+        with store_class(path) as store:
+            found = [*store.iter_batches(3, shuffle=seed)]
+        for start, batch in zip((0, 3, 6), found, strict=True):
+            ids = order[start : start + 3]
+            assert_records(batch, images[ids], labels[ids])
+    with store_class(path) as store:
+        found = [*store.iter_batches(N, shuffle=np.int64(seed))]  # type: ignore[arg-type]  # an integer, too
+        assert_records(found[0], images[order], labels[order])
+
+
+@pytest.mark.parametrize("shuffle", [None, 7])
+@pytest.mark.parametrize("start", [0, 1, 3, N - 1, np.int64(N)])
+def test_batches_begin_with_any_image_of_an_order(
+    store_class: type[Store], path: Path, shuffle: int | None, start: int
+) -> None:
+    """Which need not be the first of a batch: a later run may have batches of another size."""
+    images, labels = make(store_class, path, N)
+    order = ([*range(N)] if shuffle is None else SHUFFLED[shuffle])[start:]
+    with store_class(path) as store:
+        found = [*store.iter_batches(2, shuffle=shuffle, start=start)]
+        assert len(found) == -(-len(order) // 2)
+        for i, batch in enumerate(found):
+            ids = order[2 * i : 2 * i + 2]
+            assert_records(batch, images[ids], labels[ids])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"start": N + 1}, {"start": -1}, {"start": 1.0}, {"start": True}]
+    + [{"shuffle": seed} for seed in (-1, 2**32, 1.0, True, "7")],
+)
+def test_an_order_or_a_start_that_there_is_not_is_refused(
+    store_class: type[Store], path: Path, wrong: dict[str, int]
+) -> None:
+    make(store_class, path, N)
+    ((name, value),) = wrong.items()
+    with store_class(path) as store, pytest.raises(ValueError, match=f"{name}={value!r}; give"):
+        store.iter_batches(2, **wrong)
+
+
+def test_a_shuffled_writer_goes_through_what_it_had_at_first(
+    store_class: type[Store], path: Path
+) -> None:
+    images, labels = make(store_class, path, N)
+    with store_class(path, "a") as store:
+        found = []
+        for _, some in store.iter_batches(3, shuffle=7):
+            found += some.tolist()
+            store.store_single(images[0], 1)
+    assert found == labels[SHUFFLED[7]].tolist()

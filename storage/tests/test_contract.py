@@ -1,5 +1,6 @@
 """What is stored comes back: section by section, the promises on storing and reading."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from .. import STORES, LengthError, Store, StoreNotFoundError
 from .._catalog import MAX_OPEN_PARTS
-from .._index import SMALL_BYTES
+from .._files import READ_BYTES
 from .samples import (
     INT64_LIMITS,
     SHAPES,
@@ -312,11 +313,20 @@ def test_a_batch_may_span_many_commits(store_class: type[Store], path: Path) -> 
         assert_records(store.read_many(), images, range(n))
         assert_records(store.read_many(order), images[order], order)
         assert store.labels.tolist() == [*range(n)]
+        assert len(os.listdir("/proc/self/fd")) < 4 * MAX_OPEN_PARTS
+    # A part of another shape, of which a gather learns after the others.
+    with store_class(path, "a", durable=False) as store:
+        store.store_single(pictures(1, (3, 2))[0], n)
+    with store_class(path) as store:
+        assert_records(store.read_many(order), images[order], order)
+        mixed = [*order.tolist()[:9], n]
+        assert_records(store.read_many(mixed), [*images[mixed[:9]], pictures(1, (3, 2))[0]], mixed)
+        assert_records(store.read_many(order), images[order], order)
 
 
 def test_a_commit_may_have_many_small_images(store_class: type[Store], path: Path) -> None:
-    """A store of so many images has an index that is no longer read as a whole."""
-    n = 1 + SMALL_BYTES // 16
+    """A store of so many images has an index that is mapped."""
+    n = 1 + READ_BYTES // 16
     images = pictures(n, (1, 2))
     order = np.random.default_rng(1).integers(0, n, 300)
     with store_class(path, "x", durable=False) as store:

@@ -36,7 +36,7 @@ def test_damage_is_found(
     path = tmp_path / "store"
     with trials.of(f"damage: {kind}", store_class.format) as tally:
         for trial in trials.numbers():
-            monkeypatch.setattr("storage._index.SMALL_BYTES", 2**16 if trial % 2 else 0)
+            monkeypatch.setattr("storage._index.READ_BYTES", 2**16 if trial % 2 else 0)
             shutil.copytree(original, path)
             detail = KINDS[kind](store_class.format, path, np.random.default_rng(trial))
             found, reason = outcome(store_class, path)

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image as Pillow
 
 from .._checksum import Image, Shape, checksum
-from ..payloads.png import IEND, SIGNATURE, PngPayload, form_of
+from ..payloads.png import SIGNATURE, PngPayload, form_of
 from .trials import Trials
 
 PAYLOAD = PngPayload()
@@ -60,6 +60,9 @@ def decode(cell: bytes, shape: Shape) -> Image:
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+
+
+IEND = chunk(b"IEND", b"")
 
 
 def filtered(image: Image, filters: bytes) -> bytes:
@@ -144,7 +147,7 @@ def whole(image: Image) -> bytes:
 
 
 def with_data(image: Image, data: bytes) -> bytes:
-    return form_of(image.shape).start + chunk(b"IDAT", data) + IEND
+    return form_of(image.shape)[0] + chunk(b"IDAT", data) + IEND
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ import pytest
 
 from .. import BusyError, CorruptStoreError, Store
 from .._catalog import MAX_OPEN_PARTS
-from .._index import Index
-from .._part import PartName
+from .._files import MOST_MAPS
 from .children import in_child, read_all
 from .samples import (
     Image,
@@ -325,7 +324,7 @@ def test_a_fork_while_another_thread_reads_does_not_lock_the_child_up(
 # ---- threads -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("open_parts", [3, MAX_OPEN_PARTS])
+@pytest.mark.parametrize(("open_parts", "maps"), [(3, 9), (MAX_OPEN_PARTS, MOST_MAPS)])
 @pytest.mark.parametrize("images", [pictures(40), mixed_pictures() * 5], ids=["same", "mixed"])
 def test_threads_may_share_a_reader(
     store_class: type[Store],
@@ -333,9 +332,11 @@ def test_threads_may_share_a_reader(
     monkeypatch: pytest.MonkeyPatch,
     images: list[Image],
     open_parts: int,
+    maps: int,
 ) -> None:
-    """The store has ten parts, which stay open or are closed again and again."""
+    """The store has ten parts, which stay open and mapped, or are closed again and again."""
     monkeypatch.setattr("storage._catalog.MAX_OPEN_PARTS", open_parts)
+    monkeypatch.setattr("storage._files.MOST_MAPS", maps)
     labels = labels_for(40)
     with store_class(path, "x", durable=False) as writer:
         for start in range(0, 40, 4):
@@ -355,23 +356,6 @@ def test_threads_may_share_a_reader(
     with store_class(path) as reader, ThreadPoolExecutor(4) as pool:
         for outcome in [pool.submit(read, seed) for seed in range(4)]:
             outcome.result()
-
-
-def test_threads_share_one_map_of_a_large_index(store_class: type[Store], path: Path) -> None:
-    """A gather knows where it lies: a second map in its place would leave that nowhere."""
-    n = 10_000
-    with store_class(path, "x", durable=False) as store:
-        store.store_many(pictures(n, (1, 1)), range(n))
-    for _ in range(20):
-        with store_class(path) as store, ThreadPoolExecutor(4) as threads:
-            index, together = store._ready().index(PartName(0, n)), Barrier(4)
-
-            def table(index: Index = index, together: Barrier = together) -> object:
-                together.wait()
-                return index.table
-
-            tables = [threads.submit(table) for _ in range(4)]
-            assert len({id(future.result()) for future in tables}) == 1
 
 
 def test_threads_may_store_and_read_through_one_writer(

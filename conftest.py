@@ -23,6 +23,7 @@ from benchmarks.contenders.rows import find_row
 from benchmarks.harness import options
 from benchmarks.harness.interruption import heed_termination
 from benchmarks.harness.links import Project, named_paths
+from benchmarks.harness.loader import LoaderSetting
 from benchmarks.harness.output import encodable
 from benchmarks.harness.passes import Passes
 from benchmarks.harness.protocol import Benchmark
@@ -148,6 +149,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data
         cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
         metafunc.parametrize("n", cutoffs, ids=[f"n={n}" for n in cutoffs])
+    if "num_workers" in metafunc.fixturenames:
+        labels = [setting.label for setting in chosen.loaders]
+        metafunc.parametrize(LoaderSetting._fields, chosen.loaders, ids=labels)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -283,7 +287,13 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         for line in machine.in_words(known):
             terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
-        for line in (*jobs.in_lines(figures), *summary.tables(figures)):
+        skipped = [
+            report.longrepr[2].removeprefix("Skipped: ")
+            for report in terminalreporter.stats.get("skipped", [])
+            if OPERATIONS.name in report.nodeid
+        ]
+        tables = (*jobs.in_lines(figures), *summary.tables(figures), *summary.left_out(skipped))
+        for line in tables:
             terminalreporter.write_line(encodable(line, encoding))
     for failure in config.stash.get(NOT_SAVED, []):
         terminalreporter.write_line(failure, red=True)

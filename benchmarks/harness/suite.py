@@ -48,6 +48,8 @@ class Case:
     variant: the variant of the operation, "" if there is only one
     apart: whether the variants are too different to be compared with each other
     buffered: whether it does not wait for the disk, whatever --durability says
+    batch: images of a batch that a `DataLoader` yields
+    first_batch_seconds: until it has yielded the first; set by a round's `before`
     """
 
     operation: str
@@ -59,6 +61,8 @@ class Case:
     variant: str = ""
     apart: bool = False
     buffered: bool = False
+    batch: int | None = None
+    first_batch_seconds: float | None = None
 
 
 class Measure(Protocol):
@@ -165,6 +169,7 @@ class Suite:
             round_budget_seconds=self.options.round_budget,
             cache="cold" if self.options.cold else "warm",
             durability=case.contender.durability(self.options.durable and not case.buffered),
+            batch_images=case.batch,
         )
         measured = replace(
             work,
@@ -176,6 +181,9 @@ class Suite:
             warm(case.path)
             self._read_at[case.path] = time.monotonic()
         measure(benchmark, measured, self.options.round_budget, passes)
+        if case.first_batch_seconds is not None:
+            earlier = recorded.first_batch_seconds or ()
+            recorded.first_batch_seconds = [*earlier, case.first_batch_seconds]
         if benchmark.enabled:
             stats = benchmark.stats.stats
             passes.add(stats.data)

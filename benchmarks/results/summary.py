@@ -1,7 +1,10 @@
 """The tables at the end of a run: back ends by cutoffs, as multiples of the limit too."""
 
+import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Self  # Any: for JSON
 
 from benchmarks.contenders.peers import PEERS
@@ -23,6 +26,7 @@ TITLES = {
     "epoch": "epoch: all images of an open store, shuffled, in batches; µs per image",
     "iterate": "iterate: up to 2,000 images in order, one by one or as a slice; µs per image",
     "parallel_read": "parallel_read: random batches, all processes together; µs per image",
+    "loader": "loader: shuffled batches from PyTorch's DataLoader; µs per image",
 }
 """The operations, in the order of their tables."""
 PER_CALL = {("store_single", ""), ("read_single", ""), ("commits", "open")}
@@ -30,7 +34,8 @@ PER_CALL = {("store_single", ""), ("read_single", ""), ("commits", "open")}
 ORDER = {name: place for place, name in enumerate((*ROWS, *PEERS))}
 """The place of each row in a table."""
 
-# The labels and five columns, separated by spaces, fit in 100 characters.
+COLUMNS = 100
+# The labels and five columns, separated by spaces, fit in that many characters.
 LABEL_WIDTH = 16
 FIGURE_WIDTH = 8
 MULTIPLE_WIDTH = 8
@@ -48,6 +53,7 @@ class Figure:
     rounds: int
     allocated_per_image: float | None  # None if the operation is not `store_many`
     sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
+    first_batch: float | None = None  # milliseconds, the median; None if there are no batches
 
     @classmethod
     def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
@@ -55,6 +61,7 @@ class Figure:
         images = recorded.images_per_round
         medians = recorded.sweep_medians() or [stats["median"]]
         stored = recorded.operation == "store_many"
+        first = recorded.first_batch_seconds
         return cls(
             operation=recorded.operation,
             variant=recorded.variant,
@@ -64,6 +71,7 @@ class Figure:
             rounds=stats["rounds"],
             allocated_per_image=recorded.allocated_bytes / images if stored else None,
             sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
+            first_batch=median(first) * 1e3 if first else None,
         )
 
     def ratio_to(self, other: "Figure") -> Ratio:
@@ -108,6 +116,10 @@ def tables(figures: Sequence[Figure]) -> list[str]:
     if stored:
         sizes = {(f.label, f.n): f"{f.allocated_per_image:,.0f}" for f in stored}
         lines += ["disk: allocated bytes per image, after store_many", *_matrix(stored, sizes), ""]
+    begun = {(f.label, f.n): format_number(f.first_batch) for f in figures if f.first_batch}
+    if begun:
+        title = "first_batch: loader, from starting its workers to the first batch; ms"
+        lines += [title, *_matrix([f for f in figures if f.first_batch], begun), ""]
     few = sum(figure.rounds < FEW_ROUNDS for figure in figures)
     if few:
         lines += [
@@ -144,3 +156,9 @@ def _matrix(figures: Iterable[Figure], cells: Mapping[tuple[str, int], str]) -> 
             for label in labels
         ),
     ]
+
+
+def left_out(reasons: Iterable[str]) -> list[str]:
+    """Each reason why benchmarks were skipped, and how many were for it, in lines."""
+    said = (f"left out: {why} ({n} skipped)" for why, n in Counter(reasons).items())
+    return [line for text in said for line in textwrap.wrap(text, COLUMNS, break_on_hyphens=False)]

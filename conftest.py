@@ -23,6 +23,7 @@ from benchmarks.contenders.rows import find_row
 from benchmarks.harness import options
 from benchmarks.harness.interruption import heed_termination
 from benchmarks.harness.links import Project, named_paths
+from benchmarks.harness.loader import LoaderSetting
 from benchmarks.harness.output import encodable
 from benchmarks.harness.passes import Passes
 from benchmarks.harness.protocol import Benchmark
@@ -174,6 +175,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(
                 "cold", [is_cold], ids=["cold" if is_cold else pytest.HIDDEN_PARAM]
             )
+    if "num_workers" in metafunc.fixturenames:
+        labels = [setting.label for setting in chosen.loaders]
+        metafunc.parametrize(LoaderSetting._fields, chosen.loaders, ids=labels)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ class StoreContender(Openable):
     """One of this project's stores."""
 
     operations = Contender.operations | {
-        *("read_batch", "epoch", "iterate", "parallel_read", "append"),
+        *("read_batch", "epoch", "iterate", "parallel_read", "append", "loader"),
         *("commits_store", "commits_open", "commits_read"),
     }
 

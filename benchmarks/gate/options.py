@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.arguments import some_path, some_text
+from benchmarks.harness.loader import why_left_out
 from benchmarks.harness.options import parse_cutoffs, parse_dataset, parse_rows, parse_store_dir
 
 from .decide import FEWEST_SCREENED
@@ -53,6 +54,8 @@ def parse(arguments: list[str] | None) -> Request:
         parser.error(str(error))
     if given.pairs < FEWEST_SCREENED:
         parser.error(f"--pairs: {given.pairs}; fewer than {FEWEST_SCREENED} show nothing")
+    if "loader" in given.keyword and (why := why_left_out(cold=False)):
+        parser.error(f"-k: {why}")
     if given.into is not None and given.inject is None:
         parser.error("--into: give --inject, too")
     injection = None if given.inject is None else Injection(given.inject, given.into or "read_many")

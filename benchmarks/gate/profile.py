@@ -14,7 +14,7 @@ from benchmarks.harness.options import check_space
 from benchmarks.results.recorded import COLD, WARM
 
 OPERATIONS = ("store_single", "store_many", "read_single", "read_many", "read_batch")
-OTHER_OPERATIONS = ("append", "commits", "compact", "epoch", "iterate", "parallel_read")
+OTHER_OPERATIONS = ("append", "commits", "compact", "epoch", "iterate", "loader", "parallel_read")
 """Measured only if the keyword names one: they take longer, and use the same code as the others."""
 CUTOFFS = (1, 100, 1_000)
 ROUND_BUDGET = 0.05

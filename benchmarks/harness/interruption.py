@@ -114,6 +114,14 @@ def kept_from_children() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
+def leave_terminal(_worker: int = 0) -> None:
+    """Called in a process started so: Ctrl-C and other signals to the parent's group no longer
+    reach it, but those that are sent to it do.
+    """
+    os.setpgrp()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 def exit_interrupted() -> NoReturn:
     """Exit at once with `EXIT_CODE`, without what is registered with `atexit`.
 

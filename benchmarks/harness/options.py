@@ -23,6 +23,7 @@ from benchmarks.contenders.rows import (
 from benchmarks.datasets import Images, PictureOptions
 from storage.images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 
+from .loader import ALL_SETTINGS, USUAL_SETTINGS, LoaderSetting
 from .protocol import MAX_ROUNDS, MIN_ROUNDS, STRETCH
 from .text import one_line
 
@@ -71,6 +72,7 @@ class Options:
     cache: str  # warm, cold, or both: warm, and at one cutoff cold too
     durable: bool
     timed: bool
+    loaders: tuple[LoaderSetting, ...] = USUAL_SETTINGS
     pictures: PictureOptions = field(default_factory=PictureOptions)
 
     @property
@@ -171,6 +173,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="whether a storing call returns when the disk has its data (durable, the default) or"
         " when the operating system has it (buffered)",
     )
+    group.addoption(
+        "--loader",
+        choices=("usual", "all"),
+        default="usual",
+        help="PyTorch's DataLoader with 0, 1, 2 and 4 forked workers and batches of 256 (usual, the"
+        " default), or with spawned workers and batches of 64 too (all)",
+    )
 
 
 def add_picture_options(group: pytest.OptionGroup) -> None:
@@ -258,6 +267,7 @@ def read_options(config: pytest.Config) -> Options:
         cache=config.getoption("cache"),
         durable=config.getoption("durability") == "durable",
         timed=not disabled,
+        loaders=ALL_SETTINGS if config.getoption("loader") == "all" else USUAL_SETTINGS,
         pictures=_picture_options(config),
     )
 

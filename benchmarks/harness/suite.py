@@ -72,6 +72,8 @@ class Case:
     variant: the variant of the operation, "" if there is only one
     apart: whether the variants are too different to be compared with each other
     buffered: whether it does not wait for the disk, whatever --durability says
+    batch: images of a batch that a `DataLoader` yields
+    first_batch_seconds: until it has yielded the first; set by a round's `before`
     """
 
     operation: str
@@ -84,6 +86,8 @@ class Case:
     variant: str = ""
     apart: bool = False
     buffered: bool = False
+    batch: int | None = None
+    first_batch_seconds: float | None = None
 
 
 class Measure(Protocol):
@@ -276,6 +280,7 @@ class Suite:
             round_budget_seconds=self.options.round_budget,
             cache=COLD if case.cold else WARM,
             durability=row.durability(self.options.durable and not case.buffered),
+            batch_images=case.batch,
         )
         measured = replace(
             work,
@@ -290,6 +295,9 @@ class Suite:
             warm(case.path)
             self._read_at[case.path] = time.monotonic()
         measure(benchmark, measured, self.options.round_budget, passes)
+        if case.first_batch_seconds is not None:
+            earlier = recorded.first_batch_seconds or ()
+            recorded.first_batch_seconds = [*earlier, case.first_batch_seconds]
         if benchmark.enabled:
             stats = benchmark.stats.stats
             passes.add(stats.data)
@@ -306,19 +314,20 @@ class Suite:
         if not case.cold:
             return
         if not CAN_EVICT:
-            self._skip(recorded, "this system cannot evict a file from its page cache")
+            self.skip(Key.of(recorded), "this system cannot evict a file from its page cache")
         fraction = evict_or_wait(case.path)
         if fraction > MOST_RESIDENT:
-            self._skip(
-                recorded,
+            self.skip(
+                Key.of(recorded),
                 f"{fraction:.0%} of the store stays in memory when evicted, because another process"
                 f" uses it or {self.file_system} keeps it",
             )
         recorded.resident_fraction = max(recorded.resident_fraction or 0.0, fraction)
 
-    def _skip(self, recorded: Recorded, reason: str) -> NoReturn:
-        self.skipped.append(Skipped(Key.of(recorded), reason))
-        pytest.skip(f"cold: {reason}")
+    def skip(self, key: Key, reason: str) -> NoReturn:
+        """Skip a row, and say why in the summary and the saved run."""
+        self.skipped.append(Skipped(key, reason))
+        pytest.skip(reason)
 
     def _check(self, recorded: Recorded, case: Case, work: Work[Result], result: Result) -> None:
         work.check(result)

@@ -3,7 +3,6 @@
 import gc
 import multiprocessing
 import os
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.contenders.base import Openable, Opened, Shape
 
 from .checks import require
-from .interruption import SIGNALS, kept_from_children
+from .interruption import kept_from_children, leave_terminal
 
 Pipe: TypeAlias = "Connection[object, object]"
 BatchIds: TypeAlias = list[NDArray[np.int64]]
@@ -38,10 +37,9 @@ STOP_SECONDS = 5
 
 def _serve(connection: Pipe, core: int) -> None:
     """The work of a process: open a store and read batches on command, until told to stop."""
-    # Ctrl-C and other signals to the parent's group are for the parent, which then closes the
-    # connections. When Python exits, it ends the remaining processes by a signal to each.
-    os.setpgrp()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    # The parent closes the connections after a signal. When Python exits, it ends the remaining
+    # processes by a signal to each.
+    leave_terminal()
     # Processes woken together start on one core. The kernel spreads them over the others only after
     # some milliseconds, as long as a whole round, or not at all.
     os.sched_setaffinity(0, {core})

@@ -1,5 +1,6 @@
 """What identifies a row of a run, and the rows that a run could not measure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import TextWrapper
@@ -12,6 +13,8 @@ SKIPPED = "skipped"
 
 WIDTH = 100
 """Characters of a line on a terminal."""
+MOST_NAMED = 9
+"""Of more rows that were skipped for one reason, the operations are named."""
 
 
 class Key(NamedTuple):
@@ -65,10 +68,17 @@ class Skipped:
 
 def reasons(skipped: Iterable[Skipped]) -> list[str]:
     """A phrase for each reason, with the rows that it is for."""
-    rows: dict[str, list[str]] = {}
+    rows: dict[str, list[Key]] = {}
     for one in sorted(skipped, key=lambda one: one.key):
-        rows.setdefault(one.reason, []).append(in_words(one.key))
-    return [f"not measured: {reason}: {', '.join(names)}" for reason, names in rows.items()]
+        rows.setdefault(one.reason, []).append(one.key)
+    return [f"not measured: {reason}: {_named(keys)}" for reason, keys in rows.items()]
+
+
+def _named(keys: list[Key]) -> str:
+    if len(keys) <= MOST_NAMED:
+        return ", ".join(map(in_words, keys))
+    counts = Counter(key.operation for key in keys)
+    return ", ".join(f"{n} rows of {operation}" for operation, n in counts.items())
 
 
 def in_lines(skipped: Iterable[Skipped]) -> list[str]:

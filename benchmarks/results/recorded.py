@@ -55,6 +55,8 @@ class Recorded:
     cache: cold if the store was evicted from the page cache before each round, else warm
     durability: what a storing call promised
     files, apparent_bytes, allocated_bytes: the size of the store that was made or read
+    batch_images: images of a batch, if a `DataLoader` makes them
+    first_batch_seconds: in each sweep, from starting its workers to the first batch
     resident_fraction: the largest fraction of a cold store in memory before a round
     images_per_second, pixel_megabytes_per_second, microseconds_per_image: of the median round
     rounds_microseconds: the rounds' durations, as `rounds.pack` writes them
@@ -77,6 +79,8 @@ class Recorded:
     files: int = 0
     apparent_bytes: int = 0
     allocated_bytes: int = 0
+    batch_images: int | None = None
+    first_batch_seconds: Sequence[float] | None = None
     resident_fraction: float | None = None
     images_per_second: float | None = None
     pixel_megabytes_per_second: float | None = None
@@ -141,6 +145,9 @@ class Recorded:
             made.variant.removesuffix(f" {OF_FILES}")
         ):
             raise ValueError(f"variant {made.variant}")
+        for seconds in made.first_batch_seconds or ():
+            if not 0 < seconds <= LONGEST:
+                raise ValueError(f"first batch after {seconds} s")
         return made
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from statistics import median
 from typing import Any, Self  # Any: for JSON
 
 from benchmarks.contenders.peers import PEERS
@@ -25,6 +26,7 @@ TITLES = {
     "epoch": "epoch: all images of an open store, shuffled, in batches; µs per image",
     "iterate": "iterate: up to 2,000 images in order, one by one or as a slice; µs per image",
     "parallel_read": "parallel_read: random batches, all processes together; µs per image",
+    "loader": "loader: shuffled batches from PyTorch's DataLoader; µs per image",
 }
 """The operations, in the order of their tables."""
 PER_CALL = {
@@ -34,7 +36,8 @@ PER_CALL = {
 ORDER = {name: place for place, name in enumerate((*ROWS, *FILE_ROWS, *PEERS))}
 """The place of each row in a table."""
 
-# The labels and five columns, separated by spaces, fit in 100 characters.
+COLUMNS = 100
+# The labels and five columns, separated by spaces, fit in that many characters.
 LABEL_WIDTH = 16
 FIGURE_WIDTH = 8
 MULTIPLE_WIDTH = 8
@@ -54,6 +57,7 @@ class Figure:
     sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
     cold: bool = False
     keeps_files: bool = False  # whether the row keeps the files of pictures
+    first_batch: float | None = None  # milliseconds, the median; None if there are no batches
 
     @classmethod
     def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
@@ -61,6 +65,7 @@ class Figure:
         images = recorded.images_per_round
         medians = recorded.sweep_medians() or [stats["median"]]
         stored = recorded.operation == "store_many"
+        first = recorded.first_batch_seconds
         return cls(
             operation=recorded.operation,
             variant=recorded.variant,
@@ -72,6 +77,7 @@ class Figure:
             sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
             cold=recorded.is_cold,
             keeps_files=recorded.file_bytes is not None,
+            first_batch=median(first) * 1e3 if first else None,
         )
 
     def ratio_to(self, other: "Figure") -> Ratio:
@@ -136,6 +142,10 @@ def tables(figures: Sequence[Figure]) -> list[str]:
     if stored:
         sizes = {(f.label, f.n): f"{f.allocated_per_image:,.0f}" for f in stored}
         lines += ["disk: allocated bytes per image, after store_many", *_matrix(stored, sizes), ""]
+    begun = {(f.label, f.n): format_number(f.first_batch) for f in figures if f.first_batch}
+    if begun:
+        title = "first_batch: loader, from starting its workers to the first batch; ms"
+        lines += [title, *_matrix([f for f in figures if f.first_batch], begun), ""]
     few = sum(figure.rounds < FEW_ROUNDS for figure in figures)
     if few:
         lines += [

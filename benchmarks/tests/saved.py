@@ -92,6 +92,8 @@ def whole_run() -> Saved:
     benches = [bench("store_single", name, 1, 100 * speed(name)) for name in ROWS]
     for variant in ("store", "open", "read", "compacted"):
         benches += [bench("commits", name, NS[-1], speed(name), variant) for name in STORE_ROWS]
+    for variant in ("0 workers", "2 forked workers"):
+        benches += [bench("loader", name, NS[-1], speed(name), variant) for name in STORE_ROWS]
     for n in NS:
         for operation in ("store_many", "read_single", "read_many"):
             benches += [bench(operation, name, n, speed(name) * (1 + 10 / n)) for name in ROWS]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.tests.harness.test_loader import HAS_TORCH
 from benchmarks.tests.runs import REPOSITORY, run
 
 MODULE = Path(__file__).with_name("sqlite_container.py")
@@ -101,9 +102,10 @@ def test_a_new_store_goes_through_every_benchmark(repository: Path) -> None:
     teams = [f"parallel_read[sqlite-n=10-processes={processes}" for processes in (1, 2, 4)]
     names = [f"{operation}[sqlite-n=10" for operation in operations]
     commits = [f"commits_{what}" for what in ("store[sqlite", "open[sqlite", "read[sqlite-read")]
-    for name in ("store_single[sqlite", *names, *ways, *teams, *commits):
+    loaders = [f"loader[sqlite-workers={count}" for count in (0, 1, 2, 4)] if HAS_TORCH else []
+    for name in ("store_single[sqlite", *names, *ways, *teams, *commits, *loaders):
         assert f"::test_{name}] PASSED" in done.stdout
-    assert " 16 passed" in done.stdout
+    assert f" {16 + len(loaders)} passed" in done.stdout
 
 
 def test_a_new_store_is_measured_only_if_it_is_asked_for(repository: Path) -> None:

@@ -464,6 +464,16 @@ def test_a_wrong_option(
     assert said in capsys.readouterr().err
 
 
+def test_the_loader_is_refused_where_pytorch_is_not_installed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.harness.loader.find_spec", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        gate.main(["--self-check", "-k", "loader and hdf5"])
+    assert ended.value.code == 2
+    assert "-k: loader needs PyTorch, which is not installed" in capsys.readouterr().err
+
+
 # ---- stores that only one side has ---------------------------------------------------------------
 
 

@@ -43,6 +43,7 @@ def test_each_job_has_an_answer_with_its_winner(tmp_path: Path) -> None:
         "Write once": "hdf5",
         "Read everything": "hdf5",
         "Random batches for training": "hdf5",
+        "Feed PyTorch": "hdf5",
         "One image at a time": "hdf5",
         "Least disk": "hdf5",
     }

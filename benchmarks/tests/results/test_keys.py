@@ -52,3 +52,8 @@ def test_on_a_terminal_they_are_wrapped() -> None:
     lines = in_lines([Skipped(KEY._replace(n=n), "why") for n in range(1, 10)])
     assert max(map(len, lines)) <= WIDTH
     assert " ".join(line.strip() for line in lines).endswith("read_many hdf5 n=9 cold")
+
+
+def test_of_many_rows_the_operations_are_named() -> None:
+    skipped = [Skipped(KEY._replace(n=n), "why") for n in range(1, 11)]
+    assert reasons(skipped) == ["not measured: why: 10 rows of read_many"]

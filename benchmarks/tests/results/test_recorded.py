@@ -78,6 +78,16 @@ def test_the_variants_of_parallel_reading_are_read_as_they_are_written(
     assert recorded(variant=variant).processes is None
 
 
+@pytest.mark.parametrize("seconds", [[0.5, 0.0], [-1], [float("nan")], ["1"], 3, [1e10]])
+def test_a_damaged_time_to_the_first_batch_is_refused(seconds: object) -> None:
+    made = recorded()
+    made.add_rounds([0.25], median=0.25, sweeps=[1])
+    good = made.written() | {"first_batch_seconds": [0.5, 2]}
+    assert Recorded.read(good).first_batch_seconds == [0.5, 2]
+    with pytest.raises((TypeError, ValueError)):
+        Recorded.read(good | {"first_batch_seconds": seconds})
+
+
 @pytest.mark.parametrize("info", [None, {}, {"round_budget_seconds": True}, {"round_budget": 0.2}])
 def test_no_round_budget_is_made_of_what_is_none(info: object) -> None:
     assert round_budget(info) is None

@@ -17,8 +17,11 @@ from benchmarks.results import rounds
 from benchmarks.results.machine import LIBRARIES
 from benchmarks.results.summary import TITLES
 from benchmarks.tests.datasets.test_batches import write_batches
+from benchmarks.tests.harness.test_loader import HAS_TORCH
 from benchmarks.tests.runs import REPOSITORY, environment, names_in, run, saved_run, too_wide
 
+WORKERS = (0, 1, 2, 4) if HAS_TORCH else ()
+"""Of PyTorch's `DataLoader`, in a run without further options."""
 SHM = Path("/dev/shm")
 COMMAND = Path(sysconfig.get_path("scripts"), "pytest-benchmark")
 
@@ -87,6 +90,7 @@ def test_every_row_is_saved_under_a_readable_name(whole: FinishedRun) -> None:
     for name in DEFAULT_STORES:
         expected |= {f"test_iterate[{name}-n=10-{how}]" for how in ("single", "slice")}
         expected |= {f"test_parallel_read[{name}-n=10-processes={size}]" for size in (1, 2, 4)}
+        expected |= {f"test_loader[{name}-workers={count}]" for count in WORKERS}
         expected |= {f"test_commits_store[{name}]", f"test_commits_open[{name}]"}
         expected |= {f"test_commits_read[{name}-{how}]" for how in ("read", "compacted")}
     if not whole.is_never_cold:
@@ -257,7 +261,8 @@ def test_the_summary_follows_the_tables_of_pytest_benchmark(whole: FinishedRun) 
     tables, summary = whole.output.split(" image storage benchmark ")
     assert "benchmark 'read_many n=10': 7 tests" in tables
     titles = [line.split(":")[0] for line in summary.splitlines() if re.match(r"\w+: ", line)]
-    assert titles == [*TITLES, "disk"]
+    loader = ["loader", "disk", "first_batch"] if HAS_TORCH else ["disk"]
+    assert titles == [*(title for title in TITLES if title != "loader"), *loader]
     assert re.search(r"^lmdb +[\d.,]+\*? +×[\d.,]+$", summary, re.MULTILINE)
     assert re.search(r"^hdf5 4 processes +[\d.,]+\*?$", summary, re.MULTILINE)
 

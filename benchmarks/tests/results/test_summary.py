@@ -7,7 +7,13 @@ import pytest
 from benchmarks.contenders.rows import ROWS, STORE_ROWS
 from benchmarks.harness.options import CUTOFFS
 from benchmarks.results.recorded import Recorded
-from benchmarks.results.summary import TITLES, Figure, format_multiple, format_number, tables
+from benchmarks.results.summary import (
+    TITLES,
+    Figure,
+    format_multiple,
+    format_number,
+    tables,
+)
 
 
 def figure(
@@ -171,6 +177,30 @@ def test_a_back_end_of_another_release_comes_last() -> None:
     found = [figure(name, 10, 1.0) for name in ("zarr", "article-hdf5", "png", "limit")]
     rows = [line.split()[0] for line in tables(found)[2:-1]]
     assert rows == ["png", "limit", "article-hdf5", "zarr"]
+
+
+def test_the_time_to_the_first_batch_has_a_table_of_its_own() -> None:
+    loaded = Recorded(
+        operation="loader",
+        variant="1 forked worker",
+        backend="hdf5",
+        n=100,
+        images_per_round=50,
+        cache="warm",
+        durability="durable",
+        first_batch_seconds=[0.5, 0.025, 0.05],
+    )
+    found = [Figure.of(loaded, {"median": 0.001, "rounds": 5}), figure("png", 10, 1.0)]
+    assert tables(found)[-8:] == [
+        "loader: shuffled batches from PyTorch's DataLoader; µs per image",
+        "                        n=100",
+        "hdf5 1 forked worker    20.0",
+        "",
+        "first_batch: loader, from starting its workers to the first batch; ms",
+        "                     n=100",
+        "hdf5 1 forked worker  50.0",
+        "",
+    ]
 
 
 def test_nothing_measured_is_nothing_printed() -> None:

@@ -68,7 +68,9 @@ def renumbered(
 ) -> Checksums:
     """The checksums of n records under other ids, from those under the old ones; no pixels needed."""
     of_shapes = np.array([*map(_shape_tag, shapes)], np.uint64)
-    return stored ^ (_tags(ids, labels) + of_shapes) ^ (_tags(new_ids, labels) + of_shapes)
+    before, after = _tags(ids, labels) + of_shapes, _tags(new_ids, labels) + of_shapes
+    found: Checksums = stored ^ before ^ after
+    return found
 
 
 def first_wrong(ids: Rows, labels: Labels, stored: Checksums, images: Images) -> int | None:

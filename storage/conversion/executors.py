@@ -1,0 +1,54 @@
+"""The executors that the command line starts or finds; a program brings its own."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from .._errors import ExecutorError
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+DASK = "distributed>=2025.1,<2027"
+
+
+@contextmanager
+def processes(n: int) -> Iterator[Executor]:
+    """So many processes on this machine, which are killed after an exception: one may hang."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(n, context, _end_with, [os.getpid()])
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with(coordinator: int) -> None:
+    """Leave Ctrl-C to the coordinator, and end when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != coordinator:  # it was faster
+        os._exit(1)
+
+
+@contextmanager
+def dask(address: str) -> Iterator[Executor]:
+    """The workers of a Dask scheduler; raises `ExecutorError`."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        text = f"dask.distributed is not installed; run: pip install '{DASK}'"
+        raise ExecutorError(text) from error
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ExecutorError(f"no Dask scheduler answers at {address}: {reason}") from error
+    with client:
+        yield client.get_executor()

@@ -104,9 +104,9 @@ def _add_options(one: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    if (n := int(text)) < 1:
-        raise ValueError
-    return n
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}; give at least 1")
+    return int(text)
 
 
 def _convert(given: argparse.Namespace) -> int:

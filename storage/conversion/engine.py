@@ -32,7 +32,8 @@ def there(executor: Executor, orders: Iterable[Order]) -> Generator[Receipt, Non
                 pending[_submitted(executor, order)] = order.part
             if not pending:
                 return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            done = wait(pending, return_when=FIRST_COMPLETED).done
+            for future in sorted(done, key=pending.__getitem__):
                 yield _receipt(future, pending.pop(future))
     finally:
         for future in pending:

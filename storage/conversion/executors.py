@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from .._errors import ExecutorError
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+CONNECT_SECONDS = 10
 DASK = "distributed>=2025.1,<2027"
 
 
@@ -18,7 +19,7 @@ DASK = "distributed>=2025.1,<2027"
 def processes(n: int) -> Iterator[Executor]:
     """So many processes on this machine, which are killed after an exception: one may hang."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n, context, _end_with, [os.getpid()])
+    pool = ProcessPoolExecutor(n, context, initializer=_end_with, initargs=(os.getpid(),))
     try:
         yield pool
     except BaseException:
@@ -46,7 +47,7 @@ def dask(address: str) -> Iterator[Executor]:
         text = f"dask.distributed is not installed; run: pip install '{DASK}'"
         raise ExecutorError(text) from error
     try:
-        client = Client(address, set_as_default=False)
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ExecutorError(f"no Dask scheduler answers at {address}: {reason}") from error

@@ -17,16 +17,17 @@ DASK = "distributed>=2025.1,<2027"
 
 @contextmanager
 def processes(n: int) -> Iterator[Executor]:
-    """So many processes on this machine, which are killed after an exception: one may hang."""
+    """So many processes on this machine, which are killed at the end.
+
+    After an exception one may hang; and where one was killed, those that are left may wait for ever.
+    """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n, context, initializer=_end_with, initargs=(os.getpid(),))
     try:
         yield pool
-    except BaseException:
+    finally:
         for child in multiprocessing.active_children():
             child.kill()
-        raise
-    finally:
         pool.shutdown(cancel_futures=True)
 
 

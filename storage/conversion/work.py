@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -209,6 +210,19 @@ class Work:
         del folder  # with its lock, at last
 
 
+_locks = weakref.WeakSet[Folder]()
+
+
+def _release_in_child() -> None:
+    """Workers that a pool has forked outlive a killed coordinator, and would keep its lock."""
+    for folder in [*_locks]:
+        os.close(folder.number)
+        folder.number = -1
+
+
+os.register_at_fork(after_in_child=_release_in_child)
+
+
 def _locked(path: Path, target: Path) -> Folder:
     """Make the folder, and lock it where the file system has locks."""
     for _ in count():
@@ -219,6 +233,7 @@ def _locked(path: Path, target: Path) -> Folder:
             break
     try:
         fcntl.flock(folder.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _locks.add(folder)
     except BlockingIOError:
         text = "another conversion writes to it; wait for its end, or choose another name"
         raise BusyError(f"{printable(str(target))}: {text}") from None

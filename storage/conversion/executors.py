@@ -21,13 +21,14 @@ def processes(n: int) -> Iterator[Executor]:
 
     After an exception one may hang; and where one was killed, those that are left may wait for ever.
     """
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     pool = ProcessPoolExecutor(n, context, initializer=_end_with, initargs=(os.getpid(),))
     try:
         yield pool
     finally:
         for child in multiprocessing.active_children():
-            child.kill()
+            if child not in others:
+                child.kill()
         pool.shutdown(cancel_futures=True)
 
 

@@ -143,7 +143,7 @@ def cluster() -> Iterator[tuple[str, list[int]] | None]:
     options = {
         "n_workers": 2,
         "threads_per_worker": 1,
-        "dashboard_address": None,
+        "dashboard_address": ":0",
         "silence_logs": 50,
     }
     with LocalCluster(**options) as made:

@@ -26,7 +26,7 @@ from .sources import Row, Source, open_source
 
 PART_BYTES, PART_IMAGES = 2**30, 100_000
 """A part ends before it has more bytes of source or more images. The first bounds what is lost with
-a task; the second bounds a task's memory, which has some 200 bytes for each image of its part.
+a task; the second bounds a task's memory, which has some 500 bytes for each image of its part.
 """
 FIXED, TAIL = struct.Struct("<2q"), struct.Struct("<Q8s")
 

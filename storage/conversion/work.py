@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,8 +33,8 @@ from .._index import INDEX, Index
 from .._part import Kind, PartName
 from .plan import Plan, read_plan
 
-TRIES = 10
-"""How often the folder's removal is tried: a task that nobody waits for may still write to it."""
+TRIES, PAUSE_SECONDS = 20, 0.2
+"""How often a folder's removal is tried: an orphan may still add files to it, for a part at most."""
 KEPT = "what is finished is kept: convert again in the same way to go on, or remove"
 
 
@@ -128,7 +129,8 @@ class Work:
         for name in filter(is_left_over, os.listdir(folder)):
             gone = folder / f"{TEMPORARY}{uuid4().hex}"
             (folder / name).rename(gone)
-            shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+            # What such a task adds meanwhile is removed at the end.
+            shutil.rmtree(gone, ignore_errors=True) if gone.is_dir() else gone.unlink()
 
     def planned(self) -> Plan | None:
         """The plan of an earlier conversion that did not come to its end."""
@@ -153,7 +155,7 @@ class Work:
         """Remove all that an earlier conversion has left."""
         self.plan.unlink(missing_ok=True)  # first: without it nothing else counts
         for entry in self.path.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            _rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def publish(self) -> None:
         """Give the result its name; raises `StoreExistsError`, OSError."""
@@ -177,10 +179,8 @@ class Work:
         return False
 
     def _remove(self) -> None:
-        for _ in range(TRIES):
-            shutil.rmtree(self.path, ignore_errors=True)
-            if not self.path.exists():
-                break
+        with suppress(OSError):  # the result is whole; a hidden folder stays
+            _rmtree(self.path)
 
     @staticmethod
     @contextmanager
@@ -201,7 +201,7 @@ class Work:
                 refuse_existing(target)
             yield work
         except BaseException as error:
-            if work._has_parts():
+            if work.new.exists() and work._has_parts():
                 error.add_note(f"{KEPT} {printable(str(path))}")
             else:
                 work._remove()
@@ -241,6 +241,19 @@ def _locked(path: Path, target: Path) -> Folder:
         if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
             raise
     return folder
+
+
+def _rmtree(path: Path) -> None:
+    """Remove a folder to which a task may still write that nobody waits for; raises OSError."""
+    for left in reversed(range(TRIES)):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            break
+        except OSError:
+            if not left:
+                raise
+            time.sleep(PAUSE_SECONDS)
 
 
 def chosen(part: int) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .. import DiskFullError, ExecutorError, convert, open_store
+from .. import DiskFullError, ExecutorError, StoreExistsError, convert, open_store
 from .children import fork, in_child
 from .conversion.photos import photo, plant_photos, tree_of
 from .disks import fill, small_disk
@@ -28,7 +28,7 @@ PER = 50
 """Of a thousand trials, 20 in each container, each of up to `KILLS` kills."""
 KILLS = 3
 
-WORKERS, GAVE_UP = 2, 3
+WORKERS, GAVE_UP, EXISTS = 2, 3, 4
 
 
 class Scene:
@@ -100,6 +100,8 @@ class Run:
                 convert()
             except ExecutorError:  # a worker was killed
                 os._exit(GAVE_UP)
+            except StoreExistsError:  # the coordinator was killed when all was done
+                os._exit(EXISTS)
             except BaseException:
                 said.write_text(traceback.format_exc())
                 raise
@@ -141,6 +143,7 @@ def trial_of_kills(
     left, said = (path.with_name(f"{prefix}{path.name}") for prefix in (".tmp-", "said-"))
     try:
         for _ in range(2 * KILLS):
+            was_there = path.exists()
             run = Run(lambda: scene.convert(path, kind, WORKERS), said)
             runs.append(run)
             if killed < KILLS:
@@ -150,7 +153,8 @@ def trial_of_kills(
                 if kill(victim):
                     killed += 1
             code = run.wait()
-            if code not in (-signal.SIGKILL, GAVE_UP, 0) or (code and killed == 0):
+            ends = (-signal.SIGKILL, GAVE_UP, *[EXISTS] * was_there) if killed else ()
+            if code not in (0, *ends):
                 detail = said.read_text() if said.exists() else f"exit status {code}"
                 return "untyped", f"after {killed} kills: {detail}", killed + 1
             if path.exists() and not left.exists():

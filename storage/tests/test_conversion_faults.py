@@ -183,11 +183,11 @@ def test_a_full_disk_stops_and_the_rest_follows_when_there_is_room(
         with pytest.raises(DiskFullError, match="disk full") as caught:
             small.convert(disk / "store", kind, WORKERS)
         assert "is kept" in caught.value.__notes__[0]
-        finished = os.listdir(disk / ".tmp-store" / "new")
+        finished = os.listdir(disk / ".tmp-store" / "receipts")
         ballast.unlink()
         small.convert(disk / "store", kind, WORKERS)
         return finished
 
-    assert in_child(overfill)  # some parts were in place already
+    assert in_child(overfill)  # some parts were finished
     assert tree_of(disk / "store") == expected
     assert os.listdir(disk) == ["store"]

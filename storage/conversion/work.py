@@ -76,8 +76,8 @@ class Receipt:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt in a file; None if it is not whole."""
-    with suppress(ValueError, TypeError, KeyError):
+    """The receipt in a file; None if it is not whole, or an orphan has just renamed it."""
+    with suppress(ValueError, TypeError, KeyError, FileNotFoundError):
         found = json.loads(path.read_bytes())
         return Receipt(**found | {"skipped": [Skipped(*each) for each in found["skipped"]]})
     return None
@@ -128,7 +128,10 @@ class Work:
         """
         for name in filter(is_left_over, os.listdir(folder)):
             gone = folder / f"{TEMPORARY}{uuid4().hex}"
-            (folder / name).rename(gone)
+            with suppress(FileNotFoundError):  # an orphan has just renamed it
+                (folder / name).rename(gone)
+            if not gone.exists():
+                continue
             # What such a task adds meanwhile is removed at the end.
             shutil.rmtree(gone, ignore_errors=True) if gone.is_dir() else gone.unlink()
 

@@ -14,6 +14,7 @@ from ._errors import CorruptRecordError as CorruptRecordError
 from ._errors import CorruptStoreError as CorruptStoreError
 from ._errors import DiskFullError as DiskFullError
 from ._errors import DTypeError as DTypeError
+from ._errors import ExecutorError as ExecutorError
 from ._errors import FolderError as FolderError
 from ._errors import FormatError as FormatError
 from ._errors import ImageFileError as ImageFileError
@@ -41,3 +42,5 @@ from ._registry import PngStore as PngStore
 from ._registry import open_store as open_store
 from ._store import STORES as STORES
 from ._store import Store as Store
+from .conversion import Converted as Converted
+from .conversion import convert as convert

@@ -5,13 +5,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from . import CorruptStoreError, StorageError, disk_usage, open_store
 from ._errors import printable
-from .convert import DEFAULT_FORMAT, FORMATS, ON_ERROR, Progress, convert, is_store
+from .conversion import DEFAULT_FORMAT, FORMATS, ON_ERROR, Progress, convert, is_store
+from .conversion.executors import dask, processes
 from .images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 from .images.folder import read_folder
 from .images.survey import survey
@@ -30,10 +32,21 @@ def main(arguments: list[str] | None = None) -> int:
         return int(given.command(given))
     except (StorageError, ValueError) as error:
         say(f"error: {error}", to=sys.stderr)
+        _say_notes(error)
         return FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         say("interrupted", to=sys.stderr)
+        _say_notes(error)
         return INTERRUPTED + signal.SIGINT
+    except SystemExit as error:
+        _say_notes(error)
+        raise
+
+
+def _say_notes(error: BaseException) -> None:
+    """Tell where an interrupted conversion has left what it had finished."""
+    for note in getattr(error, "__notes__", ()):
+        say(note, to=sys.stderr)
 
 
 def _interrupted(number: int, _frame: object) -> NoReturn:
@@ -59,6 +72,11 @@ def parser() -> argparse.ArgumentParser:
         "--on-error", choices=ON_ERROR, default="stop", help="what a bad image does (stop)"
     )
     _add_options(one)
+    where = one.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=_positive, metavar="N", help="processes that convert")
+    where.add_argument(
+        "--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers convert"
+    )
     one.set_defaults(command=_convert)
 
     one = commands.add_parser("info", help="tell what a store or a folder of images holds")
@@ -85,18 +103,26 @@ def _add_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--allow-empty", action="store_true", help="take class folders without images")
 
 
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}; give at least 1")
+    return int(text)
+
+
 def _convert(given: argparse.Namespace) -> int:
-    if not is_store(given.src):
-        say("\n".join(_table(given)), to=sys.stderr)
-    made = convert(
-        given.src,
-        given.dst,
-        given.format,
-        **asked_of(given),  # type: ignore[arg-type]  # each has its option's type
-        on_error=given.on_error,
-        allow_empty=given.allow_empty,
-        progress=_progress(),
-    )
+    with _executor(given) as executor:
+        if executor is None and not is_store(given.src):
+            say("\n".join(_table(given)), to=sys.stderr)
+        made = convert(
+            given.src,
+            given.dst,
+            given.format,
+            executor=executor,
+            **asked_of(given),  # type: ignore[arg-type]  # each has its option's type
+            on_error=given.on_error,
+            allow_empty=given.allow_empty,
+            progress=_progress(),
+        )
     for name, reason in made.skipped:
         say(f"skipped {name}: {reason}", to=sys.stderr)
     size = disk_usage(made.path).apparent_bytes
@@ -105,6 +131,12 @@ def _convert(given: argparse.Namespace) -> int:
     shown = printable(os.fspath(made.path))
     say(f"{shown}: {made.format}, {made.images:,} images{classes}, {_bytes(size)}{left_out}")
     return 0
+
+
+def _executor(given: argparse.Namespace) -> AbstractContextManager[Executor | None]:
+    if given.workers:
+        return processes(given.workers)
+    return dask(given.dask) if given.dask else nullcontext()
 
 
 def _table(given: argparse.Namespace) -> list[str]:
@@ -131,7 +163,7 @@ def _progress() -> Progress:
         with suppress(ImportError):
             from tqdm import tqdm
 
-            def bar(ids: range | list[int]) -> Iterable[int]:
+            def bar(ids: range) -> Iterable[int]:
                 return tqdm(ids, unit=" images", leave=False)  # type: ignore[no-any-return]
 
             return bar

@@ -73,9 +73,9 @@ def make_batch(images: object, labels: object, check_store: CheckShape) -> Batch
     numbered = enumerate(given(images))
     every = (check_pixels(image, f"image {i} is", check_store) for i, image in numbered)
     if not isinstance(images, list | tuple):
-        return Batch(checked, _stacked(every, n))
+        return Batch(checked, stacked(every, n))
     held = [*every]  # a copy, since the caller may change the list after the check
-    return Batch(checked, _slices(held[0][np.newaxis]) if n == 1 else _stacked(held, n))
+    return Batch(checked, _slices(held[0][np.newaxis]) if n == 1 else stacked(held, n))
 
 
 def given(images: Iterable[Item]) -> Iterator[Item]:
@@ -98,7 +98,7 @@ def _slices(images: Image) -> Iterator[Image]:
     return (np.ascontiguousarray(images[i : i + step]) for i in range(0, len(images), step))
 
 
-def _stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
+def stacked(images: Iterable[Image], most: int) -> Iterator[Image]:
     """Stack neighbours of one shape, in arrays of at most a slab and at most `most` images."""
     for shape, run in groupby(images, key=lambda image: image.shape):
         length = min(slab_length(shape), most)

@@ -14,8 +14,8 @@ from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
 from ._gather import Gather
 from ._index import INDEX, Index, PartCells, Piece
-from ._names import END, NAMES, is_given, sealed, unsealed
-from ._part import Kind, Part, PartName, Record
+from ._names import END
+from ._part import Kind, Part, PartName, Record, read_names, write_part
 
 PART = re.compile(r"([0-9]{12})-([0-9]{12})")
 COUNT = re.compile(r"count-[0-9]{12}")
@@ -180,10 +180,15 @@ class Catalog:
         index = self.index(name)
         if not index.has_names:
             return END * index.length
-        file = self.folder.open(f"{name.folder}/{NAMES}")
-        if (names := unsealed(file.read(file.size), name.first, index.length)) is None:
-            raise index.broken(f"{NAMES} has changed")
-        return names
+        return read_names(Folder(name.folder, self.folder), index)
+
+    def rows(self, first: int, check: bool) -> tuple[Labels, Rows, list[bytes]]:
+        """Labels, bytes of cells and names of the records from `first` on, to the end of its part."""
+        name = self.listing.name_of(first)
+        index, start = self.index(name), first - name.first
+        sizes: Rows = np.full(index.length, index.size) if index.size else index.table["size"]
+        names = self.names_of(name).split(END)[start:-1]
+        return self._labels(name, check)[start:], sizes[start:], names
 
     # ---- writing ---------------------------------------------------------------------------------
 
@@ -236,13 +241,7 @@ class Catalog:
         try:
             folder = self.folder.make_folder(temporary)
             cells = PartCells(name.first, labels, pieces, payload.is_raw, container.largest_cell)
-            structure = container.write(folder, cells)
-            named = [NAMES] if is_given(names) else []
-            for file in named:
-                folder.write(file, sealed(names, name.first))
-            cells.write_index(folder, container.file, structure, bool(named))
-            if durable:
-                folder.sync([INDEX, *named, *container.files(name.first, name.stop)])
+            write_part(folder, self.kind, cells, names, durable)
             self.folder.rename(temporary, name.folder)
             try:
                 if durable:

@@ -51,11 +51,26 @@ def checksums(
     """The checksums of n records of one shape; `rows` yields the contiguous pixels of each."""
     # NumPy takes joined digests faster than Python integers. They are big-endian.
     hashes = np.frombuffer(b"".join(map(xxh3_64_digest, rows)), ">u8")
-    tags = ids.view(np.uint64) * np.uint64(ID_FACTOR)
-    tags += labels.view(np.uint64) * np.uint64(LABEL_FACTOR)
+    tags = _tags(ids, labels)
     tags += np.uint64(_shape_tag(shape))
     tags ^= hashes
     return tags
+
+
+def _tags(ids: Rows, labels: Labels) -> Checksums:
+    tags = ids.view(np.uint64) * np.uint64(ID_FACTOR)
+    tags += labels.view(np.uint64) * np.uint64(LABEL_FACTOR)
+    return tags
+
+
+def renumbered(
+    stored: Checksums, ids: Rows, new_ids: Rows, labels: Labels, shapes: Iterable[Shape]
+) -> Checksums:
+    """The checksums of n records under other ids, from those under the old ones; no pixels needed."""
+    of_shapes = np.array([*map(_shape_tag, shapes)], np.uint64)
+    before, after = _tags(ids, labels) + of_shapes, _tags(new_ids, labels) + of_shapes
+    found: Checksums = stored ^ before ^ after
+    return found
 
 
 def first_wrong(ids: Rows, labels: Labels, stored: Checksums, images: Images) -> int | None:

@@ -159,12 +159,8 @@ class EncodedStore(Store):
                 raise LengthError(f"more files than {expected} labels; give one label per file")
             size = sum(len(file.data) for file in held) // n if decode else 0
             shapes = in_threads(partial(self._shape, decode=decode), held, size)
-            for shape, run in groupby(range(n), shapes.__getitem__):
-                some = [*run]
-                cells, stop = [held[i].data for i in some], done + len(some)
-                ids = np.arange(first + done, first + stop)
-                yield Piece(cells, checksums(ids, labels[done:stop], shape, cells), shape)
-                done = stop
+            yield from file_pieces(held, shapes, first + done, labels[done : done + n])
+            done += n
         if done != expected:
             raise LengthError(f"{done} files but {expected} labels; give one label per file")
 
@@ -197,6 +193,21 @@ def read_file(path: StrPath) -> bytes:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise OSError("not a regular file")
         return file.read()
+
+
+def file_pieces(
+    files: Sequence[Held], shapes: Sequence[Shape], first: int, labels: Labels
+) -> Iterator[Piece]:
+    """The bytes of files with ids from `first` on, and their checksums; runs of one shape together."""
+    start = 0
+    for shape, run in groupby(shapes):
+        stop = start + sum(1 for _ in run)
+        cells, ids = (
+            [file.data for file in files[start:stop]],
+            np.arange(first + start, first + stop),
+        )
+        yield Piece(cells, checksums(ids, labels[start:stop], shape, cells), shape)
+        start = stop
 
 
 def slabs(files: Iterator[Held]) -> Iterator[list[Held]]:

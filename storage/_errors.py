@@ -79,6 +79,10 @@ class ImageFileError(StorageError, ValueError):
     """A file that holds no image that can be stored, with the reason."""
 
 
+class ExecutorError(StorageError, RuntimeError):
+    """The executor of a conversion gave up on a part; the same conversion goes on where it was."""
+
+
 class FolderError(StorageError, ValueError):
     """A folder of images that cannot be read as one, with the reason and what to do."""
 

@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64, xxh3_64_digest, xxh3_64_intdigest
 
 from ._batch import check_shape
-from ._checksum import Checksums, Labels, Rows, Shape
+from ._checksum import Checksums, Labels, Rows, Shape, renumbered
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
 from ._files import READ_BYTES, File, Folder, Map
 from .payloads.base import Cells
@@ -251,6 +251,25 @@ class Index:
         if os.fstat(self._file.number).st_size < self._pairs_at:
             raise self.broken(f"{INDEX} has become shorter")
         return Map(self._file).bytes().data
+
+    def renumbered(self, first: int) -> bytes:
+        """The bytes of the index if the first record had the id `first`; no pixels are needed.
+
+        Raises `CorruptStoreError` if the table is damaged.
+        """
+        self.check_table()
+        at, rows = self._pairs_at, np.arange(self.length)
+        data = bytearray(self._file.read(self._file.size))
+        table = np.frombuffer(data, self._kind, self.length, self._table_at)
+        ids, new_ids = rows + self.first, rows + first
+        labels = np.ascontiguousarray(table["label"])
+        checksums = renumbered(table["checksum"], ids, new_ids, labels, self.shapes(rows))
+        table["checksum"] = checksums
+        del table  # so that `data` can be cut
+        fields = [*TRAILER.unpack(data[-TRAILER.size - DIGEST_BYTES : -DIGEST_BYTES])]
+        fields[1], fields[-2] = first, xxh3_64_intdigest(data[:at])
+        end = data[at : -TRAILER.size - DIGEST_BYTES] + TRAILER.pack(*fields)
+        return bytes(data[:at] + end + xxh3_64_digest(end))
 
     # ---- records -----------------------------------------------------------------------------
 

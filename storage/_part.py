@@ -12,7 +12,8 @@ from ._batch import SLAB_BYTES
 from ._checksum import Image, Images, Rows, Shape, checksum
 from ._errors import ImageFileError
 from ._files import Folder
-from ._index import Index, Piece, is_run
+from ._index import INDEX, Index, PartCells, Piece, is_run
+from ._names import END, NAMES, is_given, sealed, unsealed
 from .containers.base import Container
 from .payloads.base import TASK_BYTES, Cell, Payload, in_threads
 
@@ -38,6 +39,53 @@ class Kind(NamedTuple):
 
     container: Container
     payload: Payload
+
+
+def write_part(
+    folder: Folder, kind: Kind, cells: PartCells, names: bytes | bytearray, durable: bool
+) -> None:
+    """Write all files of a part to an empty folder; raises OSError, `ShapeError`.
+
+    names: as they are kept, complete after the last cell; empty for none
+    """
+    container = kind.container
+    structure = container.write(folder, cells)
+    named = [NAMES] if is_given(names) else []
+    for file in named:
+        folder.write(file, sealed(names, cells.first))
+    cells.write_index(folder, container.file, structure, bool(named))
+    if durable:
+        stop = cells.first + len(cells.labels)
+        folder.sync([INDEX, *named, *container.files(cells.first, stop)])
+
+
+def read_names(folder: Folder, index: Index) -> bytes:
+    """The names of a part's images, as they are kept; raises `CorruptStoreError`."""
+    if not index.has_names:
+        return END * index.length
+    file = folder.open(NAMES)
+    if (names := unsealed(file.read(file.size), index.first, index.length)) is None:
+        raise index.broken(f"{NAMES} has changed")
+    return names
+
+
+def renumber_part(folder: Folder, kind: Kind, old: PartName, first: int) -> None:
+    """Give the records of a part that nobody reads yet the ids from `first` on, below the old ones.
+
+    The checksum is linear in the id, so no pixels are read. After an interruption there is no whole
+    index, and the part has to be written again. Raises OSError, `CorruptStoreError`.
+    """
+    index, container = Index(folder.open(INDEX), old.first, old.stop), kind.container
+    data, names, labels = index.renumbered(first), read_names(folder, index), index.table["label"]
+    folder.remove(INDEX)
+    folder.sync()
+    container.renumber(folder, labels, old.first, first)
+    named = [NAMES] if index.has_names else []
+    for file in named:
+        folder.remove(file)
+        folder.write(file, sealed(names, first))
+    folder.write(INDEX, data)
+    folder.sync([INDEX, *named, *container.files(first, first + index.length)])
 
 
 class Part:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._batch import Batch, GivenError, make_batch
 from ._catalog import Catalog
-from ._checksum import Image, Images, Labels, Shape, checksums
+from ._checksum import Image, Images, Labels, Rows, Shape, checksums
 from ._errors import BusyError, CorruptStoreError, ShapeError, os_errors
 from ._files import DiskUsage
 from ._ids import Ids, check_id, check_ids, is_integer_type
@@ -101,9 +101,7 @@ class Store(Session):
 
     def _pieces(self, batch: Batch, first: int) -> Iterator[Piece]:
         for images, ids, labels in batch.slabs(first):
-            shape, cells = images.shape[1:], self.payload.encode(images)
-            summed = cells if self.payload.sums_cells else images.reshape(len(images), -1)
-            yield Piece(cells, checksums(ids, labels, shape, summed), shape)
+            yield image_piece(self.payload, images, ids, labels)
 
     def _commit(
         self,
@@ -253,3 +251,10 @@ class Store(Session):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self._length} images"
         return f"{type(self).__name__}('{self._name}', mode={self.mode!r}, {state})"
+
+
+def image_piece(payload: Payload, images: Image, ids: Rows, labels: Labels) -> Piece:
+    """The cells of images of one shape, (n, H, W[, C]), and their checksums."""
+    shape, cells = images.shape[1:], payload.encode(images)
+    summed = cells if payload.sums_cells else images.reshape(len(images), -1)
+    return Piece(cells, checksums(ids, labels, shape, summed), shape)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from .._checksum import Image
+from .._checksum import Image, Labels
 from .._files import Folder, Map
 from .._index import Index, PartCells, Structure
 from ..payloads.base import Cell
@@ -63,6 +63,9 @@ class Container(ABC):
     def files(self, first: int, stop: int) -> Collection[str]:
         """The names of the files of a part with these ids."""
         return [self.file]
+
+    def renumber(self, folder: Folder, labels: Labels, first: int, new_first: int) -> None:  # noqa: B027  # most need none
+        """Bring files that tell ids up to date: these begin with `new_first`, below `first`, now."""
 
     def check(self, folder: Folder, index: Index) -> None:  # noqa: B027  # most need none
         """Raise `CorruptStoreError` for damage to the files that reading does not show."""

@@ -48,6 +48,12 @@ class FilesContainer(Container):
         lines = (f"{self._name(i)},{label},{i}\n" for i, label in enumerate(labels.tolist(), first))
         return ("file_name,label,id\n" + "".join(lines)).encode()
 
+    def renumber(self, folder: Folder, labels: Labels, first: int, new_first: int) -> None:
+        for row in range(len(labels)):  # upwards, so that the new name is always free
+            folder.rename(self._name(first + row), self._name(new_first + row))
+        folder.remove(TABLE)
+        folder.write(TABLE, self._table(new_first, labels))
+
     def open(self, folder: Folder, index: Index) -> Reader:
         return FilesReader(folder, index, self._name)
 

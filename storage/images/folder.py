@@ -12,8 +12,11 @@ import os
 import stat
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,12 +72,35 @@ class ImageFolder:
 
     def read(self, i: int, size: int = -1) -> bytes:
         """The bytes of a file, or its first `size`; raises a StorageError that names it."""
-        path = os.path.join(os.fsencode(self.path), self.files[i])  # noqa: PTH118  # bytes
-        with (
-            os_errors(printable(os.fsdecode(path))),
-            open(path, "rb", buffering=0, opener=_open_regular) as file,
-        ):
-            return file.read(size) or b"" if size >= 0 else file.readall()
+        return read_image(self.path, self.files[i], size)
+
+
+Group: TypeAlias = tuple[NDArray[np.int64], list[bytes]]
+"""The labels of some files and their paths, relative to the folder."""
+
+
+@dataclass(frozen=True)
+class FolderScan:
+    """The images of a folder as they are listed, one class after the other; see `ImageFolder`.
+
+    groups: can be read once; raises as `scan_folder`
+    passed_over: complete after the last group
+    """
+
+    path: str
+    groups: Iterator[Group]
+    classes: list[str]
+    passed_over: Counter[str]
+
+
+def read_image(root: str, name: bytes, size: int = -1) -> bytes:
+    """The bytes of a file in a folder, or its first `size`; raises a StorageError that names it."""
+    path = os.path.join(os.fsencode(root), name)  # noqa: PTH118  # bytes
+    with (
+        os_errors(printable(os.fsdecode(path))),
+        open(path, "rb", buffering=0, opener=_open_regular) as file,
+    ):
+        return file.read(size) or b"" if size >= 0 else file.readall()
 
 
 def read_folder(path: StrPath, *, allow_empty: bool = False) -> ImageFolder:
@@ -86,6 +112,15 @@ def read_folder(path: StrPath, *, allow_empty: bool = False) -> ImageFolder:
 
     allow_empty: whether class folders may be without images
     """
+    scan = scan_folder(path, allow_empty=allow_empty)
+    groups = [*scan.groups]
+    labels = np.concatenate([labels for labels, _ in groups])
+    files = [*chain.from_iterable(files for _, files in groups)]
+    return ImageFolder(scan.path, files, labels, scan.classes, dict(+scan.passed_over))
+
+
+def scan_folder(path: StrPath, *, allow_empty: bool = False) -> FolderScan:
+    """As `read_folder`, but of class folders only one is held at a time."""
     root = os.fspath(path)
     shown, start, passed_over = printable(root), os.fsencode(root), Counter[str]()
     with os_errors(shown):
@@ -93,49 +128,60 @@ def read_folder(path: StrPath, *, allow_empty: bool = False) -> ImageFolder:
         present = {name for name in (*METADATA, STORE) if os.path.lexists(os.path.join(root, name))}  # noqa: PTH118
         if STORE in present:
             raise FolderError(f"{shown}: a store, not a folder of images; use open_store")
-        below = {name: _list_below(start + b"/", name, passed_over) for name in folders}
+        below = partial(_list_below, start + b"/")
         if present:
-            return _by_metadata(root, sorted(present), [files, *below.values()], passed_over)
-    return _by_classes(root, files, below, passed_over, allow_empty)
+            found = [files, *(below(name, passed_over) for name in folders)]
+            return _by_metadata(root, sorted(present), found, passed_over)
+        return _by_classes(root, files, folders, below, passed_over, allow_empty)
 
 
 def _by_classes(
     root: str,
     files: list[bytes],
-    below: dict[bytes, list[bytes]],
+    folders: list[bytes],
+    below: Callable[[bytes, Counter[str]], list[bytes]],
     passed_over: Counter[str],
     allow_empty: bool,
-) -> ImageFolder:
+) -> FolderScan:
     """The images of class folders, or those beside them if these have none."""
     shown = printable(root)
-    if not any(below.values()):
+    ordered = sorted(folders, key=lambda name: name + b"/")  # as all paths in it begin
+    listed_folders = ((name, below(name, passed_over)) for name in ordered)
+    empty = list[bytes]()
+    for first, found in listed_folders:
+        if found:
+            break
+        empty.append(first)
+    else:
         if not files:
             raise FolderError(f"{shown}: no images in it{_counts(passed_over)}")
-        passed_over[WITHOUT] += len(below)
-        labels = np.zeros(len(files), np.int64)
-        return ImageFolder(root, files, labels, [], dict(+passed_over))
-    classes = sorted(os.fsdecode(name) for name in below)
-    _refuse_splits(shown, classes, below)
-    empty = [name for name in classes if not below[os.fsencode(name)]]
-    if empty and not allow_empty:
-        raise FolderError(
-            f"{shown}: class folders without images: {listed(empty)}; remove them, or allow them by"
-            " --allow-empty"
-        )
+        passed_over[WITHOUT] += len(folders)
+        return FolderScan(root, iter([(np.zeros(len(files), np.int64), files)]), [], passed_over)
+    classes = sorted(map(os.fsdecode, folders))
+    _refuse_splits(shown, classes, lambda name: below(name, Counter()))
     passed_over[BESIDE] += len(files)
-    indices = {os.fsencode(name): i for i, name in enumerate(classes)}
-    ordered = sorted(below, key=lambda name: name + b"/")  # as all paths in it begin
-    labels = np.repeat(
-        np.array([indices[name] for name in ordered], np.int64),
-        [len(below[name]) for name in ordered],
-    )
-    files = [*chain.from_iterable(below[name] for name in ordered)]
-    return ImageFolder(root, files, labels, classes, dict(+passed_over))
+
+    def groups() -> Iterator[Group]:
+        indices = {os.fsencode(name): i for i, name in enumerate(classes)}
+        with os_errors(shown):
+            for name, files in chain([(first, found)], listed_folders):
+                if files:
+                    yield np.full(len(files), indices[name], np.int64), files
+                else:
+                    empty.append(name)
+        if empty and not allow_empty:
+            names = listed(sorted(map(os.fsdecode, empty)))
+            raise FolderError(
+                f"{shown}: class folders without images: {names}; remove them, or allow them by"
+                " --allow-empty"
+            )
+
+    return FolderScan(root, groups(), classes, passed_over)
 
 
 def _by_metadata(
     root: str, tables: list[str], found: list[list[bytes]], passed_over: Counter[str]
-) -> ImageFolder:
+) -> FolderScan:
     """The images that a table names."""
     shown = printable(root)
     if len(tables) > 1:
@@ -151,10 +197,10 @@ def _by_metadata(
     passed_over[UNLISTED] += len(present) - len(rows)
     files = sorted(rows)
     labels = np.array([rows[name] for name in files], np.int64)
-    return ImageFolder(root, files, labels, classes, dict(+passed_over))
+    return FolderScan(root, iter([(labels, files)]), classes, passed_over)
 
 
-def _refuse_splits(shown: str, classes: list[str], below: dict[bytes, list[bytes]]) -> None:
+def _refuse_splits(shown: str, classes: list[str], below: Callable[[bytes], list[bytes]]) -> None:
     """Raise FolderError if the top-level folders are splits: their classes lie one level lower."""
     splits = [name for name in classes if name.lower() in SPLITS]
     if not splits:
@@ -162,7 +208,7 @@ def _refuse_splits(shown: str, classes: list[str], below: dict[bytes, list[bytes
     first = os.fsencode(splits[0])
     is_class = (  # trains beside cars and buses
         len(splits) == 1 < len(classes)
-        and not any(b"/" in file[len(first) + 1 :] for file in below[first])
+        and not any(b"/" in file[len(first) + 1 :] for file in below(first))
     )
     if not is_class:
         raise FolderError(

@@ -58,6 +58,12 @@ def trials(request: pytest.FixtureRequest) -> Trials:
     return request.config.stash[TRIALS]
 
 
+@pytest.fixture(scope="session")
+def all_trials(request: pytest.FixtureRequest) -> Trials:
+    """The same, for fixtures that several tests share."""
+    return request.config.stash[TRIALS]
+
+
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few small images are a large call then: several blocks of LMDB, PNG in threads."""

@@ -23,11 +23,12 @@ from .. import (
     LmdbStore,
     Store,
     StoreExistsError,
+    convert,
     open_store,
 )
-from .. import convert as convert_module
 from .._errors import FolderError
-from ..convert import FORMATS, convert
+from ..conversion import FORMATS
+from ..conversion.work import Work
 from ..images.decoding import decode
 from . import raw
 from .images.files import OWN_IMAGES, picture, png_of_16_bits, saved
@@ -290,11 +291,11 @@ def test_an_exception_leaves_nothing(target: str, photos: Path, path: Path) -> N
 
 
 def test_a_second_conversion_to_the_same_name_is_refused(photos: Path, path: Path) -> None:
-    with convert_module.made_beside(path) as new:
-        new.mkdir()
+    with Work.held(path) as work:
+        work.new.mkdir()
         with pytest.raises(BusyError, match="another conversion"):
             convert(photos, path)
-    assert path.is_dir()
+    assert os.listdir(path.parent) == ["photos"]
 
 
 def test_what_a_killed_conversion_left_is_removed(photos: Path, path: Path) -> None:

@@ -101,6 +101,32 @@ def test_large_batches_from_workers_need_few_files_as_said(tmp_path: Path) -> No
     assert loaded == [*range(1200)]
 
 
+def test_folders_are_converted_in_parallel_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the two lines, in a folder of its own."""
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    lines = block_with("get_executor()").splitlines()
+    imports = "\n".join(line for line in lines if line.startswith("from "))
+    first, second = (line for line in lines if line.startswith("convert("))
+
+    def run(line: str, **names: Any) -> None:
+        folder = tmp_path / str(len(names))
+        for name in ("apple/1.jpg", "kiwi/2.jpg"):
+            (folder / "photos" / name).parent.mkdir(parents=True)
+            (folder / "photos" / name).write_bytes(saved(picture(), "JPEG"))
+        monkeypatch.chdir(folder)
+        exec(f"{imports}\n{line}", names)
+        with Hdf5EncodedStore("photos.h5s") as store:
+            assert store.names == ["apple/1.jpg", "kiwi/2.jpg"]
+            assert store.read_bytes() == [saved(picture(), "JPEG")] * 2
+
+    run(first)  # before there are threads: its workers are forked
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        run(second, dask_client=client)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_images_of_several_sizes_are_loaded_as_shown(tmp_path: Path, workers: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -1,0 +1,166 @@
+"""What is converted: a folder of images, or a store. Each task opens it anew."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from .._checksum import Image
+from .._encoded import EncodedStore, KnownFile
+from .._errors import FormatError, ImageFileError, StorageError, os_errors, printable
+from .._files import Folder, StrPath
+from .._header import HEADER
+from .._registry import open_store
+from .._store import Store
+from ..images.folder import read_image, scan_folder
+from ..payloads.base import Options
+from ..payloads.encoded import EncodedPayload
+
+Taken: TypeAlias = KnownFile | Image
+"""What a conversion takes from its source: a file as it is, or an image."""
+
+
+class Row(NamedTuple):
+    """What a plan says of an image: its label, the bytes that it takes in the source, its name."""
+
+    label: int
+    size: int
+    name: bytes
+
+
+class Source(ABC):
+    """What is converted.
+
+    payload: how its files are decoded, None if it has images alone
+    identity: differs for another store under the same path
+    passed_over: see `ImageFolder`; complete after the last row
+    """
+
+    path: str
+    payload: EncodedPayload | None
+    classes: list[str]
+    identity: str = ""
+    passed_over: Mapping[str, int]
+
+    @abstractmethod
+    def rows(self, sized: bool = True) -> Iterator[Row]:
+        """All images in order; sized: whether sizes matter. Raises `StorageError`."""
+
+    @abstractmethod
+    def file(self, i: int, row: Row) -> KnownFile:
+        """Image `i` as a file, which is no damaged one. Raises `StorageError`."""
+
+    @abstractmethod
+    def image(self, i: int, row: Row) -> Image:
+        """Image `i`; raises `StorageError`."""
+
+    def shown(self, i: int, row: Row) -> str:
+        return printable(os.fsdecode(row.name)) or f"image {i}"
+
+
+class FolderSource(Source):
+    """The images of a folder; only `rows` lists it."""
+
+    def __init__(self, path: str, payload: EncodedPayload, allow_empty: bool = False) -> None:
+        self.path, self.payload = path, payload
+        self._allow_empty = allow_empty
+        self.classes, self.passed_over = [], {}
+
+    def rows(self, sized: bool = True) -> Iterator[Row]:
+        scan = scan_folder(self.path, allow_empty=self._allow_empty)
+        self.classes = scan.classes
+        for labels, names in scan.groups:
+            for label, name in zip(labels.tolist(), names, strict=True):
+                yield Row(label, self._size(name) if sized else 0, name)
+        self.passed_over = dict(+scan.passed_over)
+
+    def _size(self, name: bytes) -> int:
+        with suppress(OSError):  # reading it tells what is wrong
+            return os.stat(os.path.join(os.fsencode(self.path), name)).st_size  # noqa: PTH118  # bytes
+        return 0
+
+    def file(self, i: int, row: Row) -> KnownFile:
+        payload, data = self._read(i, row)
+        try:
+            return KnownFile(data, payload.shape_of(data, whole=True))
+        except ImageFileError as error:
+            raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
+
+    def image(self, i: int, row: Row) -> Image:
+        payload, data = self._read(i, row)
+        try:
+            return payload.decoded(data, payload.image_mode, payload.max_pixels)
+        except ImageFileError as error:
+            raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
+
+    def _read(self, i: int, row: Row) -> tuple[EncodedPayload, bytes]:
+        assert self.payload
+        data = read_image(self.path, row.name)
+        if len(data) != row.size:
+            text = f"has {len(data)} bytes and had {row.size} when the conversion was planned"
+            raise ImageFileError(f"{self.shown(i, row)}: {text}; convert again")
+        return self.payload, data
+
+
+class StoreSource(Source):
+    """The images of a store, or its files."""
+
+    def __init__(self, store: Store, payload: EncodedPayload | None) -> None:
+        self._store, self.path, self.payload = store, os.fspath(store.path), payload
+        self.classes, self.passed_over = store.classes, {}
+        self.identity = repr(store._identity)
+
+    def rows(self, sized: bool = True) -> Iterator[Row]:
+        del sized  # they are known
+        store, first = self._store, 0
+        while first < len(store):  # part by part, wherever another process has joined some
+            start = first
+            found = store._while_compacted(lambda catalog: catalog.rows(start, check=True))  # noqa: B023  # called at once
+            labels, sizes, names = found
+            yield from map(Row, labels.tolist(), sizes.tolist(), names)
+            first += len(labels)
+
+    def file(self, i: int, row: Row) -> KnownFile:
+        assert isinstance(self._store, EncodedStore)
+        (file,) = self._store.read_files([i])
+        if self.payload and self.payload != self._store.payload:
+            # Other options may make another shape of it, or refuse it.
+            return KnownFile(file.data, self.payload.shape_of(file.data, whole=True))
+        return file
+
+    def image(self, i: int, row: Row) -> Image:
+        return self._store.read_single(i)[0]
+
+
+def is_store(path: StrPath) -> bool:
+    return (Path(path) / HEADER).exists()
+
+
+def find_source(src: StrPath, asked: Options, allow_empty: bool) -> Source:
+    """Find out what is to be converted; raises `StorageError`, or ValueError for other options."""
+    path = os.path.abspath(os.fspath(src))  # noqa: PTH100  # links in it stay
+    if not is_store(path):
+        return FolderSource(path, EncodedPayload().with_options(asked), allow_empty)
+    store = open_store(path)
+    if isinstance(store, EncodedStore):
+        return StoreSource(store, store.payload.with_options({**store.payload.options, **asked}))
+    if asked:
+        text = f"a store of images, for which there is no {', '.join(asked)}; leave it out"
+        raise FormatError(f"{store.path}: {text}")
+    return StoreSource(store, None)
+
+
+def open_source(path: str, identity: str, options: Options | None) -> Source:
+    """Open in a task what a plan names; raises `StorageError` where it is not to be seen."""
+    payload = None if options is None else EncodedPayload().with_options(options)
+    if not identity:
+        with os_errors(printable(path)):
+            Folder(path)  # or each of its images would seem to be missing
+        assert payload
+        return FolderSource(path, payload)
+    source = StoreSource(open_store(path), payload)
+    if source.identity != identity:
+        raise StorageError(f"{printable(path)}: another store than was planned for; convert again")
+    return source

@@ -1,0 +1,165 @@
+"""A task of a conversion: it writes one part of the new store.
+
+It gets no more than a number and the path of the plan, and returns no more than a receipt. It may run
+twice, at the same time, or die: each try writes to a folder of its own, and is handed in when all of
+it is on the disk.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, TypeVar, cast
+from uuid import uuid4
+
+import numpy as np
+from xxhash import xxh3_64_hexdigest
+
+from .._batch import stacked
+from .._checksum import Image
+from .._encoded import Held, KnownFile, file_pieces, slabs
+from .._errors import StorageError, os_errors, printable
+from .._files import Folder
+from .._index import INDEX, PartCells, Piece
+from .._names import packed
+from .._part import write_part
+from .._store import image_piece
+from .plan import Plan, known_plan, rows_of
+from .sources import Row, Source, Taken
+from .work import Receipt, Skipped, Work
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Tick: TypeAlias = Callable[[], object]
+"""Is called for each image."""
+
+
+class Order(NamedTuple):
+    """What a task is to do.
+
+    work: the folder of the conversion
+    plan: the identity of its plan
+    skip: whether images that cannot be taken are left out
+    run: differs for each run of the coordinator, so that no engine takes an old task for this one
+    threads: in which images are read and decoded
+    """
+
+    work: str
+    plan: str
+    part: int
+    skip: bool
+    run: str
+    threads: int = 1
+
+
+class Input:
+    """The images of a part, and what is noted of those that were taken."""
+
+    def __init__(self, plan: Plan, source: Source, rows: list[Row], order: Order) -> None:
+        self._plan, self._source, self._rows, self._order = plan, source, rows, order
+        self._first = plan.parts[order.part].first
+        self._payload = plan.kind.payload
+        self.kept, self.names, self.skipped = list[int](), bytearray(), list[Skipped]()
+        self.labels = np.array([row.label for row in rows], np.int64)
+
+    def pieces(self, tick: Tick) -> Iterator[Piece]:
+        """Yield the cells of the images that can be taken; raises `StorageError` for others."""
+        taken, done = self._taken(tick), 0
+        if self._plan.as_files:
+            files = cast(Iterator[KnownFile], taken)
+            for held in slabs(Held(file.data, "", file.shape) for file in files):
+                labels = self.labels[self.kept[done : done + len(held)]]
+                shapes = [file.shape for file in held]
+                yield from file_pieces(held, shapes, self._first + done, labels)
+                done += len(held)
+            return
+        for images in stacked(cast(Iterator[Image], taken), len(self._rows)):
+            labels = self.labels[self.kept[done : done + len(images)]]
+            ids = np.arange(self._first + done, self._first + done + len(images))
+            yield image_piece(self._payload, images, ids, labels)
+            done += len(images)
+
+    def _taken(self, tick: Tick) -> Iterator[Taken]:
+        for i, one in enumerate(ahead(self._take, range(len(self._rows)), self._order.threads)):
+            tick()
+            row = self._rows[i]
+            if isinstance(one, StorageError):
+                if not self._order.skip:
+                    raise one
+                shown = self._source.shown(self._first + i, row)
+                self.skipped.append(Skipped.of(one, shown))
+                continue
+            self.kept.append(i)
+            self.names += packed(row.name)
+            yield one
+
+    def _take(self, i: int) -> Taken | StorageError:
+        row, number = self._rows[i], self._first + i
+        try:
+            if self._plan.as_files:
+                return self._source.file(number, row)
+            image = self._source.image(number, row)
+            self._payload.check_shape(image.shape)
+        except StorageError as error:
+            return error
+        return image
+
+    def write(self, folder: Folder, first: Piece, others: Iterator[Piece]) -> str:
+        """Write the part, and return the digest of its index; raises `StorageError`, OSError."""
+        kind = self._plan.kind
+
+        def every() -> Iterator[Piece]:
+            yield from chain([first], others)
+            # Containers and the index ask for labels after the last cell.
+            cells.labels = self.labels[self.kept]
+
+        raw, most = kind.payload.is_raw, kind.container.largest_cell
+        cells = PartCells(self._first, self.labels, every(), raw, most)
+        write_part(folder, kind, cells, self.names, durable=True)
+        index = folder.open(INDEX)
+        return xxh3_64_hexdigest(index.read(index.size))
+
+
+def convert_part(order: Order, tick: Tick = int) -> Receipt:
+    """Write a part of the new store; raises `StorageError`."""
+    work, digest = Work(Path(order.work)), ""
+    attempt = f"{order.part:06d}-{uuid4().hex}"
+    with os_errors(printable(str(work.target))):
+        plan = known_plan(work.plan, order.plan)
+        span = plan.parts[order.part]
+        given = Input(plan, plan.opened(), [*rows_of(work.plan, span)], order)
+        try:
+            pieces = given.pieces(tick)
+            if first := next(pieces, None):
+                folder = Folder(os.fspath(work.attempts)).make_folder(attempt)
+                digest = given.write(folder, first, pieces)
+            noted = span.first, len(given.kept), digest, given.skipped
+            receipt = Receipt(order.plan, order.part, attempt, *noted)
+            work.hand_in(receipt)
+        except BaseException:
+            with suppress(OSError):  # the conversion has ended
+                work.clear(work.attempts, {attempt}.__contains__)
+            raise
+    return receipt
+
+
+def ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """`map` in some threads, a few items ahead; with one thread, in the caller's."""
+    if threads == 1:
+        yield from map(function, items)
+        return
+    pool, waiting = ThreadPoolExecutor(threads), deque[Future[Result]]()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

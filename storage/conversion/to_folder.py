@@ -1,0 +1,108 @@
+"""Writes every image as a file, in the folder of its class, under its name."""
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from .._encoded import KnownFile
+from .._errors import ImageFileError, StorageError
+from .._files import Folder
+from ..images.headers import format_of
+from ..payloads.png import PngPayload
+from .sources import Row, Source, Taken
+from .task import ahead
+from .work import Skipped
+
+MOST_NAME_BYTES = 255
+SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
+"""Of the formats whose suffix is not their name."""
+
+
+def write_folder(
+    source: Source, path: Path, skip: bool, progress: Callable[[range], Iterable[int]]
+) -> tuple[int, list[Skipped]]:
+    """Write the new folder `path`; returns how many images it has, and which were left out.
+
+    skip: whether images that cannot be taken are left out. Raises `StorageError`, OSError.
+    """
+    rows, skipped = [*source.rows()], list[Skipped]()
+    classes = source.classes
+    folders = {label: folder_name(classes, label) for label in range(len(classes))}
+    has_folders = bool(folders) or len({row.label for row in rows}) > 1
+    path.mkdir()
+    for folder in folders.values():
+        (path / folder).mkdir()
+
+    def take(i: int) -> Taken | StorageError:
+        try:
+            return source.file(i, rows[i]) if source.payload else source.image(i, rows[i])
+        except StorageError as error:
+            return error
+
+    taken = ahead(take, progress(range(len(rows))), os.cpu_count() or 1)
+    for i, (row, item) in enumerate(zip(rows, taken, strict=True)):
+        if isinstance(item, StorageError):
+            if not skip:
+                raise item
+            skipped.append(Skipped.of(item, source.shown(i, row)))
+            continue
+        folder = (folders.get(row.label) or str(row.label)) if has_folders else ""
+        write_image(path, folder, i, row, item)
+    Folder(os.fspath(path)).sync_all()
+    return len(rows) - len(skipped), skipped
+
+
+def write_image(path: Path, folder: str, i: int, row: Row, item: Taken) -> None:
+    name = PurePosixPath(os.fsdecode(row.name))
+    if isinstance(item, KnownFile):
+        data = item.data
+    else:
+        data = PngPayload().encode(item[np.newaxis])[0]
+        name = name.with_suffix(".png") if name.name else name
+    if not is_safe(name):
+        name = PurePosixPath(f"{i:012d}{suffix_of(data)}")
+    if folder and name.parts[0] == folder and len(name.parts) > 1:
+        name = PurePosixPath(*name.parts[1:])
+    write_file(path / folder, name, i, data)
+
+
+def write_file(folder: Path, name: PurePosixPath, i: int, data: bytes) -> None:
+    """Write a file under a name, or with its id if there is a file of that name."""
+    names = (name, name.with_name(f"{i:012d}-{name.name}"), PurePosixPath(f"{i:012d}{name.suffix}"))
+    for each in names:
+        with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+            (folder / each).parent.mkdir(parents=True, exist_ok=True)
+            with (folder / each).open("xb") as file:
+                file.write(data)
+            return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / name))
+
+
+def folder_name(classes: list[str], label: int) -> str:
+    """The folder of a class: its name, or its number if the name cannot be one."""
+    name = classes[label]
+    alone = is_safe(PurePosixPath(name)) and "/" not in name and classes.count(name) == 1
+    return name if alone else str(label)
+
+
+def is_safe(name: PurePosixPath) -> bool:
+    """Whether a name leads to a file below the folder that it is put in."""
+    return (
+        bool(name.parts)
+        and not name.is_absolute()
+        and ".." not in name.parts
+        and "\0" not in str(name)
+        and all(len(os.fsencode(part)) <= MOST_NAME_BYTES for part in name.parts)
+    )
+
+
+def suffix_of(data: bytes) -> str:
+    try:
+        form = format_of(data)
+    except ImageFileError:
+        return ""
+    return SUFFIXES.get(form, f".{form.lower()}")

@@ -1,0 +1,306 @@
+"""Any executor makes the store that one process makes, byte for byte."""
+
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ... import (
+    STORES,
+    CorruptStoreError,
+    EncodedStore,
+    ExecutorError,
+    Hdf5Store,
+    ImageFileError,
+    LmdbStore,
+    StorageError,
+    convert,
+    open_store,
+)
+from ...conversion import engine
+from ...conversion.plan import read_plan
+from ...conversion.task import Order
+from ...conversion.work import Receipt
+from .. import raw
+from ..samples import assert_records
+from .conftest import SMALL_PART
+from .engines import Instead, Twice
+from .photos import photo, plant_photos, tree_of
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+EXECUTORS: dict[str, Callable[[], Executor]] = {
+    "threads": lambda: ThreadPoolExecutor(3),
+    "processes": lambda: ProcessPoolExecutor(2, get_context("fork")),
+}
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    with EXECUTORS[request.param]() as made:
+        yield made
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_folder_with_bad_images(
+    kind: str, executor: Executor, photos: Path, tmp_path: Path
+) -> None:
+    """Some of them are a whole part; all later parts are renumbered."""
+    alone = convert(photos, tmp_path / "alone", kind, on_error="skip")
+    done = convert(photos, tmp_path / "together", kind, on_error="skip", executor=executor)
+    assert tree_of(done.path) == tree_of(alone.path)
+    assert (done.images, done.skipped, done.classes) == (84, alone.skipped, alone.classes)
+    assert [each.name for each in done.skipped][:2] == ["class 0/000003.png", "class 2/000040.png"]
+    assert sorted(os.listdir(tmp_path)) == ["alone", "photos", "together"]
+    with open_store(done.path) as store:
+        store.verify()
+        names = [f"class {i // 20}/{i:06d}.png" for i in range(100)]
+        bad = {each.name for each in done.skipped}
+        assert store.names == [name for name in names if name not in bad]
+        assert store.labels.tolist() == [int(name[6]) for name in store.names]
+        if isinstance(store, EncodedStore):
+            assert store.read_bytes() == [photo(int(name[8:14])) for name in store.names]
+
+
+@pytest.mark.parametrize("kind", ["png", "lmdb", "hdf5", "hdf5-encoded"])
+def test_a_renumbered_part_is_as_if_it_were_written_so(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = plant_photos(tmp_path / "bad", 40, bad={0, 1, 2, 3})
+    monkeypatch.setattr("storage.conversion.plan.PART_BYTES", 10**6)
+    monkeypatch.setattr("storage.conversion.plan.PART_IMAGES", 4)
+    convert(bad, tmp_path / "skipped", kind, on_error="skip")
+    good = plant_photos(tmp_path / "good", 40)
+    for i in range(4):
+        (good / "class 0" / f"{i:06d}.png").unlink()
+    convert(good, tmp_path / "clean", kind)
+    assert tree_of(tmp_path / "skipped") == tree_of(tmp_path / "clean")
+    assert len(raw.places(tmp_path / "clean")) == 9
+
+
+def test_a_store_of_images_of_many_shapes(executor: Executor, tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    images = [chance.integers(0, 256, (1 + i % 7, 9, 3), np.uint8) for i in range(200)]
+    with LmdbStore(tmp_path / "source", "x", classes=["a"]) as store:
+        store.store_many(images[:90], range(90), [f"{i}" for i in range(90)])
+        store.store_many(images[90:], range(90, 200))
+    convert(tmp_path / "source", tmp_path / "alone", "hdf5")
+    convert(tmp_path / "source", tmp_path / "together", "hdf5", executor=executor)
+    assert tree_of(tmp_path / "together") == tree_of(tmp_path / "alone")
+    with Hdf5Store(tmp_path / "together") as store:
+        assert_records(store.read_many(), images, range(200))
+        assert store.names == [f"{i}" for i in range(90)] + [""] * 110
+        assert len(raw.places(tmp_path / "together")) > 5
+
+
+def test_parts_are_cut_by_bytes_and_by_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant_photos(tmp_path / "photos", 30)
+    sizes = [len(photo(i)) for i in range(30)]
+    convert(photos, tmp_path / "store", "hdf5-encoded")
+    parts = raw.places(tmp_path / "store")
+    for ids in parts:
+        assert sum(sizes[i] for i in ids) <= SMALL_PART
+    for ids in parts[:-1]:
+        assert sum(sizes[i] for i in [*ids, ids.stop]) > SMALL_PART
+    monkeypatch.setattr("storage.conversion.plan.PART_IMAGES", 7)
+    convert(photos, tmp_path / "counted", "hdf5-encoded")
+    assert raw.places(tmp_path / "counted")[0] == range(7)
+
+
+def test_a_bad_image_stops_by_name(executor: Executor, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImageFileError, match=r"0000(03|4\d|5\d|99).png: .*not an image"):
+        convert(photos, tmp_path / "store", executor=executor)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_file_that_changes_after_the_plan_is_named(photos: Path, tmp_path: Path) -> None:
+    file = photos / "class 3" / "000070.png"
+
+    def change(part: int, task: Callable[[], Any]) -> Any:
+        if part == 0:
+            file.write_bytes(photo(70, size=20))
+        return task()
+
+    done = convert(photos, tmp_path / "store", executor=Instead(change), on_error="skip")
+    (changed,) = (each for each in done.skipped if each.name == "class 3/000070.png")
+    assert "when the conversion was planned" in changed.reason
+
+
+def test_without_the_folder_nothing_is_skipped(photos: Path, tmp_path: Path) -> None:
+    """On a machine that does not see the folder, every image would seem to be missing."""
+
+    def hide(part: int, task: Callable[[], Any]) -> Any:
+        if part == 0:
+            photos.rename(tmp_path / "elsewhere")
+        return task()
+
+    with pytest.raises(StorageError, match="photos: No such file"):
+        convert(photos, tmp_path / "store", executor=Instead(hide), on_error="skip")
+
+
+def test_tasks_that_run_twice_at_once(executor: Executor, photos: Path, tmp_path: Path) -> None:
+    convert(photos, tmp_path / "alone", "lmdb", on_error="skip")
+    convert(photos, tmp_path / "store", "lmdb", on_error="skip", executor=Twice(executor))
+    assert tree_of(tmp_path / "store") == tree_of(tmp_path / "alone")
+    assert sorted(os.listdir(tmp_path)) == ["alone", "photos", "store"]
+
+
+def test_a_task_that_runs_again_after_the_end_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+    late = list[Callable[[], Any]]()
+
+    def keep(part: int, task: Callable[[], Any]) -> Any:
+        late.append(task)
+        return task()
+
+    convert(photos, tmp_path / "store", on_error="skip", executor=Instead(keep))
+    before = tree_of(tmp_path)
+    for task in late:
+        with pytest.raises(StorageError):
+            task()
+    assert tree_of(tmp_path) == before
+    assert sorted(os.listdir(tmp_path)) == ["photos", "store"]
+
+
+# ---- what passes between coordinator and tasks -------------------------------------------------
+
+
+def test_orders_and_receipts_are_small_and_carry_no_pixels(photos: Path, tmp_path: Path) -> None:
+    sizes = list[int]()
+
+    class Measured(Instead):
+        def submit(self, task: Callable[..., Any], /, *given: Any, **more: Any) -> Any:
+            assert isinstance(given[0], Order)
+            sizes.append(len(pickle.dumps((task, given))))
+            return super().submit(task, *given, **more)
+
+    def measure(part: int, task: Callable[[], Any]) -> Receipt:
+        receipt: Receipt = task()
+        assert receipt.part == part
+        skipped = sum(len(name) + len(reason) for name, reason in receipt.skipped)
+        sizes.append(len(pickle.dumps(receipt)) - 2 * skipped)
+        return receipt
+
+    convert(photos, tmp_path / "store", executor=Measured(measure), on_error="skip")
+    assert len(sizes) > 15
+    assert max(sizes) < 2_000
+
+
+def test_tasks_are_submitted_in_a_window(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "WINDOW", 3)
+    futures, most = list[Any](), [0]
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, *given: Any, **more: Any) -> Any:
+            future = super().submit(*given, **more)
+            futures.append(future)
+            most[0] = max(most[0], sum(not each.done() for each in futures))
+            return future
+
+    with Counting(8) as executor:
+        convert(photos, tmp_path / "store", executor=executor, on_error="skip")
+    assert len(futures) > 8
+    assert most[0] <= 3
+
+
+def test_the_plan_is_streamed(tmp_path: Path) -> None:
+    """Each class is listed when its turn comes; the plan is whole before the first task."""
+    photos = plant_photos(tmp_path / "photos", 50)
+    plans = list[int]()
+
+    def look(part: int, task: Callable[[], Any]) -> Any:
+        plan = read_plan(tmp_path / ".tmp-store" / "plan")
+        assert plan
+        plans.append(plan.images)
+        return task()
+
+    convert(photos, tmp_path / "store", executor=Instead(look))
+    assert {*plans} == {50}
+
+
+# ---- engines that fail -------------------------------------------------------------------------
+
+
+def failing_at(part: int, act: Callable[[], Any]) -> Instead:
+    return Instead(lambda i, task: act() if i == part else task())
+
+
+def dies() -> Any:
+    raise RuntimeError("the worker\nwas lost")
+
+
+@pytest.mark.parametrize("act", [dies, lambda: None], ids=["raises", "answers nothing"])
+def test_an_engine_that_gives_up_can_be_resumed(act: Callable[[], Any], tmp_path: Path) -> None:
+    photos = plant_photos(tmp_path / "photos", 100)
+    alone = convert(photos, tmp_path / "alone", "lmdb-encoded")
+    with pytest.raises(ExecutorError, match=r"gave up on part 5 \(.*convert again") as caught:
+        convert(photos, tmp_path / "store", "lmdb-encoded", executor=failing_at(5, act))
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / ".tmp-store") in caught.value.__notes__[0]
+    assert not (tmp_path / "store").exists()
+    again = Instead(lambda _, task: task())
+    convert(photos, tmp_path / "store", "lmdb-encoded", executor=again)
+    assert 5 in again.submitted
+    assert not {*again.submitted} & {0, 1, 2, 3, 4}
+    assert tree_of(tmp_path / "store") == tree_of(alone.path)
+    assert sorted(os.listdir(tmp_path)) == ["alone", "photos", "store"]
+
+
+def test_a_pool_whose_worker_is_killed(tmp_path: Path) -> None:
+    photos = plant_photos(tmp_path / "photos", 100)
+    convert(photos, tmp_path / "alone")
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:
+        pool.submit(os._exit, 9)
+        with pytest.raises(ExecutorError, match="BrokenProcessPool"):
+            convert(photos, tmp_path / "store", executor=pool)
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:
+        convert(photos, tmp_path / "store", executor=pool)
+    assert tree_of(tmp_path / "store") == tree_of(tmp_path / "alone")
+
+
+def test_workers_that_write_elsewhere_are_found_out(tmp_path: Path) -> None:
+    """Each has a folder of its own in place of the shared one."""
+    photos = plant_photos(tmp_path / "photos", 30)
+
+    def lose(part: int, task: Callable[[], Any]) -> Any:
+        receipt = task()
+        (tmp_path / ".tmp-store/attempts" / receipt.attempt).rename(tmp_path / str(part))
+        return receipt
+
+    with pytest.raises(ExecutorError, match="do all workers see this folder"):
+        convert(photos, tmp_path / "store", executor=Instead(lose))
+
+
+def test_a_folder_is_written_by_one_process(photos: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="by one process"):
+        convert(photos, tmp_path / "out", "folder", executor=executor)
+    assert os.listdir(tmp_path) == ["photos"]
+
+
+def test_damage_in_a_renumbered_part_is_not_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checksums are made from the old ones, not from the pixels."""
+    photos = plant_photos(tmp_path / "photos", 40, bad={0})
+
+    def flip(part: int, task: Callable[[], Any]) -> Any:
+        receipt = task()
+        if part == 1:
+            file = tmp_path / ".tmp-store/attempts" / receipt.attempt / "images.h5"
+            data = bytearray(file.read_bytes())
+            data[-50] ^= 1
+            file.write_bytes(data)
+        return receipt
+
+    convert(photos, tmp_path / "store", "hdf5", executor=Instead(flip), on_error="skip")
+    with open_store(tmp_path / "store") as store, pytest.raises(CorruptStoreError) as caught:
+        store.verify()
+    assert len(caught.value.problems) == 1

@@ -39,6 +39,7 @@ def pool(runs: Sequence[SavedRun]) -> SavedRun:
         rows={key: _joined(rows) for key, rows in found.items()},
         strangers=tuple(dict.fromkeys(name for run in runs for name in run.strangers)),
         unreadable=tuple(dict.fromkeys(name for run in runs for name in run.unreadable)),
+        interruption=next((run.interruption for run in runs if run.interruption), ""),
     )
 
 

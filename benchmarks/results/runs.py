@@ -20,6 +20,7 @@ from . import rounds
 from .errors import ResultsError
 from .ratio import Interval, Ratio
 from .recorded import LONGEST, Recorded, require_count, round_budget
+from .saving import INTERRUPTED
 from .summary import TITLES, Figure
 
 STORAGE = Path(".benchmarks")
@@ -121,6 +122,7 @@ class SavedRun:
     rows: the rows of back ends and operations that this version knows
     strangers: the names of back ends and operations that it does not know
     unreadable: the names of benchmarks that are damaged, duplicates, or not this suite's
+    interruption: why the run ended before all was measured, "" if it did not
     """
 
     name: str
@@ -131,6 +133,7 @@ class SavedRun:
     rows: Mapping[Key, Row]
     strangers: tuple[str, ...]
     unreadable: tuple[str, ...]
+    interruption: str = ""
 
     def of(self, operation: str, variant: str = "") -> list[Row]:
         """The rows of one operation, in the order saved."""
@@ -142,7 +145,8 @@ def find(name: str | None) -> Path:
 
     The newest is the one that `pytest --benchmark-compare` takes: the last number in the folder of
     this system and Python. pytest-benchmark numbers each such folder separately, so numbers do not
-    order runs of different folders; another folder's run is taken only if it is the only match.
+    order runs of different folders; another folder's run is taken only if it is the only match. A
+    run that was interrupted has no number, and has to be named.
     """
     if name is not None and _is_file(name):
         return Path(name)
@@ -264,4 +268,5 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         rows=rows,
         strangers=tuple(strangers),
         unreadable=tuple(unreadable),
+        interruption=str(saved.get(INTERRUPTED, "")),
     )

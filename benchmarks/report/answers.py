@@ -70,7 +70,7 @@ def _answer(job: Job, found: Sequence[Cell]) -> Answer:
 def _ahead(job: Job, standing: Standing) -> list[str]:
     """By what factor the first is ahead of each other store, with intervals."""
     won = standing.outcome is Outcome.WINS
-    lead = "" if won else f"{standing.first} has the lowest figure: "
+    lead = "" if won else f"{standing.first}: "
     behind = [_behind(job, name, ratio) for name, ratio in standing.others.items()]
     return [lead + "; ".join(behind) + "."]
 

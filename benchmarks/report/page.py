@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
-from benchmarks.results.ratio import CONFIDENCE
 from benchmarks.results.runs import SavedRun, in_words
 from benchmarks.results.standing import LEVEL, MARGIN
 
@@ -17,6 +16,7 @@ from .answers import answers
 from .changes import CALM_SHARE, Changes
 from .figures import Picture, draw
 from .remarks import remarks
+from .words import CONFIDENCE_SHOWN, WORDS, linked, percentage
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10
@@ -42,7 +42,7 @@ def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
 def render(
     run: SavedRun, changes: Changes | None, pictures: Sequence[Picture], remarked: Sequence[str]
 ) -> str:
-    """The page as HTML that needs no other file."""
+    """The page as HTML that shows itself without any other file; it links to the others."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -50,13 +50,15 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["linked"] = linked
     return environment.get_template(TEMPLATE).render(
         run=run,
         identity=identity(run),
         answers=answers(run),
-        confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
-        margin=f"{MARGIN:.0%}".replace("%", " %"),
-        level=f"{LEVEL:.0%}".replace("%", " %"),
+        confidence=CONFIDENCE_SHOWN,
+        margin=percentage(MARGIN),
+        level=percentage(LEVEL),
+        words=WORDS,
         circumstances=circumstances(run),
         remarks=remarked,
         noise=noise.sentences(run),
@@ -116,8 +118,8 @@ def _changes(run: SavedRun, changes: Changes) -> dict[str, object]:
         "identity": identity(before),
         "none": changes.none,
         "one_commit": changes.one_commit,
-        "margin": f"{MARGIN:.0%}".replace("%", " %"),
-        "calm": f"{CALM_SHARE:.0%}",
+        "margin": percentage(MARGIN),
+        "calm": percentage(CALM_SHARE),
         "rows": len(stores),
         "unsure": sum(change.interval is None for change in stores),
         "faster": [f"{in_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r < 1],

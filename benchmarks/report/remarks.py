@@ -19,7 +19,6 @@ def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
     missing: the figures that the run has no data for
     """
     made = [
-        _interruption(run),
         _if("The data: {}.", [str(note) for note in [run.machine.get("dataset_note")] if note]),
         _without_sweeps(run),
         _if("Left out, because this version has no such back end or operation: {}.", run.strangers),
@@ -31,15 +30,6 @@ def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
         _few_rounds(run),
     ]
     return [remark for remark in made if remark]
-
-
-def _interruption(run: SavedRun) -> str:
-    if not run.interruption:
-        return ""
-    return (
-        f"This run was interrupted: {run.interruption}. Rows may be missing, and others have fewer"
-        " sweeps than planned. It is never taken for the newest run."
-    )
 
 
 def _if(sentence: str, names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """The common jobs with lots of images, and how the stores stand at each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.contenders.rows import STORE_ROWS
@@ -62,15 +62,18 @@ class Cell:
     standing: Standing | None
 
 
-def cells(figures: Iterable[Figure]) -> list[Cell]:
-    """Every job at every n that was measured, in the order of the jobs and by rising n."""
+def cells(figures: Iterable[Figure], jobs: Sequence[Job] = JOBS) -> list[Cell]:
+    """Every job at every n that was measured, in the order of the jobs and by rising n.
+
+    The standings are corrected for the number of these cells.
+    """
     found: dict[tuple[Job, int], list[Figure]] = {}
     for figure in figures:
-        for job in JOBS:
+        for job in jobs:
             kind = (job.operation, job.variant)
             if (figure.operation, figure.variant) == kind and figure.backend in STORE_ROWS:
                 found.setdefault((job, figure.n), []).append(figure)
-    places = {job: place for place, job in enumerate(JOBS)}
+    places = {job: place for place, job in enumerate(jobs)}
     at = {
         key: _best_first(key[0], found[key])
         for key in sorted(found, key=lambda key: (places[key[0]], key[1]))

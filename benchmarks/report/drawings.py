@@ -1,10 +1,10 @@
 """Drawing each kind of figure. A drawing returns false if the run has no data for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, NullFormatter
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.results.runs import Row, SavedRun
@@ -12,6 +12,7 @@ from benchmarks.results.summary import format_multiple
 
 from . import style
 from .series import (
+    LOG,
     Value,
     by_backend,
     draw_line,
@@ -68,6 +69,38 @@ def in_panels(axes: Axes, run: SavedRun, operation: str) -> bool:
         figure.supxlabel("n, images in the store", size=11)
         figure.supylabel("time, each on its own scale", size=11)
     return True
+
+
+def over_sizes(axes: Axes, run: SavedRun, others: Sequence[SavedRun]) -> bool:
+    """Draw the throughput over the size of images: storing, and dashed reading, at one n.
+
+    others: runs of other sizes
+    """
+    runs = (run, *others)
+    common = set.intersection(*({r.figure.n for r in each.of("read_many")} for each in runs))
+    n = max(common, default=0)
+    for operation, ending in (("store_many", " storing"), ("read_many", " reading")):
+        rows = [row for each in runs for row in each.of(operation) if row.figure.n == n]
+        found = by_backend(row for row in rows if row.recorded.bytes_per_image)
+        for name, points in found.items():
+            if name in STORE_ROWS:
+                points.sort(key=_bytes)
+                sizes = [_bytes(row) for row in points]
+                draw_line(axes, name, sizes, points, _rate, ending, ending == " reading", [*found])
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(EngFormatter(unit="B", sep=" "))
+    axes.set_xlabel(f"bytes of pixels{LOG}, n = {n:,} images")
+    log_axis(axes, "MB of pixels per second")
+    return legend(axes, columns=2)
+
+
+def _bytes(row: Row) -> float:
+    return row.recorded.bytes_per_image or 0.0
+
+
+def _rate(microseconds: float, row: Row) -> float:
+    return _bytes(row) / microseconds
 
 
 def over_processes(axes: Axes, run: SavedRun) -> bool:

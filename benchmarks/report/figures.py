@@ -1,6 +1,6 @@
 """The figures of a page, with the tutorial's figures first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.results.runs import SavedRun
 
 from . import style
-from .drawings import disk, in_groups, in_panels, over_n, over_processes, speed_up
+from .drawings import disk, in_groups, in_panels, over_n, over_processes, over_sizes, speed_up
 from .series import log_axis, per_image, seconds, seconds_axis
 from .words import CONFIDENCE_SHOWN
 
@@ -173,10 +173,24 @@ PLANS = (
 )
 
 
-def draw(run: SavedRun) -> tuple[list[Picture], list[FigurePlan]]:
-    """Draw the figures that a run has data for; returns them, and the plans of the others."""
+def of_sizes(others: Sequence[SavedRun]) -> FigurePlan:
+    """The figure that takes several runs, each of images of another size."""
+    return FigurePlan(
+        "image-sizes",
+        "Larger images",
+        "How many bytes of pixels are stored (solid) and read (dashed) per second, by the bytes of"
+        f" pixels of an image. Each size is a run of its own. {BESIDE}",
+        partial(over_sizes, others=others),
+    )
+
+
+def draw(run: SavedRun, others: Sequence[SavedRun] = ()) -> tuple[list[Picture], list[FigurePlan]]:
+    """Draw the figures that a run has data for; returns them, and the plans of the others.
+
+    others: runs of other sizes of images
+    """
     pictures, missing = [], []
-    for plan in PLANS:
+    for plan in (*PLANS, *([of_sizes(others)] if others else [])):
         with style.canvas(plan.name, plan.title) as (figure, axes):
             if plan.draw(axes, run):
                 pictures.append(Picture(plan, _svg(plan, figure), style.png(figure)))

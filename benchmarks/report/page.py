@@ -14,7 +14,7 @@ from benchmarks.results.standing import LEVEL, MARGIN
 from . import noise, style, tables
 from .answers import answers
 from .changes import CALM_SHARE, Changes
-from .figures import Picture, draw
+from .figures import Picture, draw, of_sizes
 from .remarks import remarks
 from .words import CONFIDENCE_SHOWN, WORDS, linked, percentage
 
@@ -23,15 +23,21 @@ COMMIT_SHOWN = 10
 """Characters of a commit's hash that are shown."""
 
 
-def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
-    """Write the page and its figures to `folder`; return the page's path. Raises OSError."""
-    pictures, missing = draw(run)
+def write(
+    folder: Path, run: SavedRun, changes: Changes | None, sizes: Sequence[SavedRun] = ()
+) -> Path:
+    """Write the page and its figures to `folder`; return the page's path. Raises OSError.
+
+    sizes: runs of other sizes of images
+    """
+    pictures, missing = draw(run, sizes)
     for picture in pictures:
         (folder / f"{picture.plan.name}.png").write_bytes(picture.png)
         (folder / f"{picture.plan.name}.svg").write_text(
             style.standalone(picture.svg), encoding="utf-8"
         )
-    for plan in missing:  # an earlier run's figures would be taken for this run's
+    unasked = [] if sizes else [of_sizes(sizes)]
+    for plan in (*missing, *unasked):  # an earlier run's figures would be taken for this run's
         for ending in (".png", ".svg"):
             (folder / f"{plan.name}{ending}").unlink(missing_ok=True)
     target = folder / "index.html"

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from benchmarks.contenders.article import ARTICLE
 from benchmarks.contenders.rows import ROWS, STORE_ROWS
 from benchmarks.report import style
-from benchmarks.report.figures import PLANS, FigurePlan
+from benchmarks.report.figures import PLANS, FigurePlan, of_sizes
 from benchmarks.report.series import SHIFT_POINTS
 from benchmarks.results.runs import load
 from benchmarks.tests.saved import NS, Saved, bench, faster, only, save, speed, whole_run
@@ -196,6 +196,44 @@ def test_parallel_readers_are_shown_for_the_largest_store(tmp_path: Path) -> Non
         assert isinstance(container, ErrorbarContainer)
         ((_, low), (_, high)), *_ = container[2][0].get_segments()
         assert low < container[0].get_ydata()[0] < high
+
+
+def of_side(side: int) -> Saved:
+    """The run on square images of that side; a byte of theirs takes as long in each."""
+    saved = whole_run()
+    saved["machine_info"]["dataset"] = f"standin-{side}"
+    saved = faster(saved, side**2 / 32**2, lambda _: True)
+    for one in saved["benchmarks"]:
+        one["extra_info"]["image_shape"] = [side, side, 3]
+    return saved
+
+
+def test_throughput_over_the_size_of_images_is_of_one_n(tmp_path: Path) -> None:
+    runs = [load(str(save(of_side(side), tmp_path / f"{side}.json"))) for side in (64, 32, 128)]
+    first, *others = runs
+    plan = of_sizes(others)
+    with style.canvas(plan.name, plan.title) as (_, axes):
+        assert plan.draw(axes, first)
+    found = lines(axes)
+    assert [*found] == [f"{name} {what}" for what in ("storing", "reading") for name in STORE_ROWS]
+    rate = 3072 / (speed("lmdb") * (1 + 10 / max(NS)))
+    for what in ("storing", "reading"):
+        expected = {side**2 * 3: rate for side in (32, 64, 128)}
+        assert found[f"lmdb {what}"] == pytest.approx(expected)
+    assert f"n = {max(NS):,}" in axes.get_xlabel()
+
+
+@pytest.mark.parametrize("shape", [None, [], "wrong", [0, 0, 3], ["a"]])
+def test_a_run_whose_sizes_are_not_known_is_not_drawn_over_them(
+    tmp_path: Path, shape: object
+) -> None:
+    saved = of_side(64)
+    for one in saved["benchmarks"]:
+        one["extra_info"]["image_shape"] = shape
+    run = load(str(save(saved, tmp_path / "run.json")))
+    plan = of_sizes([run])
+    with style.canvas(plan.name, plan.title) as (_, axes):
+        assert not plan.draw(axes, run)
 
 
 def test_bars_of_disk_space_are_allocated_bytes_and_lines_apparent_ones(tmp_path: Path) -> None:

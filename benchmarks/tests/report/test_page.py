@@ -268,7 +268,7 @@ def test_every_figure_is_a_png_an_svg_and_in_the_page(whole: Page, folder: Path)
         assert root.tag.endswith("svg")
         assert named == {"title": plan.title, "desc": plan.caption}
         assert "@media (prefers-color-scheme: dark)" in svg
-        assert plan.caption in whole.text
+        assert plan.caption.replace("\N{NO-BREAK SPACE}", " ") in whole.text
     assert [tag for tag, _ in whole.tags].count("svg") == len(PLANS)
 
 
@@ -562,6 +562,26 @@ def test_several_runs_are_pooled(tmp_path: Path) -> None:
     assert "14 sweeps, in each" in page.text
     assert page.cells["read_many", "limit", "1,000"] == "1.01"
     assert page.cells["epoch", "hdf5", "1,000"] == "2.98"  # between 2 and 4
+
+
+def test_runs_of_other_sizes_give_a_figure_if_only_the_data_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = whole_run()
+    other["machine_info"]["dataset"] = "standin-64"
+    sizes = save(other, tmp_path / "0006_larger.json")
+    run = whole_run()
+    for one in run["benchmarks"]:
+        one["extra_info"]["image_shape"] = [32, 32, 3]
+    page = written(run, tmp_path, "--sizes", str(sizes))
+    assert "Larger images" in page.text
+    assert (tmp_path / "out" / "image-sizes.svg").exists()
+    assert "Larger images" not in written(run, tmp_path).text
+    assert not (tmp_path / "out" / "image-sizes.svg").exists()
+    capsys.readouterr()
+    other["machine_info"]["file_system"] = "xfs"
+    said = error_of(capsys, str(tmp_path / "0005_run.json"), "--sizes", str(save(other, sizes)))
+    assert said == "error: --sizes 0006: it differs in file system (xfs, now ext4)"
 
 
 def test_runs_without_a_row_in_common_say_so(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ Without a number, neither `--benchmark-compare` nor the report takes it for the 
 """
 
 
-Saved: TypeAlias = dict[str, Any]
+Output: TypeAlias = dict[str, Any]
 """A run's JSON."""
 
 
@@ -40,7 +40,7 @@ class BenchmarkSession(Protocol):
     json: Path | None
     histogram: str | Literal[False]
     compare: str | bool | None
-    save_json: Callable[[Saved], None]
+    save_json: Callable[[Output], None]
     storage: Any  # one of several untyped classes
 
 
@@ -127,7 +127,7 @@ def mind_saving(session: BenchmarkSession, run: pytest.Session) -> list[str]:
     failures: list[str] = []
     save_json, save = session.save_json, session.storage.save
 
-    def minded(output: Saved, target: Path | None, write: Callable[[], None]) -> None:
+    def minded(output: Output, target: Path | None, write: Callable[[], None]) -> None:
         if not output["benchmarks"]:
             failures.append(_not_saved(target, "no benchmark was measured"))
             return
@@ -136,10 +136,10 @@ def mind_saving(session: BenchmarkSession, run: pytest.Session) -> list[str]:
         with _minded(target, failures):
             write()
 
-    def save_json_minded(output: Saved) -> None:
+    def save_json_minded(output: Output) -> None:
         minded(output, session.json, lambda: save_json(output))
 
-    def save_minded(output: Saved, name: str) -> None:
+    def save_minded(output: Output, name: str) -> None:
         storage = session.storage
         is_file = isinstance(storage, FileStorage)
         if is_file and interruption(run):
@@ -161,7 +161,7 @@ def interruption(run: pytest.Session) -> str:
     return one_line(run.shouldfail or run.shouldstop or "")
 
 
-def _write(target: Path, output: Saved) -> None:
+def _write(target: Path, output: Output) -> None:
     """Write a run where a storage of pytest-benchmark would, but under a name without a number."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(safe_dumps(output, ensure_ascii=True, indent=4).encode())  # type: ignore[no-untyped-call]  # it has no types

@@ -119,7 +119,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         measured = config._benchmarksession  # type: ignore[attr-defined]  # no other way
         saving.check_writable(measured, config)
         saving.check_compared(measured)
-        config.stash[NOT_SAVED] = saving.mind_saving(measured)
+        config.stash[NOT_SAVED] = saving.mind_saving(measured, session)
     _suite(config)
     if config.stash[OPTIONS].sweeps > 1:
         config.stash[SWEEPS] = Sweeps(config.stash[OPTIONS].sweeps, _is_benchmark)

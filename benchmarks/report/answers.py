@@ -78,7 +78,7 @@ def _missing(cell: Cell) -> list[str]:
 def _ahead(job: Job, standing: Standing) -> list[str]:
     """By what factor the first is ahead of each other store, with intervals."""
     won = standing.outcome is Outcome.WINS
-    lead = "" if won else f"{standing.first} has the lowest figure: "
+    lead = "" if won else f"{standing.first}: "
     behind = [_behind(job, name, ratio) for name, ratio in standing.others.items()]
     return [lead + "; ".join(behind) + "."]
 

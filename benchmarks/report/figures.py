@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from benchmarks.results.runs import SavedRun
 
 from . import style
-from .drawings import disk, over_n, over_processes, speed_up
+from .drawings import disk, in_groups, in_panels, over_n, over_processes, over_sizes, speed_up
 from .series import log_axis, per_image, seconds, seconds_axis
+from .words import CONFIDENCE_SHOWN
 
 QUARTILES = "Marks are medians, and their bars are interquartile ranges."
+BESIDE = f"{QUARTILES} Marks at the same place stand side by side."
+PANELS = f"Each has a scale of its own. {QUARTILES}"
 
 
 @dataclass(frozen=True)
@@ -39,110 +43,145 @@ class Picture:
     png: bytes
 
 
-def _time(operation: str, log: bool) -> Callable[[Axes, SavedRun], bool]:
-    y = partial(seconds_axis, log=log)
-    return partial(over_n, kinds={"": (operation, "")}, value=seconds, log=log, finish_y=y)
+def _panels(operation: str) -> Callable[[Axes, SavedRun], bool]:
+    return partial(in_panels, operation=operation)
+
+
+def _time(operation: str) -> Callable[[Axes, SavedRun], bool]:
+    return partial(over_n, kinds={"": (operation, "")}, value=seconds, finish_y=seconds_axis)
 
 
 def _per_image(
     kinds: dict[str, tuple[str, str]], unit: str = "µs per image"
 ) -> Callable[[Axes, SavedRun], bool]:
     y = partial(log_axis, label=unit)
-    return partial(over_n, kinds=kinds, value=per_image, log=True, finish_y=y)
+    return partial(over_n, kinds=kinds, value=per_image, finish_y=y)
 
 
 PLANS = (
     FigurePlan(
         "store-time",
         "Storing n images",
-        f"The time of one call that creates a store and stores n images in it. {QUARTILES}",
-        _time("store_many", log=False),
+        f"The time of one call that creates a store and stores n images in it. {PANELS}",
+        _panels("store_many"),
     ),
     FigurePlan(
         "store-time-log",
         "Storing n images, logarithmic",
-        f"The same on logarithmic axes, which also show small stores. {QUARTILES}",
-        _time("store_many", log=True),
+        f"The same on logarithmic axes, which also show small stores. {BESIDE}",
+        _time("store_many"),
     ),
     FigurePlan(
         "read-time",
         "Reading n images",
-        f"The time to open a store, read all of it into one array and close it. {QUARTILES}",
-        _time("read_many", log=False),
+        f"The time to open a store, read all of it into one array and close it. {PANELS}",
+        _panels("read_many"),
     ),
     FigurePlan(
         "read-time-log",
         "Reading n images, logarithmic",
-        f"The same on logarithmic axes. {QUARTILES}",
-        _time("read_many", log=True),
+        f"The same on logarithmic axes. {BESIDE}",
+        _time("read_many"),
     ),
     FigurePlan(
         "store-and-read-time-log",
         "Storing and reading together",
-        f"Solid lines are for storing n images, dashed lines for reading them. {QUARTILES}",
+        f"Solid lines are for storing n images, dashed lines for reading them. {BESIDE}",
         partial(
             over_n,
             kinds={" storing": ("store_many", ""), " reading": ("read_many", "")},
             value=seconds,
-            log=True,
-            finish_y=partial(seconds_axis, log=True),
+            finish_y=seconds_axis,
         ),
     ),
     FigurePlan(
         "disk",
         "Space on disk",
-        "The wide, faint bars show the space that the file system allocates, the narrow bars within"
-        " them the sizes of the files.",
+        "Bars show the space that the file system allocates, which is what is compared. The line"
+        " across a bar is the sizes of the files added up.",
         disk,
     ),
     FigurePlan(
         "store-per-image",
         "Storing, per image",
-        f"The dotted line is the limit: writing the raw pixels to one plain file. {QUARTILES}",
+        f"The dotted line is the limit: writing the raw pixels to one plain file. {BESIDE}",
         _per_image({"": ("store_many", "")}),
+    ),
+    FigurePlan(
+        "append",
+        "Appending a batch",
+        f"The time to open a store of n images, store a batch in it and close it. {BESIDE}",
+        _per_image({"": ("append", "")}),
+    ),
+    FigurePlan(
+        "commits",
+        "Many small commits",
+        "A store into which images were stored one by one: storing an image, opening the store for"
+        " a call, and reading an image before and after the store was compacted."
+        f" {BESIDE}",
+        partial(
+            in_groups,
+            kinds={
+                "storing,\nper image": ("commits", "store"),
+                "opening,\nper call": ("commits", "open"),
+                "reading,\nper image": ("commits", "read"),
+                "reading when\ncompacted": ("commits", "compacted"),
+            },
+        ),
     ),
     FigurePlan(
         "read-per-image",
         "Reading everything, per image",
-        f"The dotted line is the limit: reading the raw pixels from one plain file. {QUARTILES}",
+        f"The dotted line is the limit: reading the raw pixels from one plain file. {BESIDE}",
         _per_image({"": ("read_many", "")}),
     ),
     FigurePlan(
         "read-single",
         "Opening a store for one image",
-        f"The time to open a store, read one image by its id and close it. {QUARTILES}",
+        f"The time to open a store, read one image by its id and close it. {BESIDE}",
         _per_image({"": ("read_single", "")}, "µs per call"),
     ),
     FigurePlan(
         "iterate",
         "One by one, or as a slice",
         "Reading up to 2,000 images of an open store in order: one at a time (solid), or all at"
-        f" once (dashed). {QUARTILES}",
+        f" once (dashed). {BESIDE}",
         _per_image({" one by one": ("iterate", "single"), " slice": ("iterate", "slice")}),
     ),
     FigurePlan(
         "random-batches",
         "Random batches",
         "Reading a batch of random images of an open store (solid), and a shuffled pass over the"
-        f" store in batches (dashed). {QUARTILES}",
+        f" store in batches (dashed). {BESIDE}",
         _per_image({" batch": ("read_batch", ""), " whole pass": ("epoch", "")}),
     ),
     FigurePlan(
         "parallel-read",
         "Parallel readers",
         "The total throughput of processes that read random batches of one store at the same time."
-        f" {QUARTILES}",
+        f" {BESIDE}",
         over_processes,
     ),
     FigurePlan(
         "speed-up",
         "Beside the tutorial's way",
         "How many times as fast as the tutorial's code each store is; left of ×1 it is slower. The"
-        " tutorial's PNG and HDF5 do not wait for the disk when storing. Thin lines are 95 %"
-        " intervals.",
+        " tutorial's PNG and HDF5 do not wait for the disk when storing. Thin lines are"
+        f" {CONFIDENCE_SHOWN} intervals.",
         speed_up,
     ),
 )
+
+
+def of_sizes(others: Sequence[SavedRun]) -> FigurePlan:
+    """The figure that takes several runs, each of images of another size."""
+    return FigurePlan(
+        "image-sizes",
+        "Larger images",
+        "How many bytes of pixels are stored (solid) and read (dashed) per second, by the bytes of"
+        f" pixels of an image. Each size is a run of its own. {BESIDE}",
+        partial(over_sizes, others=others),
+    )
 
 
 def draw(
@@ -153,7 +192,11 @@ def draw(
     for plan in plans:
         with style.canvas(plan.name, plan.title) as (figure, axes):
             if plan.draw(axes, run):
-                pictures.append(Picture(plan, style.svg(figure), style.png(figure)))
+                pictures.append(Picture(plan, _svg(plan, figure), style.png(figure)))
             else:
                 missing.append(plan)
     return pictures, missing
+
+
+def _svg(plan: FigurePlan, figure: Figure) -> str:
+    return style.svg(figure, plan.name, plan.title, plan.caption)

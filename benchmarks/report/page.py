@@ -10,31 +10,39 @@ from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
 from benchmarks.results import decoding
 from benchmarks.results.keys import in_words
-from benchmarks.results.ratio import CONFIDENCE
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import LEVEL, MARGIN
 
 from . import cold, noise, style, tables
 from .answers import answers
 from .changes import CALM_SHARE, Changes
-from .figures import FigurePlan, Picture, draw
+from .figures import PLANS, FigurePlan, Picture, draw, of_sizes
 from .remarks import remarks
+from .words import CONFIDENCE_SHOWN, WORDS, linked, percentage
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10
 """Characters of a commit's hash that are shown."""
 
 
-def write(folder: Path, run: SavedRun, changes: Changes | None) -> Path:
-    """Write the page and its figures to `folder`; return the page's path. Raises OSError."""
-    pictures, missing = draw(run)
+def write(
+    folder: Path, run: SavedRun, changes: Changes | None, sizes: Sequence[SavedRun] = ()
+) -> Path:
+    """Write the page and its figures to `folder`; return the page's path. Raises OSError.
+
+    sizes: runs of other sizes of images
+    """
+    asked = [of_sizes(sizes)] if sizes else []
+    pictures, missing = draw(run, [*PLANS, *asked])
     cold_pictures, without_cold = draw(run, [cold.PLAN])
     for picture in (*pictures, *cold_pictures):
         (folder / f"{picture.plan.name}.png").write_bytes(picture.png)
         (folder / f"{picture.plan.name}.svg").write_text(
             style.standalone(picture.svg), encoding="utf-8"
         )
-    for plan in (*missing, *without_cold):  # an earlier run's figures would be taken for this run's
+    unasked = [] if sizes else [of_sizes(sizes)]
+    # An earlier run's figures would be taken for this run's.
+    for plan in (*missing, *without_cold, *unasked):
         for ending in (".png", ".svg"):
             (folder / f"{plan.name}{ending}").unlink(missing_ok=True)
     target = folder / "index.html"
@@ -51,7 +59,7 @@ def render(
     cold_pictures: Sequence[Picture],
     remarked: Sequence[str],
 ) -> str:
-    """The page as HTML that needs no other file."""
+    """The page as HTML that shows itself without any other file; it links to the others."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -59,6 +67,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["linked"] = linked
     figures = [row.figure for row in run.rows.values()]
     return environment.get_template(TEMPLATE).render(
         run=run,
@@ -66,9 +75,10 @@ def render(
         answers=answers(run),
         shares=decoding.shares(figures),
         decoding=decoding.conclusion(figures),
-        confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
-        margin=f"{MARGIN:.0%}".replace("%", " %"),
-        level=f"{LEVEL:.0%}".replace("%", " %"),
+        confidence=CONFIDENCE_SHOWN,
+        margin=percentage(MARGIN),
+        level=percentage(LEVEL),
+        words=WORDS,
         circumstances=circumstances(run),
         remarks=remarked,
         noise=noise.sentences(run),
@@ -135,8 +145,8 @@ def _changes(run: SavedRun, changes: Changes) -> dict[str, object]:
         "identity": identity(before),
         "none": changes.none,
         "one_commit": changes.one_commit,
-        "margin": f"{MARGIN:.0%}".replace("%", " %"),
-        "calm": f"{CALM_SHARE:.0%}",
+        "margin": percentage(MARGIN),
+        "calm": percentage(CALM_SHARE),
         "rows": len(stores),
         "unsure": sum(change.interval is None for change in stores),
         "faster": [f"{in_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r < 1],

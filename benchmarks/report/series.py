@@ -10,9 +10,11 @@ from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
     LogLocator,
+    MaxNLocator,
     NullFormatter,
     NullLocator,
 )
+from matplotlib.transforms import ScaledTranslation
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.results.runs import Row
@@ -31,6 +33,12 @@ USUAL_LINES, LINE_INCHES = 3, 0.21
 """Lines of a legend that fit in a figure, and the height that each further line adds."""
 APART = 0.14
 """The fraction of an axis that a label of n takes; that of 100,000."""
+SHIFT_POINTS = 5.0
+"""The distance between the marks of two back ends at the same n; about that of a mark's sides."""
+WIDEST, THINNEST = 2.8, 1.4
+"""Points; the lines drawn first are wider, so that those drawn over them do not hide them."""
+PANEL_INCHES = 1.5
+"""The height of a small panel."""
 Value = Callable[[float, Row], float]
 """Turns a time of a row, in microseconds per image, into the value that a figure shows."""
 
@@ -61,18 +69,21 @@ def draw_line(
     value: Value,
     ending: str = "",
     dashed: bool = False,
+    among: Sequence[str] = (),
 ) -> None:
     """Draw the medians of one back end, with the interquartile range at each.
 
     ending: the text after the name in the legend
     dashed: for the second of two kinds of lines; the limit is always dotted
+    among: all back ends in the figure; their marks at the same place stand side by side
     """
+    place, last = ([*among].index(name), len(among) - 1) if len(among) > 1 else (1, 2)
     medians = [value(row.figure.microseconds, row) for row in rows]
     # Sorted, because some values rise when times fall.
     quartiles = [sorted((value(row.q1, row), value(row.q3, row))) for row in rows]
     below = [max(m - low, 0.0) for m, (low, _) in zip(medians, quartiles, strict=True)]
     above = [max(high - m, 0.0) for m, (_, high) in zip(medians, quartiles, strict=True)]
-    axes.errorbar(
+    drawn = axes.errorbar(
         x,
         medians,
         yerr=(below, above),
@@ -80,10 +91,17 @@ def draw_line(
         marker=style.marker(name),
         markerfacecolor=style.SURFACE if dashed else style.colour(name),
         linestyle=":" if name == LIMIT else "--" if dashed else "-",
+        linewidth=WIDEST + (THINNEST - WIDEST) * place / last,
         elinewidth=1.2,
         capsize=2.5,
         label=name + ending,
     )
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    shift = SHIFT_POINTS * (place - last / 2) / 72
+    beside = axes.transData + ScaledTranslation(shift, 0, figure.dpi_scale_trans)
+    for artist in drawn.get_children():  # after drawing, so that the limits of the axes are known
+        artist.set_transform(beside)
 
 
 def legend(axes: Axes, columns: int) -> bool:
@@ -113,44 +131,62 @@ def legend(axes: Axes, columns: int) -> bool:
     return True
 
 
-def n_axis(axes: Axes, rows: Iterable[Row], log: bool) -> None:
-    """Label the axis of n, with numbers written out, as in 1,000."""
-    axes.set_xlabel("n, images in the store" + (LOG if log else ""))
-    ns = sorted({row.figure.n for row in rows})
-    if log:
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(ns, log)))
+def n_axis(axes: Axes, rows: Iterable[Row]) -> None:
+    """Label the logarithmic axis of n, with numbers written out, as in 1,000."""
+    axes.set_xlabel("n, images in the store" + LOG)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(sorted({row.figure.n for row in rows}))))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 
-def _ticks(ns: Sequence[int], log: bool) -> list[int]:
-    """The n whose labels do not touch, chosen from the largest down; on a linear axis 0 too."""
+def _ticks(ns: Sequence[int]) -> list[int]:
+    """The n whose labels do not touch, chosen from the largest down."""
     if not ns:
         return []
-    place = math.log if log else float
-    first = place(ns[0]) if log else 0.0
-    length = place(ns[-1]) - first
+    apart = APART * math.log(ns[-1] / ns[0])
     ticks = [ns[-1]]
     for n in reversed(ns):
-        # The label of 0 is narrow.
-        clear = log or place(n) >= APART / 2 * length
-        if clear and place(ticks[-1]) - place(n) >= APART * length > 0:
+        if math.log(ticks[-1] / n) >= apart > 0:
             ticks.append(n)
-    return ticks if log else [*ticks, 0]
+    return ticks
 
 
-def seconds_axis(axes: Axes, log: bool) -> None:
-    """Label the axis of a time, each mark in a fitting unit."""
-    axes.set_ylabel("time" + (LOG if log else ""))
-    if log:
-        _log_scale(axes)
-    else:
-        axes.set_ylim(bottom=0)
+def seconds_axis(axes: Axes) -> None:
+    """Label the logarithmic axis of a time, each mark in a fitting unit."""
+    axes.set_ylabel("time" + LOG)
+    _log_scale(axes)
+    axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
+
+
+def panels(axes: Axes, names: Sequence[str]) -> list[Axes]:
+    """Replace the axes by small ones, two in a row, each with its own scale and a name above it."""
+    figure = axes.get_figure(root=True)
+    place = axes.get_subplotspec()
+    assert figure is not None
+    assert place is not None
+    axes.remove()
+    rows = math.ceil(len(names) / 2)
+    figure.set_figheight(max(figure.get_figheight(), rows * PANEL_INCHES + 0.6))
+    grid = place.subgridspec(rows, 2)
+    made = [figure.add_subplot(grid[at]) for at in range(len(names))]
+    for panel, name in zip(made, names, strict=True):
+        panel.set_title(name, color=style.colour(name), weight="bold", size=11, loc="left")
+    return made
+
+
+def linear_axes(axes: Axes, largest: int) -> None:
+    """From 0 to the largest n and time, with few marks, for a small panel."""
+    axes.set_xlim(0, largest * 1.04)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(FixedLocator([0, largest]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
 
 
 def log_axis(axes: Axes, label: str) -> None:
+    """Label a logarithmic vertical axis, with numbers written out."""
     axes.set_ylabel(label + LOG)
     _log_scale(axes)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import matplotlib as mpl
@@ -124,13 +125,23 @@ def png(figure: Figure) -> bytes:
     return target.getvalue()
 
 
-def svg(figure: Figure) -> str:
-    """The figure as SVG, light or dark as the viewer prefers, for a page or `standalone`."""
+def svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """The figure as SVG, light or dark as the viewer prefers, for a page or `standalone`.
+
+    title, description: for readers who cannot see it
+    """
     target = io.StringIO()
     figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
     drawn = target.getvalue()
     # Nothing refers to names with a number, and each figure of a page would repeat them.
-    return re.sub(r' id="[\w.]+_\d+"', "", drawn[drawn.index("<svg") :])
+    drawn = re.sub(r' id="[\w.]+_\d+"', "", drawn[drawn.index("<svg") :])
+    named = f' aria-labelledby="{name}-title" aria-describedby="{name}-description">'
+    return drawn.replace(
+        ">",
+        f'{named}\n <title id="{name}-title">{escape(title)}</title>'
+        f'\n <desc id="{name}-description">{escape(description)}</desc>',
+        1,
+    )
 
 
 def standalone(drawn: str) -> str:

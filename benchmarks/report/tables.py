@@ -1,12 +1,14 @@
-"""The full tables of a page: back ends by n, one for each operation, the best store in bold."""
+"""The full tables of a page: back ends by n, one for each operation, winners in bold."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
+from benchmarks.results.jobs import COLD_JOBS, JOBS, Cell, Job, cells
 from benchmarks.results.keys import Key
 from benchmarks.results.runs import Row, SavedRun
+from benchmarks.results.standing import Outcome
 from benchmarks.results.summary import ORDER, TITLES, format_multiple, format_number
 
 from .changes import Change, Changes
@@ -17,7 +19,7 @@ class TableCell:
     """One cell of a table.
 
     note: small text below the main text
-    mark: `best`, `faster` or `slower` to highlight the cell, or ""
+    mark: `wins`, `faster` or `slower` to highlight the cell, or ""
     few: whether the figure is from too few rounds
     """
 
@@ -60,8 +62,11 @@ class Table:
 
 def of_times(run: SavedRun) -> list[Table]:
     """One table per operation and cache state: medians, with their multiple of the limit below."""
+    won = _winners(run)
     return [
-        _table(title, TITLES[operation].removeprefix(f"{operation}: "), rows, _time_cells(rows))
+        _table(
+            title, TITLES[operation].removeprefix(f"{operation}: "), rows, _time_cells(rows, won)
+        )
         for operation, title, rows in _by_operation(run.rows.values())
     ]
 
@@ -72,25 +77,25 @@ def of_disk(run: SavedRun) -> list[Table]:
     allocated = {
         row.key: row.recorded.allocated_bytes / row.recorded.images_per_round for row in rows
     }
-    best = _best(rows, allocated)
-    cells = {
+    won = _won(cells(row.figure for row in run.rows.values()), disk=True)
+    shown = {
         row.key: TableCell(
             f"{allocated[row.key]:,.0f}",
             f"{row.recorded.apparent_bytes / row.recorded.images_per_round:,.0f}",
-            "best" if row.key in best else "",
+            "wins" if row.key in won else "",
         )
         for row in rows
     }
     unit = "allocated bytes per image after store_many, apparent ones below"
-    return [_table("disk", unit, rows, cells)] if rows else []
+    return [_table("disk", unit, rows, shown)] if rows else []
 
 
 def of_changes(run: SavedRun, changes: Changes) -> list[Table]:
     """One table per operation: the change of each row's time, with its interval below."""
     both = [row for row in run.rows.values() if row.key in changes.rows]
-    cells = {row.key: _change_cell(changes.rows[row.key]) for row in both}
+    shown = {row.key: _change_cell(changes.rows[row.key]) for row in both}
     return [
-        _table(title, "change of the median", rows, cells) for _, title, rows in _by_operation(both)
+        _table(title, "change of the median", rows, shown) for _, title, rows in _by_operation(both)
     ]
 
 
@@ -112,33 +117,45 @@ def _by_operation(rows: Iterable[Row]) -> list[tuple[str, str, list[Row]]]:
     ]
 
 
-def _time_cells(rows: Sequence[Row]) -> dict[Key, TableCell]:
+def _time_cells(rows: Sequence[Row], won: Set[Key]) -> dict[Key, TableCell]:
     medians = {row.key: row.figure.microseconds for row in rows}
     limits = [row.figure for row in rows if row.figure.is_limit]
-    best = _best(rows, medians)
-    cells = {}
+    made = {}
     for row in rows:
         limit = row.figure.limit(limits)
-        cells[row.key] = TableCell(
+        made[row.key] = TableCell(
             format_number(medians[row.key]),
             format_multiple(row.figure.ratio_to(limit).value) if limit else "",
-            "best" if row.key in best else "",
+            "wins" if row.key in won else "",
             row.figure.rounds < FEW_ROUNDS,
         )
-    return cells
+    return made
 
 
-def _best(rows: Iterable[Row], values: Mapping[Key, float]) -> set[Key]:
-    """The stores with the least value of each variant and n, if there are several stores."""
-    rivals: dict[tuple[str, int], list[Key]] = {}
-    for row in rows:
-        if row.figure.backend in STORE_ROWS:
-            rivals.setdefault((row.figure.variant, row.figure.n), []).append(row.key)
-    best: set[Key] = set()
-    for keys in rivals.values():
-        least = min(values[key] for key in keys)
-        best |= {key for key in keys if values[key] == least and len(keys) > 1}
-    return best
+def _winners(run: SavedRun) -> set[Key]:
+    """The rows of stores that win their column.
+
+    Of a job of the page's answers, those that win there. The other columns are judged by the same
+    rule, corrected for their own number, so that they do not make the answers less certain.
+    """
+    figures = [row.figure for row in run.rows.values()]
+    answered = {(job.operation, job.variant, job.cold) for job in (*JOBS, *COLD_JOBS)}
+    others = dict.fromkeys((figure.operation, figure.variant, figure.cold) for figure in figures)
+    more = [
+        Job("", "", operation, variant, cold=cold)
+        for operation, variant, cold in others
+        if (operation, variant, cold) not in answered
+    ]
+    return _won(cells(figures)) | _won(cells(figures, jobs=more))
+
+
+def _won(found: Iterable[Cell], disk: bool = False) -> set[Key]:
+    """The rows of the winners, at the jobs of disk space or at all others."""
+    return {
+        Key(cell.job.operation, cell.job.variant, cell.standing.first, cell.n, cell.job.cold)
+        for cell in found
+        if cell.job.disk is disk and cell.standing and cell.standing.outcome is Outcome.WINS
+    }
 
 
 def _change_cell(change: Change) -> TableCell:

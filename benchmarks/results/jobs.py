@@ -1,6 +1,6 @@
 """The common jobs with lots of images, and how the stores stand at each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.contenders.rows import STORE_ROWS
@@ -82,8 +82,14 @@ class Cell:
         return self.standing.in_words + without
 
 
-def cells(figures: Iterable[Figure], skipped: Iterable[Skipped] = ()) -> list[Cell]:
+def cells(
+    figures: Iterable[Figure],
+    skipped: Iterable[Skipped] = (),
+    jobs: Sequence[Job] = (*JOBS, *COLD_JOBS),
+) -> list[Cell]:
     """Every job at every n that was measured, in the order of the jobs and by rising n.
+
+    The standings are corrected for the number of these cells.
 
     skipped: the rows of the run that could not be measured
     """
@@ -91,12 +97,12 @@ def cells(figures: Iterable[Figure], skipped: Iterable[Skipped] = ()) -> list[Ce
     asked = {one.key.backend for one in skipped}
     for figure in figures:
         asked.add(figure.backend)
-        for job in (*JOBS, *COLD_JOBS):
+        for job in jobs:
             kind = (job.operation, job.variant, job.cold)
             own = (figure.operation, figure.variant, figure.cold)
             if own == kind and figure.backend in STORE_ROWS:
                 found.setdefault((job, figure.n), []).append(figure)
-    places = {job: place for place, job in enumerate((*JOBS, *COLD_JOBS))}
+    places = {job: place for place, job in enumerate(jobs)}
     at = {
         key: _best_first(key[0], found[key])
         for key in sorted(found, key=lambda key: (places[key[0]], key[1]))

@@ -41,6 +41,7 @@ def pool(runs: Sequence[SavedRun]) -> SavedRun:
         strangers=tuple(dict.fromkeys(name for run in runs for name in run.strangers)),
         unreadable=tuple(dict.fromkeys(name for run in runs for name in run.unreadable)),
         skipped=tuple(dict.fromkeys(one for run in runs for one in run.skipped)),
+        interruption=next((run.interruption for run in runs if run.interruption), ""),
     )
 
 

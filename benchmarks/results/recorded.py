@@ -151,6 +151,16 @@ class Recorded:
         return made
 
     @property
+    def bytes_per_image(self) -> float | None:
+        """The bytes of pixels of an image, on average; None if they are not recorded, or damaged."""
+        try:
+            size = float(self.image_bytes or prod(self.image_shape))
+        except (TypeError, ValueError):
+            return None
+        known = bool(self.image_shape or self.image_bytes) and 1 <= size <= MOST
+        return size if known else None
+
+    @property
     def processes(self) -> int | None:
         """How many processes read at the same time; None for other operations."""
         found = PROCESSES.fullmatch(self.variant)

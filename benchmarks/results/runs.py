@@ -22,6 +22,7 @@ from .errors import ResultsError
 from .keys import SKIPPED, Key, Skipped
 from .ratio import Interval, Ratio
 from .recorded import LONGEST, Recorded, require_count, round_budget
+from .saving import INTERRUPTED
 from .summary import TITLES, Figure
 
 STORAGE = Path(".benchmarks")
@@ -115,6 +116,7 @@ class SavedRun:
     strangers: the names of back ends and operations that it does not know
     unreadable: the names of benchmarks that are damaged, duplicates, or not this suite's
     skipped: the rows that the run could not measure
+    interruption: why the run ended before all was measured, "" if it did not
     """
 
     name: str
@@ -126,6 +128,7 @@ class SavedRun:
     strangers: tuple[str, ...]
     unreadable: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
+    interruption: str = ""
 
     @property
     def figures(self) -> dict[Key, Figure]:
@@ -143,7 +146,8 @@ def find(name: str | None) -> Path:
 
     The newest is the one that `pytest --benchmark-compare` takes: the last number in the folder of
     this system and Python. pytest-benchmark numbers each such folder separately, so numbers do not
-    order runs of different folders; another folder's run is taken only if it is the only match.
+    order runs of different folders; another folder's run is taken only if it is the only match. A
+    run that was interrupted has no number, and has to be named.
     """
     if name is not None and _is_file(name):
         return Path(name)
@@ -265,6 +269,7 @@ def _read(saved: Mapping[str, Any], name: str) -> SavedRun:
         strangers=tuple(strangers),
         unreadable=tuple(unreadable),
         skipped=tuple(_skipped(saved.get(SKIPPED))),
+        interruption=str(saved.get(INTERRUPTED, "")),
     )
 
 

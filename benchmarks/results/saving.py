@@ -10,17 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import pytest
 from pytest_benchmark.storage.file import FileStorage
-from pytest_benchmark.utils import get_tag
+from pytest_benchmark.utils import get_tag, safe_dumps
 
 from benchmarks.harness.text import one_line
 from storage import DiskFullError
 
 IN_CURRENT_DIRECTORY = "file://./.benchmarks"
 """pytest-benchmark's own default."""
+INTERRUPTED = "interrupted"
+"""The key of a saved run that ended early, with the reason; and the start of its file's name.
+
+Without a number, neither `--benchmark-compare` nor the report takes it for the newest run.
+"""
+
+
+Output: TypeAlias = dict[str, Any]
+"""A run's JSON."""
 
 
 class BenchmarkSession(Protocol):
@@ -31,7 +40,7 @@ class BenchmarkSession(Protocol):
     json: Path | None
     histogram: str | Literal[False]
     compare: str | bool | None
-    save_json: Callable[[object], None]
+    save_json: Callable[[Output], None]
     storage: Any  # one of several untyped classes
 
 
@@ -110,28 +119,52 @@ def _require(option: str, path: Path) -> None:
         )
 
 
-def mind_saving(session: BenchmarkSession) -> list[str]:
-    """Let a run go on to its tables if saving fails.
+def mind_saving(session: BenchmarkSession, run: pytest.Session) -> list[str]:
+    """Save a run that ended early as such, none without benchmarks; go on if saving fails.
 
-    Returns a list; a failure adds a line to it that says where the run was not saved, and why.
+    Returns a list; whatever is not saved adds a line to it that says where, and why.
     """
     failures: list[str] = []
     save_json, save = session.save_json, session.storage.save
 
-    def save_json_minded(output: object) -> None:
-        with _minded(session.json, failures):
-            save_json(output)
+    def minded(output: Output, target: Path | None, write: Callable[[], None]) -> None:
+        if not output["benchmarks"]:
+            failures.append(_not_saved(target, "no benchmark was measured"))
+            return
+        if reason := interruption(run):
+            output[INTERRUPTED] = reason
+        with _minded(target, failures):
+            write()
 
-    def save_minded(output: object, name: str) -> None:
+    def save_json_minded(output: Output) -> None:
+        minded(output, session.json, lambda: save_json(output))
+
+    def save_minded(output: Output, name: str) -> None:
         storage = session.storage
         is_file = isinstance(storage, FileStorage)
-        target = _folder(storage) / f"{storage._next_num}_{name}.json" if is_file else None
-        with _minded(target, failures):
-            save(output, name)
+        if is_file and interruption(run):
+            target = _folder(storage) / f"{INTERRUPTED}_{name}.json"
+            minded(output, target, lambda: _write(target, output))
+        else:
+            numbered = _folder(storage) / f"{storage._next_num}_{name}.json" if is_file else None
+            minded(output, numbered, lambda: save(output, name))
 
     session.save_json = save_json_minded
     session.storage.save = save_minded
     return failures
+
+
+def interruption(run: pytest.Session) -> str:
+    """Why a run ended before all its benchmarks were measured; "" if it did not."""
+    if run.exitstatus == pytest.ExitCode.INTERRUPTED and not run.shouldstop:
+        return "by Ctrl-C or another signal"
+    return one_line(run.shouldfail or run.shouldstop or "")
+
+
+def _write(target: Path, output: Output) -> None:
+    """Write a run where a storage of pytest-benchmark would, but under a name without a number."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(safe_dumps(output, ensure_ascii=True, indent=4).encode())  # type: ignore[no-untyped-call]  # it has no types
 
 
 @contextmanager
@@ -146,7 +179,11 @@ def _minded(target: Path | None, failures: list[str]) -> Iterator[None]:
         if not isinstance(error, Exception):
             raise
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        failures.append(f"NOT SAVED: {one_line(target or 'the run')}: {one_line(reason)}")
+        failures.append(_not_saved(target, reason))
+
+
+def _not_saved(target: Path | None, reason: str) -> str:
+    return f"NOT SAVED: {one_line(target or 'the run')}: {one_line(reason)}"
 
 
 def _state(target: Path | None) -> tuple[int, int] | None:

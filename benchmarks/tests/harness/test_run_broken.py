@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.interruption import SIGNALS
+from benchmarks.results.runs import load
 from benchmarks.tests.datasets.test_batches import write_batches
 from benchmarks.tests.runs import (
     REPOSITORY,
@@ -39,6 +40,23 @@ def read_many(path, shape):
 ROWS["lmdb"].read_many = read_many
 """
 """A plugin under which one row of one operation returns a wrong pixel."""
+
+CORRUPTING_LATE = """
+from benchmarks.contenders.rows import ROWS
+
+genuine = ROWS["lmdb"].read_many
+calls = 0
+
+def read_many(path, shape):
+    global calls
+    calls += 1
+    images, labels = genuine(path, shape)
+    images[-1, -1, -1, -1] ^= calls > 2  # the warm-up and one round were right
+    return images, labels
+
+ROWS["lmdb"].read_many = read_many
+"""
+"""A plugin under which one row of one operation returns a wrong pixel once it has been timed."""
 
 CORRUPTING_THE_FIRST = """
 from benchmarks.contenders.rows import STORE_ROWS
@@ -306,6 +324,48 @@ def test_an_interrupted_run_removes_its_stores_and_does_not_save_what_it_broke_o
     ]
 
 
+def test_an_interrupted_run_is_saved_as_such_and_without_a_number(tmp_path: Path) -> None:
+    """So that nothing takes it for the newest run."""
+    (tmp_path / "stalling.py").write_text(STALLING)
+    storage = tmp_path / "saved"
+    chosen = ("--backend=hdf5,limit", "--sweeps=1", "-k", "read_single or read_many")
+    saving = ("--benchmark-save=mine", f"--benchmark-storage={storage}")
+    code, output = interrupted_run(
+        tmp_path, signal.SIGINT, os.kill, "-p", "stalling", *saving, *chosen
+    )
+    assert code == pytest.ExitCode.INTERRUPTED, output
+    (file,) = storage.rglob("*.json")
+    assert file.name == "interrupted_mine.json"
+    assert saved_run(file)["interrupted"] == "by Ctrl-C or another signal"
+    assert load(str(file)).interruption == "by Ctrl-C or another signal"
+
+
+def test_a_run_that_is_interrupted_in_its_first_benchmark_is_not_saved(tmp_path: Path) -> None:
+    (tmp_path / "stalling.py").write_text(STALLING)
+    storage = tmp_path / "saved"
+    saving = ("--benchmark-autosave", f"--benchmark-storage={storage}")
+    code, output = interrupted_run(
+        tmp_path,
+        signal.SIGINT,
+        os.kill,
+        *("-p", "stalling", *saving, f"--benchmark-json={tmp_path / 'run.json'}"),
+        *("--backend=limit", "-k", "read_many"),
+    )
+    assert code == pytest.ExitCode.INTERRUPTED, output
+    assert [*storage.rglob("*.json")] == []
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_run_in_which_every_benchmark_fails_is_not_saved(tmp_path: Path) -> None:
+    (tmp_path / "corrupting.py").write_text(CORRUPTING_LATE)
+    saved = tmp_path / "run.json"
+    chosen = ("-p", "corrupting", "--backend=lmdb", "--sweeps=1", "-k", "read_many")
+    done = run(*chosen, f"--benchmark-json={saved}", plugins=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert not saved.exists()
+    assert f"NOT SAVED: {saved}: no benchmark was measured" in done.stdout
+
+
 @pytest.mark.parametrize(
     "hook", ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_unconfigure"]
 )
@@ -349,5 +409,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("the disk is full:"))
     assert "choose another by --store-dir" in line
-    assert len(json.loads(saved.read_text())["benchmarks"]) == 2
+    kept = json.loads(saved.read_text())
+    assert len(kept["benchmarks"]) == 2
+    assert kept["interrupted"] == "the disk is full"
     assert "limit" in done.stdout.split(" image storage benchmark ")[1]

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.patches import Rectangle
 
 from benchmarks.contenders.article import ARTICLE
-from benchmarks.contenders.rows import STORE_ROWS
+from benchmarks.contenders.rows import ROWS, STORE_ROWS
 from benchmarks.report import style
-from benchmarks.report.figures import PLANS, FigurePlan
+from benchmarks.report.figures import PLANS, FigurePlan, of_sizes
+from benchmarks.report.series import SHIFT_POINTS
 from benchmarks.results.runs import load
-from benchmarks.tests.saved import NS, Saved, bench, only, save, speed, whole_run
+from benchmarks.tests.saved import NS, Saved, bench, faster, only, save, speed, whole_run
 
 Points = dict[float, float]
 
@@ -47,9 +49,7 @@ def of_n(microseconds: float, per_image: bool) -> Points:
 @pytest.mark.parametrize(
     ("name", "per_image"),
     [
-        ("store-time", False),
         ("store-time-log", False),
-        ("read-time", False),
         ("read-time-log", False),
         ("store-per-image", True),
         ("read-per-image", True),
@@ -63,29 +63,110 @@ def test_each_store_and_the_limit_is_a_line_over_n(
     assert [*found] == [*STORE_ROWS, "limit"]
     for backend, points in found.items():
         assert points == pytest.approx(of_n(speed(backend), per_image))
-    logarithmic = per_image or name.endswith("-log")
-    assert {axes.get_xscale(), axes.get_yscale()} == {"log" if logarithmic else "linear"}
+    assert {axes.get_xscale(), axes.get_yscale()} == {"log"}
     assert "image" in axes.get_ylabel() if per_image else axes.get_ylabel().startswith("time")
 
 
 @pytest.mark.parametrize(
-    ("ns", "linear", "log"),
+    ("name", "operation"), [("store-time", "store_many"), ("read-time", "read_many")]
+)
+def test_on_linear_axes_each_store_has_a_panel_and_a_scale_of_its_own(
+    tmp_path: Path, name: str, operation: str
+) -> None:
+    """So that the slowest does not flatten the others."""
+    run = load(str(save(whole_run(), tmp_path / "run.json")))
+    (plan,) = (plan for plan in PLANS if plan.name == name)
+    with style.canvas(plan.name, plan.title) as (figure, axes):
+        assert plan.draw(axes, run)
+        panels = figure.axes
+    assert [panel.get_title(loc="left") for panel in panels] == [*STORE_ROWS, "limit"]
+    for panel in panels:
+        backend = panel.get_title(loc="left")
+        assert lines(panel)[backend] == pytest.approx(of_n(speed(backend), per_image=False))
+        largest = of_n(speed(backend), per_image=False)[max(NS)]
+        low, high = panel.get_ylim()
+        assert low == 0
+        assert largest < high < 1.3 * largest
+        assert (panel.get_xscale(), panel.get_yscale()) == ("linear", "linear")
+        assert [*panel.get_xticks()] == [0, max(NS)]
+        assert panel.xaxis.get_major_formatter()(10_000) == "10,000"
+
+
+@pytest.mark.parametrize(
+    ("ns", "expected"),
     [
-        ((1000,), [0, 1000], [1000]),
-        ((10, 1000), [0, 1000], [10, 1000]),
-        ((10, 100, 1000, 10_000, 100_000), [0, 10_000, 100_000], [10, 100, 1000, 10_000, 100_000]),
-        ((1000, 20_000, 50_000, 60_000), [0, 20_000, 50_000, 60_000], [1000, 20_000, 60_000]),
-        ((90, 95, 100), [0, 100], [90, 95, 100]),
+        ((1000,), [1000]),
+        ((10, 1000), [10, 1000]),
+        ((10, 100, 1000, 10_000, 100_000), [10, 100, 1000, 10_000, 100_000]),
+        ((1000, 20_000, 50_000, 60_000), [1000, 20_000, 60_000]),
+        ((90, 95, 100), [90, 95, 100]),
     ],
 )
 def test_axes_of_n_are_marked_where_it_was_measured_and_is_legible(
-    tmp_path: Path, ns: tuple[int, ...], linear: list[int], log: list[int]
+    tmp_path: Path, ns: tuple[int, ...], expected: list[int]
 ) -> None:
     saved = whole_run() | {"benchmarks": [bench("read_many", "png", n, 50.0) for n in ns]}
-    for name, expected in (("read-time", linear), ("read-time-log", log)):
-        axes = drawn(name, saved, tmp_path)
-        assert sorted(axes.get_xticks()) == expected
-        assert axes.xaxis.get_major_formatter()(10_000) == "10,000"
+    axes = drawn("read-time-log", saved, tmp_path)
+    assert sorted(axes.get_xticks()) == expected
+    assert axes.xaxis.get_major_formatter()(10_000) == "10,000"
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_no_two_labels_of_an_axis_touch(tmp_path: Path, plan: FigurePlan) -> None:
+    saved = whole_run()
+    ns = (10, 100, 1000, 10_000, 100_000)
+    for operation in ("store_many", "read_single", "read_many", "append", "read_batch", "epoch"):
+        saved["benchmarks"] += [
+            bench(operation, name, n, speed(name)) for name in ROWS for n in ns if n not in NS
+        ]
+    run = load(str(save(saved, tmp_path / "run.json")))
+    with style.canvas(plan.name, plan.title) as (figure, axes):
+        assert plan.draw(axes, run)
+        figure.draw_without_rendering()
+        for drawn_axes in figure.axes:
+            for axis in (drawn_axes.xaxis, drawn_axes.yaxis):
+                labels = [one for one in axis.get_ticklabels() if one.get_text()]
+                boxes = [one.get_window_extent() for one in labels]
+                assert labels
+                touching = [
+                    (labels[i].get_text(), labels[j].get_text())
+                    for i in range(len(boxes))
+                    for j in range(i)
+                    if boxes[i].overlaps(boxes[j])
+                ]
+                assert touching == []
+
+
+def test_marks_of_stores_that_are_equally_fast_are_side_by_side(tmp_path: Path) -> None:
+    saved = only(whole_run(), lambda info: info["backend"] in ("lmdb", "hdf5"))
+    saved = faster(saved, 2, lambda info: info["backend"] == "hdf5")  # as fast as lmdb
+    axes = drawn("read-per-image", saved, tmp_path)
+    ends, widths = [], []
+    for container in axes.containers:
+        assert isinstance(container, ErrorbarContainer)
+        line = container[0]
+        ends.append(line.get_transform().transform((max(NS), 1.0)))
+        widths.append(line.get_linewidth())
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    (first, second), points = ends, 72 / figure.dpi
+    assert (second[0] - first[0]) * points == pytest.approx(SHIFT_POINTS)
+    assert first[1] == second[1]
+    assert widths[0] > widths[1]  # the one that is drawn over
+
+
+def test_small_commits_are_in_groups(tmp_path: Path) -> None:
+    axes = drawn("commits", whole_run(), tmp_path)
+    found = {}
+    for container in axes.containers:
+        assert isinstance(container, ErrorbarContainer)
+        found[str(container.get_label())] = [float(x) for x in container[0].get_xdata()]
+    assert [*found] == [*STORE_ROWS]
+    for name, values in found.items():
+        assert values == pytest.approx([speed(name)] * 4)
+    places = [tuple(container[0].get_ydata()) for container in axes.containers]
+    assert len({round(y, 6) for of in places for y in of}) == 4 * len(STORE_ROWS)
+    assert axes.get_xlabel().endswith(f"n = {max(NS):,}")
 
 
 @pytest.mark.parametrize("microseconds", [2.1, 5.5, 9.9, 600.0])
@@ -117,14 +198,57 @@ def test_parallel_readers_are_shown_for_the_largest_store(tmp_path: Path) -> Non
         assert low < container[0].get_ydata()[0] < high
 
 
-def test_bars_of_disk_space_are_allocated_and_apparent_bytes(tmp_path: Path) -> None:
+def of_side(side: int) -> Saved:
+    """The run on square images of that side; a byte of theirs takes as long in each."""
+    saved = whole_run()
+    saved["machine_info"]["dataset"] = f"standin-{side}"
+    saved = faster(saved, side**2 / 32**2, lambda _: True)
+    for one in saved["benchmarks"]:
+        one["extra_info"]["image_shape"] = [side, side, 3]
+    return saved
+
+
+def test_throughput_over_the_size_of_images_is_of_one_n(tmp_path: Path) -> None:
+    runs = [load(str(save(of_side(side), tmp_path / f"{side}.json"))) for side in (64, 32, 128)]
+    first, *others = runs
+    plan = of_sizes(others)
+    with style.canvas(plan.name, plan.title) as (_, axes):
+        assert plan.draw(axes, first)
+    found = lines(axes)
+    assert [*found] == [f"{name} {what}" for what in ("storing", "reading") for name in STORE_ROWS]
+    rate = 3072 / (speed("lmdb") * (1 + 10 / max(NS)))
+    for what in ("storing", "reading"):
+        expected = {side**2 * 3: rate for side in (32, 64, 128)}
+        assert found[f"lmdb {what}"] == pytest.approx(expected)
+    assert f"n = {max(NS):,}" in axes.get_xlabel()
+
+
+@pytest.mark.parametrize("shape", [None, [], "wrong", [0, 0, 3], ["a"]])
+def test_a_run_whose_sizes_are_not_known_is_not_drawn_over_them(
+    tmp_path: Path, shape: object
+) -> None:
+    saved = of_side(64)
+    for one in saved["benchmarks"]:
+        one["extra_info"]["image_shape"] = shape
+    run = load(str(save(saved, tmp_path / "run.json")))
+    plan = of_sizes([run])
+    with style.canvas(plan.name, plan.title) as (_, axes):
+        assert not plan.draw(axes, run)
+
+
+def test_bars_of_disk_space_are_allocated_bytes_and_lines_apparent_ones(tmp_path: Path) -> None:
+    axes = drawn("disk", whole_run(), tmp_path)
     heights: dict[str, list[float]] = {}
-    for bars in drawn("disk", whole_run(), tmp_path).containers:
+    for bars in axes.containers:
         assert isinstance(bars, BarContainer)
         for bar in bars:
+            assert bar.get_alpha() is None  # what is compared is the strong one
             heights.setdefault(to_hex(bar.get_facecolor()), []).append(bar.get_height())
-    assert heights[style.colour("hdf5")] == [3200, 3200, 3100, 3100]
-    assert heights[style.colour("png")] == [4096, 4096, 3100, 3100]
+    assert heights[style.colour("hdf5")] == [3200, 3200]
+    assert heights[style.colour("png")] == [4096, 4096]
+    for drawn_lines in axes.collections:
+        assert isinstance(drawn_lines, LineCollection)
+        assert {float(y) for one in drawn_lines.get_segments() for y in one[:, 1]} == {3100}
 
 
 def test_a_bar_ends_at_the_factor_to_the_tutorials_way(tmp_path: Path) -> None:
@@ -145,6 +269,9 @@ def test_a_legend_of_all_stores_is_in_the_figure_and_leaves_room(
     with style.canvas(plan.name, plan.title) as (figure, axes):
         assert plan.draw(axes, run)
         figure.draw_without_rendering()
+        if len(figure.axes) > 1:  # each panel has a name instead
+            assert all(panel.get_window_extent().height >= figure.dpi / 2 for panel in figure.axes)
+            return
         legend = axes.get_legend()
         assert legend is not None
         assert legend.get_window_extent().x1 <= figure.bbox.x1

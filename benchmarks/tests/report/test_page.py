@@ -21,6 +21,7 @@ from benchmarks.report import style
 from benchmarks.report.__main__ import main
 from benchmarks.report.figures import PLANS
 from benchmarks.report.remarks import remarks
+from benchmarks.report.words import linked
 from benchmarks.results.runs import load
 from benchmarks.results.summary import TITLES, format_multiple, format_number
 from benchmarks.tests.runs import REPOSITORY, environment
@@ -41,12 +42,12 @@ from benchmarks.tests.saved import (
 class Page(HTMLParser):
     """What a reader sees of a page.
 
-    cells: by table, row and column; `best` those in bold
+    cells: by table, row and column; `bold` those of winners
     tags: every tag, with its attributes
     """
 
     cells: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    best: set[tuple[str, str, str]] = field(default_factory=set)
+    bold: set[tuple[str, str, str]] = field(default_factory=set)
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     text: str = ""
 
@@ -84,8 +85,8 @@ class Page(HTMLParser):
         elif self._inside in ("td", "small"):
             place = self._title, self._row, self._columns[self._at]
             self.cells[place] = f"{self.cells.get(place, '')} {data}".strip()
-            if "best" in self._mark:
-                self.best.add(place)
+            if "wins" in self._mark:
+                self.bold.add(place)
 
 
 def written(saved: Saved, folder: Path, *options: str) -> Page:
@@ -157,11 +158,26 @@ def test_figures_of_few_rounds_are_starred(tmp_path: Path) -> None:
     assert "* marks figures of fewer than 5 rounds, 1 of 2." in page.text
 
 
-def test_stores_that_are_equally_good_are_all_bold(tmp_path: Path) -> None:
+def test_where_no_store_wins_none_is_bold(tmp_path: Path) -> None:
     saved = only(whole_run(), lambda info: info["backend"] in ("png", "lmdb"))
-    best = written(saved, tmp_path).best
-    assert {label for title, label, _ in best if title == "disk"} == {"png", "lmdb"}
-    assert {label for title, label, _ in best if title == "read_many"} == {"lmdb"}
+    saved = faster(saved, 4 / 50, lambda i: (i["backend"], i["operation"]) == ("png", "read_many"))
+    bold = written(saved, tmp_path).bold
+    assert {label for title, label, _ in bold if title in ("disk", "read_many")} == set()
+    assert {label for title, label, _ in bold if title == "store_many"} == {"lmdb"}
+
+
+def test_a_store_that_is_ahead_by_noise_is_not_bold(tmp_path: Path) -> None:
+    """In a column of an answer as in another."""
+    saved = whole_run() | {
+        "benchmarks": [
+            bench(operation, name, 10, 50.0, spread=spread)
+            for operation in ("read_many", "append")
+            for name, spread in (("png", (1, 2, 1, 2, 1)), ("hdf5", (0.9, 1.8, 1.2, 1.9, 0.8)))
+        ]
+    }
+    page = written(saved, tmp_path)
+    assert page.bold == set()
+    assert "undecided" in page.text
 
 
 def test_disk_space_is_in_a_table_allocated_and_apparent(whole: Page) -> None:
@@ -171,15 +187,15 @@ def test_disk_space_is_in_a_table_allocated_and_apparent(whole: Page) -> None:
         assert text == ("3,200 3,100" if name == "hdf5" else "4,096 3,100")
 
 
-def test_the_best_store_of_each_column_is_bold(whole: Page) -> None:
-    best = whole.best
-    assert {label for _, label, _ in best} == {
+def test_the_winner_of_each_column_is_bold(whole: Page) -> None:
+    bold = whole.bold
+    assert {label for _, label, _ in bold} == {
         *("hdf5", "hdf5 single", "hdf5 slice"),
         *("hdf5 1 process", "hdf5 2 processes", "hdf5 4 processes"),
         *("hdf5 0 workers", "hdf5 2 forked workers"),
         *(f"hdf5 {what}" for what in ("store", "open", "read", "compacted")),
     }
-    assert {(operation, n) for operation, _, n in best} >= {("read_many", f"{n:,}") for n in NS}
+    assert {(operation, n) for operation, _, n in bold} >= {("read_many", f"{n:,}") for n in NS}
 
 
 def test_the_page_says_what_the_figures_depend_on(whole: Page) -> None:
@@ -248,18 +264,21 @@ def test_every_figure_is_a_png_an_svg_and_in_the_page(whole: Page, folder: Path)
             assert image.width == 1040
             assert np.ptp(np.asarray(image.convert("L"))) > 200
         svg = (folder / "out" / f"{plan.name}.svg").read_text(encoding="utf-8")
-        assert ElementTree.fromstring(svg).tag.endswith("svg")  # our own
-        assert plan.title in svg
+        root = ElementTree.fromstring(svg)  # our own
+        named = {what: root.findtext(f"{{*}}{what}") for what in ("title", "desc")}
+        assert root.tag.endswith("svg")
+        assert named == {"title": plan.title, "desc": plan.caption}
         assert "@media (prefers-color-scheme: dark)" in svg
-        assert plan.caption in whole.text
+        assert plan.caption.replace("\N{NO-BREAK SPACE}", " ") in whole.text
     assert [tag for tag, _ in whole.tags].count("svg") == len(PLANS)
 
 
 def test_a_store_has_one_colour_and_a_mark_at_every_n(whole: Page, folder: Path) -> None:
     for name in ("store-time", "store-time-log", "read-per-image", "read-single"):
         svg = (folder / "out" / f"{name}.svg").read_text(encoding="utf-8")
+        legend = name != "store-time"
         for colour in map(style.colour, (*STORE_ROWS, "limit")):
-            assert points(svg, colour) >= len(NS) + 1, (name, colour)  # and in the legend
+            assert points(svg, colour) >= len(NS) + legend, (name, colour)
 
 
 def test_the_same_run_gives_the_same_files(whole: Page, folder: Path, tmp_path: Path) -> None:
@@ -294,14 +313,19 @@ def test_a_store_that_is_added_is_in_every_figure_and_table(
 # ---- by itself -------------------------------------------------------------------------------
 
 
+def links(page: Page) -> list[str]:
+    """Where the reader may go from the page."""
+    return [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
+
+
 def test_the_page_needs_no_script_no_network_and_no_other_file(whole: Page) -> None:
     names = {tag for tag, _ in whole.tags}
     assert not names & {"script", "link", "img", "iframe", "object", "embed", "image"}
     references = [
         value or ""
-        for _, attributes in whole.tags
+        for tag, attributes in whole.tags
         for name, value in attributes.items()
-        if name in ("href", "src", "srcset", "xlink:href")
+        if name in ("href", "src", "srcset", "xlink:href") and tag != "a"
     ]
     assert references
     assert all(reference.startswith("#") for reference in references)
@@ -313,8 +337,49 @@ def test_the_page_has_each_name_once_and_knows_those_it_refers_to(tmp_path: Path
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for _, attributes in page.tags:
-        reference = attributes.get("href") or attributes.get("xlink:href")
-        assert reference is None or reference[1:] in ids
+        reference = attributes.get("href") or attributes.get("xlink:href") or ""
+        assert not reference.startswith("#") or reference[1:] in ids
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert attributes.get(name, ids[0]) in ids
+
+
+def test_the_table_and_the_figures_are_linked_and_there(whole: Page, folder: Path) -> None:
+    files = {link for link in links(whole) if not link.startswith(("#", "https:"))}
+    assert files == {path.name for path in (folder / "out").iterdir()} - {"index.html"}
+
+
+def test_the_words_of_the_suite_are_explained_once_and_linked(whole: Page) -> None:
+    for word in ("limit", "tutorial", "stand-in", "sweep"):
+        assert [attributes.get("id") for _, attributes in whole.tags].count(word) == 1
+    assert {"#limit", "#tutorial", "#sweep"} <= {*links(whole)}
+
+
+def test_a_word_is_linked_where_it_comes_first_and_never_in_another() -> None:
+    text = linked("<b> & the limits: sweeps of the limit, the limit, a sweep")
+    assert text == (
+        '&lt;b&gt; &amp; the limits: <a href="#sweep">sweeps</a> of <a href="#limit">the limit</a>,'
+        " the limit, a sweep"
+    )
+
+
+def test_every_table_has_a_caption(whole: Page) -> None:
+    names = [tag for tag, _ in whole.tags]
+    assert names.count("table") == names.count("caption") > 0
+
+
+def test_percentages_are_written_in_one_way(tmp_path: Path) -> None:
+    before = save(whole_run(), tmp_path / "before.json")
+    now = faster(whole_run(), 0.5, lambda info: info["operation"] == "epoch")
+    text = written(now, tmp_path, "--against", str(before)).text
+    html = (tmp_path / "out" / "index.html").read_text(encoding="utf-8").split("</style>")[1]
+    assert "95 %" in text
+    assert re.findall(r"[\d. ]%", re.sub(r'(width|height)="100%"', "", html)) == []
+
+
+def test_the_page_of_an_interrupted_run_says_so(tmp_path: Path, whole: Page) -> None:
+    said = "This run was interrupted (by Ctrl-C)"
+    assert said in written(whole_run() | {"interrupted": "by Ctrl-C"}, tmp_path).text
+    assert "interrupted" not in whole.text
 
 
 def test_what_a_run_says_is_text_and_never_markup(tmp_path: Path) -> None:
@@ -498,6 +563,26 @@ def test_several_runs_are_pooled(tmp_path: Path) -> None:
     assert "14 sweeps, in each" in page.text
     assert page.cells["read_many", "limit", "1,000"] == "1.01"
     assert page.cells["epoch", "hdf5", "1,000"] == "2.98"  # between 2 and 4
+
+
+def test_runs_of_other_sizes_give_a_figure_if_only_the_data_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = whole_run()
+    other["machine_info"]["dataset"] = "standin-64"
+    sizes = save(other, tmp_path / "0006_larger.json")
+    run = whole_run()
+    for one in run["benchmarks"]:
+        one["extra_info"]["image_shape"] = [32, 32, 3]
+    page = written(run, tmp_path, "--sizes", str(sizes))
+    assert "Larger images" in page.text
+    assert (tmp_path / "out" / "image-sizes.svg").exists()
+    assert "Larger images" not in written(run, tmp_path).text
+    assert not (tmp_path / "out" / "image-sizes.svg").exists()
+    capsys.readouterr()
+    other["machine_info"]["file_system"] = "xfs"
+    said = error_of(capsys, str(tmp_path / "0005_run.json"), "--sizes", str(save(other, sizes)))
+    assert said == "error: --sizes 0006: it differs in file system (xfs, now ext4)"
 
 
 def test_runs_without_a_row_in_common_say_so(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_nor_does_a_file_where_the_report_is_started(
 def drawn() -> str:
     with style.canvas("name", "Title") as (figure, axes):
         axes.plot([1, 2000], [-1, 2])
-        return style.svg(figure)
+        return style.svg(figure, "name", "Title", "Lines")
 
 
 def test_nor_do_settings_that_were_made_before(tmp_path: Path) -> None:

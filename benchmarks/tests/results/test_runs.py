@@ -55,6 +55,7 @@ def test_the_newest_run_is_the_last_one_of_this_system_as_pytest_benchmark_has_i
     for name in ("0002_b.json", "0010_c.json", "0001_a.json", "unsaved.json"):
         numbered(name)
     numbered("0012_d.json", "Darwin-CPython-3.9-64bit")
+    numbered("interrupted_e.json")
     assert find(None).name == "0010_c.json"
     logger = Logger()  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
     storage = load_storage(  # type: ignore[no-untyped-call]  # pytest-benchmark has no types

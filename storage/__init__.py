@@ -1,4 +1,4 @@
-"""Stores for lots of images: PNG, LMDB, HDF5 and NPY files under one contract.
+"""Stores for lots of images, as pixels or as the files they came in, under one contract.
 
     with LmdbStore(path, mode="x") as store:
         ids = store.store_many(images, labels)

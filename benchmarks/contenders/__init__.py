@@ -1,1 +1,1 @@
-"""The contenders: the stores, the limit, and the tutorial's three ways."""
+"""The contenders: the stores, the limit, the tutorial's three ways, a folder as it is, and peers."""

@@ -1,7 +1,7 @@
 """Rows that keep the files of pictures as they are: two ways of reading each, decoded or not.
 
-To add one, write a `FileReader` and a `FileRow`. The pictures are decoded by this project's decoder in
-every row, so that rows differ by their storage alone.
+To add one, write a `FileReader` and a `FileRow`. Every row decodes by this
+project's decoder, so that rows differ by their storage alone.
 """
 
 from abc import abstractmethod

@@ -1,7 +1,7 @@
 """The folder as it is: files in class folders, read by a plain loop with Pillow, as everyone begins.
 
-Storing copies the files, and then syncs once, as `cp -r` and `sync` do. The copies have the numbers of
-the images and of the classes for names, so that nothing of the user's names is on the disk measured.
+Storing copies the files, and then syncs once, as `cp -r` and `sync` do. Copies are named by
+the numbers of the images and of the classes, so that no name of the user's is on the measured disk.
 """
 
 import os

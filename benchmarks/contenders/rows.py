@@ -1,6 +1,7 @@
 """The rows of the tables, in their order: the stores, the limit, the tutorial's three ways.
 
-After them come the peers, which are imported only if they are asked for.
+After them come the rows of a folder of pictures, and the peers, which are imported only if they are
+asked for.
 """
 
 from storage import STORES

@@ -1,1 +1,1 @@
-"""How often the suite's answers replicate: whole runs, repeated, and what they say counted."""
+"""How often the suite's answers replicate: many runs of one commit, and counts of what they say."""

@@ -1,12 +1,13 @@
-"""How often the suite's answers replicate: many runs of one commit, and what they say, counted.
+"""How often the suite's answers replicate: many runs of one commit, and counts of what they say.
 
     python -m benchmarks.evaluation RECORD 20
     python -m benchmarks.evaluation RECORD
 
 Each run measures the suite as a user does, and appends what it found to the file RECORD (lines of
 JSON, compressed by gzip). The number says how many runs RECORD should hold in the end, so an
-interrupted evaluation can be continued; without one, nothing is measured. Then the counts are printed, with the shares that are wanted.
-Options of the suite, such as --store-dir, are passed on to it.
+interrupted evaluation can be continued; without one, nothing is measured. Then the counts are
+printed, with the shares that are wanted. Options of the suite, such as --store-dir, are passed on
+to it.
 
 Exits with 0 if all shares are as wanted and there are 20 runs, with 1 if not, and with 2 for an
 error.

@@ -1,6 +1,6 @@
 """PyTorch's `DataLoader` over an open store.
 
-PyTorch is imported only where it is used: it takes seconds, and need not be installed.
+PyTorch is imported only where it is used, since that takes seconds, and need not be installed.
 """
 
 import time

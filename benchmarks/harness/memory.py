@@ -1,10 +1,10 @@
 """Memory for large arrays: the same for each round, whatever ran before.
 
-The C library takes memory for a large array from the system, which clears it page by page, or gives
-back what an earlier array left. Which of the two depends on all that was freed before (glibc raises
+For a large array, the C library takes memory from the system, which clears it page by page, or uses
+again what an earlier array left. Which of the two depends on all that was freed before (glibc raises
 `M_MMAP_THRESHOLD` as it goes), so reading ten thousand images was up to half as long again in some
 runs as in others. With fixed bounds, arrays above `LARGE` always come from the system, as in a fresh
-process, and smaller ones, such as batches, are given back, as in a long one.
+process, and smaller ones, such as batches, use memory again, as in a long one.
 """
 
 import ctypes

@@ -1,13 +1,13 @@
 """How every figure is measured: the same way for every row.
 
 Each round gets fresh state, made before the clock starts. After the clock has stopped, its result
-is checked and its files are removed. One round, or up to five short ones, warm up and do not count:
-the first may look up what later ones find. If a small part of a round shows that a whole one takes
+is checked and its files are removed. One round, or up to five short ones, warm up and do not count,
+since the first may look up what later ones find. If a small part of a round shows that a whole one takes
 very long, that part is the warm-up. Then timed rounds run: up to 100, as many as fit the time
 budget. If they may take up to STRETCH times the budget to be five, they are; else they are three.
 The median is the figure.
 
-A cold row makes fewer rounds, since each has to be evicted from memory before it.
+A cold row makes fewer rounds, since its store has to be evicted from memory before each.
 
 The rounds are spread over the row's passes, one in each sweep of the run, and each pass warms up.
 After the first, the part is enough if a round takes more than a pass's share of the budget.

@@ -1,8 +1,8 @@
 """What the peers share: a folder for each store, syncing, and opening to read.
 
-A peer is a module of a hundred lines at most: a `PeerReader` and a `Peer` or two, as its own
-documentation recommends. What that is, where it says so, and the versions it holds for stand in the
-docstring. An operation that a format does not have is left out, not emulated.
+A peer is a module of about a hundred lines: a `PeerReader` and a `Peer` or two, used as the format's
+documentation recommends. The module's docstring tells what that is, where the documentation says so,
+and for which versions. An operation that a format does not have is left out, not emulated.
 """
 
 from abc import abstractmethod

@@ -73,7 +73,7 @@ if __name__ == "__main__":
 """
 
 
-class Measured(NamedTuple):
+class Conversion(NamedTuple):
     """One conversion: seconds, and peak private bytes of the coordinator and of the largest worker."""
 
     seconds: float
@@ -108,7 +108,7 @@ def own_bytes(pid: int) -> int:
     return 0
 
 
-def watched(command: list[str], elsewhere: list[int]) -> Measured:
+def watched(command: list[str], elsewhere: list[int]) -> Conversion:
     """Run a command that prints its seconds; elsewhere: workers that are not its children."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own
         coordinator = worker = 0
@@ -118,18 +118,17 @@ def watched(command: list[str], elsewhere: list[int]) -> Measured:
                 children = [each.pid for each in psutil.Process(process.pid).children()]
                 worker = max([worker, *map(own_bytes, children + elsewhere)])
             time.sleep(TICK_SECONDS)
-        assert process.stdout
-        said = process.stdout.read()
+        said, _ = process.communicate()
     if process.returncode:
         raise EOFError
-    return Measured(json.loads(said), coordinator, worker)
+    return Conversion(json.loads(said), coordinator, worker)
 
 
-def copied(src: Path, dst: Path) -> Measured:
+def copied(src: Path, dst: Path) -> Conversion:
     begun = time.perf_counter()
     subprocess.run(["cp", "-r", str(src), str(dst)], check=True)  # noqa: S603, S607  # where any system has it
     subprocess.run(["sync", "-f", str(dst)], check=True)  # noqa: S603, S607
-    return Measured(time.perf_counter() - begun)
+    return Conversion(time.perf_counter() - begun)
 
 
 @contextmanager
@@ -173,7 +172,7 @@ def turns(
     address, elsewhere = dask_at or ("", [])
     engines = ["one core", "one", "pool", *(["dask"] if dask_at else [])]
     arms = [("cp", "cp"), *((kind, engine) for kind in FORMATS for engine in engines)]
-    found: dict[tuple[str, str], list[Measured]] = {arm: [] for arm in arms}
+    found: dict[tuple[str, str], list[Conversion]] = {arm: [] for arm in arms}
     order = random.Random(SEED)  # noqa: S311  # the order of measurements
     for _ in range(times):
         for arm in order.sample(arms, len(arms)):
@@ -203,7 +202,7 @@ def turns(
     yield from once(src, folder, n, dask_at, best)
 
 
-def row(found: dict[tuple[str, str], list[Measured]], kind: str, engine: str, n: int) -> str:
+def row(found: dict[tuple[str, str], list[Conversion]], kind: str, engine: str, n: int) -> str:
     every = found[kind, engine]
 
     def against(other: tuple[str, str]) -> str:

@@ -82,7 +82,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-class Measured:
+class Comparisons:
     """The comparisons for one folder; stores are made in `work`."""
 
     def __init__(self, data: Dataset, work: Path, rounds: int) -> None:
@@ -219,7 +219,7 @@ def lines(source: Path | None, painted: int, rounds: int, n: int, work: Path) ->
         data = load_pictures(source, OPTIONS, limit=n)
     except DatasetError as error:  # which may be an OSError, but none of the store directory
         sys.exit(str(error))
-    measured = Measured(data, work, rounds)
+    measured = Comparisons(data, work, rounds)
     count, pixels = len(data.images), sum(picture.nbytes for picture in data.images)
     yield (
         f"{count:,} pictures ({data.identity[:25]}…), {measured.file_bytes / count:,.0f} bytes of file"

@@ -6,8 +6,7 @@ binary column, whose second buffer NumPy views. Two batches would be two buffers
 files are a column of large binaries, in batches, which are written one by one. pyarrow 26.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,9 @@ from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
 from benchmarks.contenders.encoded import FileReader
 
 from .base import FilePeer, MappedReader, Peer
+from .tables import FILES, file_tables, record_batch
 
 FILE = "images.arrow"
-FILES = pa.schema({"image": pa.large_binary(), "label": pa.int64()})
-FILES_AT_ONCE = 100
-"""Files in a batch, which is held in memory while it is written."""
 
 
 class ArrowReader(MappedReader):
@@ -38,31 +35,6 @@ class ArrowReader(MappedReader):
     def close(self) -> None:
         super().close()
         self._source.close()
-
-
-def record_batch(images: Image, labels: Labels) -> pa.RecordBatch:
-    """The images and their labels as Arrow's columns, without a copy."""
-    kind = pa.binary(images[0].nbytes)
-    column = pa.FixedSizeBinaryArray.from_buffers(kind, len(images), [None, pa.py_buffer(images)])
-    return pa.record_batch({"image": column, "label": pa.array(labels)})
-
-
-def own_columns(table: pa.Table | pa.RecordBatch, shape: Shape) -> tuple[Image, Labels]:
-    """A table's images, of `shape`, (H, W, C), as an own array, and its labels as another."""
-    column = table["image"]
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    images = np.empty((len(column), *shape), np.uint8)
-    flat = images.reshape(len(column), -1)
-    at = 0
-    for chunk in chunks:
-        if pa.types.is_fixed_size_list(chunk.type):
-            pixels = chunk.flatten().to_numpy()
-        else:
-            pixels = np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * flat.shape[1] :]
-        size = len(chunk) * flat.shape[1]
-        flat[at : at + len(chunk)] = pixels[:size].reshape(len(chunk), -1)
-        at += len(chunk)
-    return images, np.array(table["label"].to_numpy())
 
 
 class ArrowPeer(Peer):
@@ -91,15 +63,6 @@ class ArrowFileReader(FileReader):
     def close(self) -> None:
         del self._files, self._labels
         self._source.close()
-
-
-def file_tables(files: Iterable[bytes], labels: Labels) -> Iterator[pa.RecordBatch]:
-    """The files and their labels as batches of `FILES`."""
-    coming, start = iter(files), 0
-    while some := [*islice(coming, FILES_AT_ONCE)]:
-        of_some = pa.array(labels[start : start + len(some)])
-        yield pa.record_batch([pa.array(some, pa.large_binary()), of_some], schema=FILES)
-        start += len(some)
 
 
 class ArrowFiles(FilePeer):

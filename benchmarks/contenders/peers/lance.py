@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
 
-from .arrow import own_columns, record_batch
 from .base import Peer, PeerReader
+from .tables import own_columns, record_batch
 
 FOLDER = "images.lance"
 BATCH = 256

@@ -7,7 +7,7 @@ row group of up to 1,048,576 rows, dictionaries, Snappy.
 
 A row group is the least that the reader reads, so a random batch reads each group that it needs,
 once. One image at a time is read by `iter_batches`. Of pictures, the files are a column of large
-binaries, in row groups of 100, as `arrow.py` makes them. pyarrow 26.
+binaries, in row groups of 100. pyarrow 26.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
 from benchmarks.contenders.encoded import FileReader
 
-from .arrow import FILES, file_tables, own_columns, record_batch
 from .base import FilePeer, Peer, PeerReader
+from .tables import FILES, RowGroups, file_tables, own_columns, record_batch
 
 FILE = "images.parquet"
 ROW_GROUP = 1_000
@@ -35,38 +35,12 @@ BATCH = 256
 """Images that are decoded at a time for reading one by one."""
 
 
-class RowGroups:
-    """An open file, and the number of the first image of each row group."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = pq.ParquetFile(path / FILE, memory_map=True)
-        groups = range(self.file.num_row_groups)
-        rows = [self.file.metadata.row_group(group).num_rows for group in groups]
-        self._starts = np.cumsum([0, *rows])
-
-    def run(self, start: int, stop: int) -> pa.Table:
-        """The rows `start` to `stop` - 1."""
-        first, last = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
-        table = self.file.read_row_groups([*range(first, last + 1)])
-        return table.slice(start - self._starts[first], stop - start)
-
-    def take(self, ids: ImageIds) -> pa.Table:
-        """The rows `ids`; each group that has one is read once."""
-        groups, group_of = np.unique(
-            np.searchsorted(self._starts, ids, side="right") - 1, return_inverse=True
-        )
-        table = self.file.read_row_groups(groups.tolist())
-        sizes = np.diff(self._starts)[groups]
-        places = (np.cumsum(sizes) - sizes)[group_of] + ids - self._starts[groups][group_of]
-        return table.take(places)
-
-
 class ParquetReader(PeerReader):
     """An open file of pixels."""
 
     def __init__(self, path: Path, shape: Shape) -> None:
         super().__init__(path, shape)
-        self._groups = RowGroups(path)
+        self._groups = RowGroups(path / FILE)
 
     def run(self, start: int, stop: int) -> tuple[Image, Labels]:
         return own_columns(self._groups.run(start, stop), self.shape)
@@ -89,7 +63,7 @@ class ParquetFileReader(FileReader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._groups = RowGroups(path)
+        self._groups = RowGroups(path / FILE)
 
     def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
         table = self._groups.take(ids)

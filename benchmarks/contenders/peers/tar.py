@@ -1,7 +1,6 @@
 """tar, by the standard library: `images.tar`, with `labels.npy` and a member for each image.
 
 A member holds raw pixels or, of pictures, the file. The labels are the last member.
-
 https://docs.python.org/3/library/tarfile.html: `addfile` writes, `extractfile` reads a member at any
 place, and opening for that reads all headers, since a tar has no index.
 """
@@ -9,6 +8,7 @@ place, and opening for that reads all headers, since a tar has no index.
 import io
 import tarfile
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,54 +23,48 @@ LABELS = "labels.npy"
 
 
 class Archive:
-    """An open archive, the headers of its members, and its labels."""
+    """An open archive, with the headers of its members and its labels."""
 
-    def __init__(self, path: Path) -> None:
+    def open(self, path: Path) -> None:
         self._tar = tarfile.open(path / FILE, "r:")  # noqa: SIM115  # `close` closes it
-        *self.members, last = self._tar.getmembers()
-        self.labels = np.load(io.BytesIO(self.read(last)), allow_pickle=False)
-        self.close = self._tar.close
+        *self._members, last = self._tar.getmembers()
+        self._labels = np.load(io.BytesIO(self._cell(last)), allow_pickle=False)
 
-    def read(self, member: tarfile.TarInfo) -> bytes:
-        """The bytes of a member."""
+    def _cell(self, member: tarfile.TarInfo) -> bytes:
         file = self._tar.extractfile(member)
         assert file is not None, "the benchmark wrote it as a file"
         return file.read()
 
-    def read_many(self, ids: ImageIds) -> list[bytes]:
-        """The bytes of the members `ids`."""
-        return [self.read(self.members[i]) for i in ids.tolist()]
+    def cells(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
+        return [self._cell(self._members[i]) for i in ids.tolist()], self._labels[ids]
+
+    def close(self) -> None:
+        self._tar.close()
 
 
-class TarReader(PeerReader):
+class TarReader(Archive, PeerReader):
     """An open archive of pixels."""
 
     def __init__(self, path: Path, shape: Shape) -> None:
         super().__init__(path, shape)
-        self._archive = Archive(path)
+        self.open(path)
 
     def run(self, start: int, stop: int) -> tuple[Image, Labels]:
         return self.read_many(np.arange(start, stop))
 
     def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
-        return own_images(self._archive.read_many(ids), self.shape), self._archive.labels[ids]
-
-    def close(self) -> None:
-        self._archive.close()
+        cells, labels = self.cells(ids)
+        return own_images(cells, self.shape), labels
 
 
-class TarFileReader(FileReader):
+class TarFileReader(Archive, FileReader):
     """An open archive of files."""
+
+    read_many = Archive.cells
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._archive = Archive(path)
-
-    def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
-        return self._archive.read_many(ids), self._archive.labels[ids]
-
-    def close(self) -> None:
-        self._archive.close()
+        self.open(path)
 
 
 class TarFiles(FilePeer):
@@ -95,16 +89,12 @@ def write(path: Path, cells: Iterable[bytes], labels: Labels) -> None:
     """Write an archive of one member for each cell."""
     encoded = io.BytesIO()
     np.save(encoded, labels, allow_pickle=False)
+    members = chain(enumerate(cells), [(LABELS, encoded.getvalue())])
     with tarfile.open(path / FILE, "w:") as tar:
-        for i, data in enumerate(cells):
-            _add(tar, f"{i:08}", data)
-        _add(tar, LABELS, encoded.getvalue())
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
+        for name, data in members:
+            member = tarfile.TarInfo(str(name))
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
 
 
 ROWS = (TarPeer("peer-tar", TarFiles),)

@@ -14,8 +14,8 @@ import vortex
 
 from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
 
-from .arrow import own_columns
 from .base import Peer, PeerReader
+from .tables import own_columns
 
 FILE = "images.vortex"
 BATCH = 256

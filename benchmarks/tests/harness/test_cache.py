@@ -105,6 +105,7 @@ def test_what_is_placed_anew_was_evicted_and_is_all_in_memory(
     if kind not in EVICTING:
         pytest.skip(f"whether {kind} drops what it is asked to is not known")
     write(tmp_path)
+    os.sync()
     between: list[float] = []
 
     def warm_and_note(path: Path) -> None:

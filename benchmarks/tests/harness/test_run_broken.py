@@ -209,10 +209,11 @@ def test_with_benchmarks_disabled_everything_is_tried_and_nothing_is_said_of_tim
         "--backend=png,limit",
         "--ignore=benchmarks/tests",  # where this test is
         "--deselect=benchmarks/operations/test_parallel.py",
+        "--deselect=benchmarks/operations/test_loader.py",  # it may be skipped
     )
     assert done.returncode == 0, done.stdout
     each_of_two, each_store = 4, 1 + 4 + 1 + 1 + 2
-    assert f" {2 * each_of_two + each_store} passed, 3 deselected" in done.stdout
+    assert f" {2 * each_of_two + each_store} passed, 7 deselected" in done.stdout
     assert " image storage benchmark " not in done.stdout
     assert "Median" not in done.stdout
     assert [*tmp_path.iterdir()] == []

@@ -91,7 +91,7 @@ def test_where_the_sweeps_disagree_it_is_undecided_and_said_what_would_decide_it
     assert (answer.verdict, answer.won) == ("undecided: hdf5 or lmdb", False)
     assert answer.reasons[0].startswith("hdf5: ")
     assert re.fullmatch(
-        r"About \d+ sweeps would decide it \(--sweeps\), or \d runs like this\.|Even 100 .*",
+        r"About \d+ sweeps would decide it \(--sweeps\), or \d+ runs like this\.|Even 100 .*",
         answer.reasons[1],
     )
     assert answer.values[0] == "hdf5 2.00"

@@ -57,6 +57,7 @@ class Figure:
     sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
     cold: bool = False
     keeps_files: bool = False  # whether the row keeps the files of pictures
+    decodes: bool = False  # whether it decodes pictures, before it stores or after it reads them
     first_batch: float | None = None  # milliseconds, the median; None if there are no batches
 
     @classmethod
@@ -77,6 +78,7 @@ class Figure:
             sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
             cold=recorded.is_cold,
             keeps_files=recorded.file_bytes is not None,
+            decodes=recorded.decoder is not None,
             first_batch=median(first) * 1e3 if first else None,
         )
 

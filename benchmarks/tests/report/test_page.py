@@ -518,7 +518,7 @@ def test_with_too_few_references_the_page_says_so(tmp_path: Path) -> None:
     path = save(stores, tmp_path / "before.json")
     now = faster(whole_run(), 0.9, lambda info: info["backend"] == "png")
     text = written(now, tmp_path, "--against", str(path)).text
-    assert "There are too few rows of the limit and the tutorial's ways in both runs" in text
+    assert "There are too few warm ones in both runs to estimate the noise of warm rows." in text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
-from benchmarks.results.keys import reasons
 from benchmarks.results.runs import Row, SavedRun
 from benchmarks.results.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
 
@@ -62,12 +61,6 @@ def lines(run: SavedRun) -> list[ColdLine]:
             )
         )
     return made
-
-
-def unmeasured(run: SavedRun) -> list[str]:
-    """A sentence for each reason why rows could not be measured cold."""
-    cold = [one for one in run.skipped if one.key.cold]
-    return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons(cold)]
 
 
 def draw(axes: Axes, run: SavedRun) -> bool:

@@ -83,7 +83,6 @@ def render(
         remarks=remarked,
         noise=noise.sentences(run),
         cold_lines=cold.lines(run),
-        cold_unmeasured=cold.unmeasured(run),
         pictures=_embedded(pictures),
         cold_pictures=_embedded(cold_pictures),
         tables=[*tables.of_times(run), *tables.of_disk(run)],

@@ -22,6 +22,7 @@ from benchmarks.report.__main__ import main
 from benchmarks.report.figures import PLANS
 from benchmarks.report.remarks import remarks
 from benchmarks.report.words import linked
+from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.runs import load
 from benchmarks.results.summary import TITLES, format_multiple, format_number
 from benchmarks.tests.runs import REPOSITORY, environment
@@ -473,6 +474,29 @@ def test_missing_rows_are_named_and_nothing_empty_is_drawn(tmp_path: Path) -> No
         *("index.html", "results.csv", "iterate.png", "iterate.svg"),
         *("random-batches.png", "random-batches.svg"),
     }
+
+
+def test_why_rows_were_skipped_is_said_once_and_before_the_figures(tmp_path: Path) -> None:
+    skipped = [
+        *(
+            Skipped(Key("loader", v, "png", 1000), "torch is not installed")
+            for v in ("0 workers", "")
+        ),
+        *(Skipped(Key(op, "", "lmdb", 10), "no space") for op in ("read_many", "store_many")),
+    ]
+    saved = only(
+        whole_run(),
+        lambda info: info["operation"] in ("read_many", "store_many") and info["backend"] != "lmdb",
+    ) | {"skipped": [one.written() for one in skipped]}
+    text = written(saved, tmp_path).text
+    before = text[text.index("Before you rely on it") : text.index("How it was measured")]
+    assert "Not measured: no space: read_many lmdb n=10, store_many lmdb n=10." in before
+    assert "Not measured: torch is not installed: loader png n=1,000, loader png 0" in before
+    (unmeasured,) = re.findall(r"Not measured in this run: (.*)\.", before)
+    assert "loader" not in unmeasured
+    assert "commits" in unmeasured
+    assert "Without figures" not in before
+    assert text.count("no space") == 1
 
 
 def test_an_old_run_that_knows_nothing_of_its_machine_has_a_page(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from benchmarks.results import decoding
 from benchmarks.results.keys import in_words
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import LEVEL, MARGIN
+from benchmarks.results.summary import cache_in_words
 
 from . import cold, noise, style, tables
 from .answers import answers
@@ -105,12 +106,14 @@ def circumstances(run: SavedRun) -> dict[str, str]:
     budget = (
         "a time that is not recorded" if run.round_budget is None else f"{run.round_budget:g} s"
     )
+    durability = known("durability")
+    cache = cache_in_words(row.figure for row in run.rows.values())
     libraries = info.get("libraries")
     versions = libraries if isinstance(libraries, Mapping) else {}
     return {
         "Machine": f"{known('cpu_model')}, {known('cores')} cores, {known('memory_gib')} GiB,"
         f" {known('system')} {known('kernel')}",
-        "Disk": f"{known('file_system')}; {known('cache')} cache; storing is {known('durability')}",
+        "Disk": "; ".join(filter(None, (known("file_system"), cache, f"storing is {durability}"))),
         "Data": f"{known('dataset_name')} ({known('dataset')})",
         "Versions": ", ".join(
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]

@@ -11,7 +11,7 @@ from benchmarks.contenders.rows import FILE_ROWS, ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 
 from .ratio import Ratio, SweepMedians
-from .recorded import OF_FILES, Recorded
+from .recorded import COLD, OF_FILES, WARM, Recorded
 
 LIMIT, LIMIT_OF_FILES = "limit", "limit-encoded"
 """The floors of the rows that keep pixels, and of those that keep the files of pictures."""
@@ -93,6 +93,15 @@ class Figure:
         return (self.operation, self.variant) in PER_CALL
 
     @property
+    def reads(self) -> bool:
+        """Whether it reads a store, which is in memory or, if it is cold, is not."""
+        storing = ("store_single", "store_many", "append")
+        return self.operation not in storing and (self.operation, self.variant) != (
+            "commits",
+            "store",
+        )
+
+    @property
     def is_limit(self) -> bool:
         return self.backend in (LIMIT, LIMIT_OF_FILES)
 
@@ -112,6 +121,13 @@ class Figure:
     @property
     def label(self) -> str:
         return f"{self.backend} {self.variant}".strip()
+
+
+def cache_in_words(figures: Iterable[Figure]) -> str:
+    """Whether the stores that were read were in the page cache; "" if none was read."""
+    found = {figure.cold for figure in figures if figure.reads}
+    states = [name for name, cold in ((WARM, False), (COLD, True)) if cold in found]
+    return f"{' and '.join(states)} cache" if states else ""
 
 
 def format_number(value: float) -> str:

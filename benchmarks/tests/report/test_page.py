@@ -31,6 +31,7 @@ from benchmarks.tests.saved import (
     NS,
     Saved,
     bench,
+    cold_bench,
     faster,
     only,
     save,
@@ -210,6 +211,29 @@ def test_the_page_says_what_the_figures_depend_on(whole: Page) -> None:
         "The data: painted <for> the test.",
     ):
         assert said in whole.text
+
+
+@pytest.mark.parametrize(
+    ("warm", "cold", "said"),
+    [
+        (True, True, "ext4; warm and cold cache; storing is durable"),
+        (False, True, "ext4; cold cache; storing is durable"),
+        (False, False, "ext4; storing is durable"),
+    ],
+)
+def test_the_page_says_whether_stores_were_read_from_memory(
+    tmp_path: Path, warm: bool, cold: bool, said: str
+) -> None:
+    """By the rows of the run, whatever its --cache was."""
+    saved = only(whole_run(), lambda info: warm or info["operation"] == "store_many")
+    if cold:
+        saved["benchmarks"] += [cold_bench("read_many", name, 10, 90.0) for name in ROWS]
+    text = written(saved, tmp_path).text
+    assert said in text
+    captions = text.count("Reading was measured cold only: each store was evicted")
+    reading = [plan for plan in PLANS if "read_many" in plan.reads]
+    drawn_twice = 2  # as a caption, and as the description in the SVG
+    assert captions == (0 if warm or not cold else drawn_twice * len(reading))
 
 
 def test_the_table_for_other_programs_has_a_line_for_every_row(whole: Page, folder: Path) -> None:

@@ -10,7 +10,7 @@ from benchmarks.report.__main__ import main
 from benchmarks.report.cold import draw, lines
 from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.runs import SavedRun, load
-from benchmarks.tests.saved import Saved, cold_bench, save, whole_run
+from benchmarks.tests.saved import Saved, bench, cold_bench, save, whole_run
 
 SKIPPED = Skipped(Key("read_batch", "", "png", 1000, cold=True), "tmpfs keeps it")
 
@@ -68,6 +68,26 @@ def test_the_figure_goes_from_warm_to_cold(run: SavedRun) -> None:
         names = [label.get_text() for label in axes.get_yticklabels()]
         assert names == ["read_single\nn = 1,000", "read_many\nn = 1,000"]
         assert axes.get_legend_handles_labels()[1] == ["lmdb", "png", "hdf5", "limit"]
+
+
+def test_what_is_read_undecoded_or_at_another_n_has_a_group_of_its_own(tmp_path: Path) -> None:
+    saved = whole_run()
+    rows = [("", 100, 10.0), ("bytes", 100, 2.0), ("", 1000, 8.0)]
+    saved["benchmarks"] = []
+    for variant, n, microseconds in rows:
+        warm = bench("read_many", "lmdb-encoded", n, microseconds, variant)
+        cold = cold_bench("read_many", "lmdb-encoded", n, 3 * microseconds)
+        cold["extra_info"]["variant"] = variant
+        saved["benchmarks"] += [warm, cold]
+    run = load(str(save(saved, tmp_path / "run.json")))
+    with style.canvas("cold", "") as (_, axes):
+        assert draw(axes, run)
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        assert names == ["read_many\nn = 100", "read_many\nn = 1,000", "read_many bytes\nn = 100"]
+        drawn = [(np.asarray(o.get_xdata()), np.asarray(o.get_ydata())) for o in axes.lines]
+        pairs = [(*x, np.mean(y)) for x, y in drawn if len(x) == 2]
+        np.testing.assert_allclose(pairs, [(10, 30, 0), (8, 24, 1), (2, 6, 2)], atol=1e-9)
+        assert axes.get_legend_handles_labels()[1] == ["lmdb-encoded"]
 
 
 def test_the_page_shows_both_and_a_winner_among_fewer_stores_is_said_to_be_one(

@@ -36,8 +36,7 @@ PER_CALL = {
 ORDER = {name: place for place, name in enumerate((*ROWS, *FILE_ROWS, *PEERS))}
 """The place of each row in a table."""
 
-COLUMNS = 100
-# The labels and five columns, separated by spaces, fit in that many characters.
+# The labels and five columns, separated by spaces, fit in `keys.WIDTH` characters.
 LABEL_WIDTH = 16
 FIGURE_WIDTH = 8
 MULTIPLE_WIDTH = 8

@@ -90,7 +90,7 @@ PLANS = (
     FigurePlan(
         "read-time",
         "Reading n images",
-        f"The time to open a store, read all of it into one array and close it. {PANELS}",
+        f"The time to open a store, read all of it in one call and close it. {PANELS}",
         _panels("read_many"),
         reads=("read_many",),
     ),
@@ -166,8 +166,8 @@ PLANS = (
     FigurePlan(
         "iterate",
         "One by one, or as a slice",
-        "Reading up to 2,000 images of an open store in order: one at a time (solid), or all at"
-        f" once (dashed). {BESIDE}",
+        "Reading up to 2,000 images of an open store in order, fewer of large pictures: one at a"
+        f" time (solid), or all at once (dashed). {BESIDE}",
         _per_image({" one by one": ("iterate", "single"), " slice": ("iterate", "slice")}),
         reads=("iterate",),
     ),

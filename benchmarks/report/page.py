@@ -19,7 +19,7 @@ from .answers import answers
 from .changes import CALM_SHARE, Changes
 from .figures import PLANS, FigurePlan, Picture, draw, of_sizes
 from .remarks import remarks
-from .words import CONFIDENCE_SHOWN, WORDS, linked, percentage
+from .words import CONFIDENCE_SHOWN, WORDS, WORDS_OF_PICTURES, linked, percentage
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10
@@ -79,7 +79,7 @@ def render(
         confidence=CONFIDENCE_SHOWN,
         margin=percentage(MARGIN),
         level=percentage(LEVEL),
-        words=WORDS,
+        words=WORDS | (WORDS_OF_PICTURES if any(f.keeps_files for f in figures) else {}),
         circumstances=circumstances(run),
         remarks=remarked,
         noise=noise.sentences(run),

@@ -379,6 +379,16 @@ def test_the_words_of_the_suite_are_explained_once_and_linked(whole: Page) -> No
     assert {"#limit", "#tutorial", "#sweep"} <= {*links(whole)}
 
 
+def test_the_words_of_pictures_are_explained_where_there_are_any(
+    whole: Page, tmp_path: Path
+) -> None:
+    saved = whole_run() | {"benchmarks": [bench("read_many", "files", 10, 90.0)]}
+    saved["benchmarks"][0]["extra_info"]["file_bytes"] = 2_000.0
+    for page, count in ((whole, 0), (written(saved, tmp_path), 1)):
+        ids = [attributes.get("id") for tag, attributes in page.tags if tag == "dt"]
+        assert [ids.count(word) for word in ("bytes", "files", "limit-encoded")] == [count] * 3
+
+
 def test_a_word_is_linked_where_it_comes_first_and_never_in_another() -> None:
     text = linked("<b> & the limits: sweeps of the limit, the limit, a sweep")
     assert text == (

@@ -314,7 +314,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if figures:
         terminalreporter.section("image storage benchmark")
         known = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]  # as above
-        for line in machine.in_words(known):
+        for line in machine.in_words(known, summary.cache_in_words(figures)):
             terminalreporter.write_line(encodable(line, encoding))
         terminalreporter.write_line("")
         lines = jobs.in_lines(figures, skipped), decoding.in_lines(figures), summary.tables(figures)

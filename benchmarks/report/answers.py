@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.harness.protocol import FEW_ROUNDS
 from benchmarks.results.jobs import COLD_JOBS, JOBS, Cell, Job, cells
+from benchmarks.results.keys import Skipped
 from benchmarks.results.ratio import Ratio
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import MOST_SWEEPS, Outcome, Standing
@@ -36,12 +37,25 @@ def answers(run: SavedRun) -> list[Answer]:
     found = cells((row.figure for row in run.rows.values()), run.skipped)
     measured = {cell.job for cell in found}
     jobs = (*JOBS, *(job for job in COLD_JOBS if job in measured))
-    return [_answer(job, [cell for cell in found if cell.job == job]) for job in jobs]
+    sweeps = max(len(row.figure.sweeps) for row in run.rows.values())
+    return [
+        _answer(job, [cell for cell in found if cell.job == job], sweeps)
+        if job in measured
+        else Answer(job, "not measured", reasons=_why(job, run.skipped))
+        for job in jobs
+    ]
 
 
-def _answer(job: Job, found: Sequence[Cell]) -> Answer:
-    if not found:
-        return Answer(job, "not measured")
+def _why(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
+    """Why the rows of a job were skipped, a sentence for each reason."""
+    found = [
+        s.reason for s in skipped if (s.key.operation, s.key.cold) == (job.operation, job.cold)
+    ]
+    return tuple(f"{reason[0].upper()}{reason[1:]}." for reason in dict.fromkeys(found) if reason)
+
+
+def _answer(job: Job, found: Sequence[Cell], sweeps: int) -> Answer:
+    """The answer from the cells of a job; the run made so many sweeps."""
     # The largest of those n that have the most stores.
     shown = max(found, key=lambda cell: (len(cell.figures), cell.n))
     values = tuple(_value(job, figure) for figure in shown.figures)
@@ -63,7 +77,7 @@ def _answer(job: Job, found: Sequence[Cell]) -> Answer:
         (
             *_missing(shown),
             *_ahead(job, shown.standing),
-            *_open(shown.standing),
+            *_open(shown.standing, sweeps),
             *_elsewhere(like, shown.standing, len(found)),
         ),
         values,
@@ -92,8 +106,8 @@ def _behind(job: Job, other: str, ratio: Ratio) -> str:
     return f"{times}{between} times as fast as {other}"
 
 
-def _open(standing: Standing) -> list[str]:
-    """What would decide it, if it is undecided."""
+def _open(standing: Standing, of_run: int) -> list[str]:
+    """What would decide it, if it is undecided, where the run made so many sweeps."""
     if standing.outcome is not Outcome.UNDECIDED:
         return []
     sweeps = min(ratio.sweeps for ratio in standing.others.values())
@@ -105,7 +119,9 @@ def _open(standing: Standing) -> list[str]:
             " bounds, or the machine is too noisy."
         ]
     runs = math.ceil(standing.needed / sweeps)
-    return [f"About {standing.needed} sweeps would decide it (--sweeps), or {runs} runs like this."]
+    # A row of long rounds makes few passes, whatever --sweeps says.
+    option = "--sweeps" if sweeps == of_run else "a larger --round-budget"
+    return [f"About {standing.needed} sweeps would decide it ({option}), or {runs} runs like this."]
 
 
 def _elsewhere(verdicts: Mapping[int, str], standing: Standing, count: int) -> list[str]:

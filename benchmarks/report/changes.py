@@ -1,7 +1,7 @@
 """The changes from one run to another, and which of them are more than noise."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,14 +13,19 @@ from benchmarks.results.errors import ResultsError
 from benchmarks.results.keys import Key
 from benchmarks.results.pool import same_commit
 from benchmarks.results.ratio import Interval, Ratio
+from benchmarks.results.recorded import COLD, WARM
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import ERROR, MARGIN, holm
 from benchmarks.results.summary import Figure
 
-MIN_REFERENCES = 10
-"""The noise between two runs can be estimated from at least this many reference rows."""
+MIN_REFERENCES = 8
+"""The noise between two runs can be estimated from at least this many reference rows; a default run
+has so many cold ones.
+"""
 CALM_SHARE = 0.95
 """The share of the reference rows that estimates the noise: those that moved least."""
+PILLOW_ALONE = "files"
+"""The row that decodes pictures with Pillow alone; all others do with this project's decoder."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,15 @@ class Change:
 class Changes:
     """The changes of all rows that both runs have.
 
-    noise: the factor by which rows move without a cause, or None if it cannot be estimated
+    noise: the factor by which rows move without a cause, of the warm rows and of the cold, if both
+        runs have any; None if it cannot be estimated
     one_commit: whether both runs are of one commit, so that no code has changed
     appeared, gone: the rows that only the later run has, and only the earlier
     """
 
     before: SavedRun
     rows: Mapping[Key, Change]
-    noise: float | None
+    noise: Mapping[str, float | None]
     one_commit: bool
     appeared: tuple[Key, ...]
     gone: tuple[Key, ...]
@@ -82,34 +88,53 @@ class Changes:
 
 def changed(
     before: Mapping[Key, Figure], now: Mapping[Key, Figure]
-) -> tuple[dict[Key, Change], float | None]:
-    """The change of each row that both runs have, and the noise between the runs."""
+) -> tuple[dict[Key, Change], dict[str, float | None]]:
+    """The change of each row that both runs have, and the noise between the runs.
+
+    A row that comes from the disk moves further than one that comes from memory, so the noise of
+    cold rows is their own.
+    """
     ratios = {
         key: Ratio.between(figure.sweeps, before[key].sweeps)
         for key, figure in now.items()
         if key in before
     }
-    stores = STORE_ROWS.keys() | TWINS.keys()
-    noise = _noise([r.value for key, r in ratios.items() if key[2] not in stores])
-    beyond = _beyond({k: r for k, r in ratios.items() if k[2] in STORE_ROWS}, noise)
+    noise = {
+        state: _noise(
+            r.value for k, r in ratios.items() if k.cold is cold and _is_reference(now[k])
+        )
+        for state, cold in ((WARM, False), (COLD, True))
+        if any(key.cold is cold for key in ratios)
+    }
+    beyond = _beyond({k: r for k, r in ratios.items() if k.backend in STORE_ROWS}, noise)
     return {k: Change(r.value, r.interval, k in beyond) for k, r in ratios.items()}, noise
 
 
-def _noise(references: list[float]) -> float | None:
-    """How far rows move although their code stays the same: those of the limit and the tutorial.
+def _is_reference(figure: Figure) -> bool:
+    """Whether it runs neither a store nor the decoder of this project."""
+    if figure.backend in STORE_ROWS or figure.backend in TWINS:
+        return False
+    return not figure.decodes or figure.backend == PILLOW_ALONE
+
+
+def _noise(ratios: Iterable[float]) -> float | None:
+    """How far reference rows move, whose code stays the same.
 
     Rounds within the same second are more alike than two runs, so judged by the interval over
     rounds alone, nearly every row would have changed.
     """
-    if len(references) < MIN_REFERENCES:
+    moved = [abs(math.log(ratio)) for ratio in ratios]
+    if len(moved) < MIN_REFERENCES:
         return None
-    moved = [abs(math.log(ratio)) for ratio in references]
     return math.exp(float(np.quantile(moved, CALM_SHARE)))
 
 
-def _beyond(ratios: Mapping[Key, Ratio], noise: float | None) -> set[Key]:
+def _beyond(ratios: Mapping[Key, Ratio], noise: Mapping[str, float | None]) -> set[Key]:
     """The rows that changed by more than the margin and the noise, corrected for their number."""
-    bound = max(1 + MARGIN, noise or 1.0)
-    p_values = [2 * min(r.p_above(bound), r.p_below(1 / bound)) for r in ratios.values()]
+    bounds = {state: max(1 + MARGIN, factor or 1.0) for state, factor in noise.items()}
+    p_values = []
+    for key, ratio in ratios.items():
+        bound = bounds[COLD if key.cold else WARM]
+        p_values.append(2 * min(ratio.p_above(bound), ratio.p_below(1 / bound)))
     changed = holm(p_values, ERROR)
     return {key for key, has_changed in zip(ratios, changed, strict=True) if has_changed}

@@ -1,6 +1,5 @@
 """Cold against warm: what reading takes from the disk, beside what it takes from memory."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -8,16 +7,15 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
-from benchmarks.results.keys import reasons
 from benchmarks.results.runs import Row, SavedRun
 from benchmarks.results.summary import LIMIT, ORDER, TITLES, format_multiple, format_number
 
 from . import style
 from .figures import FigurePlan
-from .series import LOG, legend
+from .series import GROUP, LOG, group_name, label_once, legend
 
-GROUP = 0.8
-"""The fraction of the distance between two operations that their lines take."""
+USUAL_GROUPS, GROUP_INCHES = 3, 0.5
+"""Groups that fit in a figure, and the height that each further one adds."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +62,22 @@ def lines(run: SavedRun) -> list[ColdLine]:
     return made
 
 
-def unmeasured(run: SavedRun) -> list[str]:
-    """A sentence for each reason why rows could not be measured cold."""
-    cold = [one for one in run.skipped if one.key.cold]
-    return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons(cold)]
-
-
 def draw(axes: Axes, run: SavedRun) -> bool:
-    """Draw a line from warm to cold for each store and the limit, grouped by operation."""
-    groups: dict[str, list[tuple[Row, Row]]] = {}
+    """Draw a line from warm to cold for each store and the limit, grouped by operation and n."""
+    groups: dict[tuple[str, int], list[tuple[Row, Row]]] = {}
     for warm, cold in _pairs(run):
         if warm.figure.backend in (*STORE_ROWS, LIMIT):
-            groups.setdefault(warm.figure.operation, []).append((warm, cold))
+            operation = f"{warm.figure.operation} {warm.figure.variant}".strip()
+            groups.setdefault((operation, warm.figure.n), []).append((warm, cold))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    more = max(0, len(groups) - USUAL_GROUPS)
+    figure.set_figheight(figure.get_figheight() + more * GROUP_INCHES)
     for place, pairs in enumerate(groups.values()):
         height = GROUP / len(pairs)
         for at, (warm, cold) in enumerate(pairs):
             _draw_pair(axes, place - GROUP / 2 + (at + 0.5) * height, warm, cold)
-    axes.set_yticks(range(len(groups)), [_group_name(pairs) for pairs in groups.values()])
+    axes.set_yticks(range(len(groups)), [group_name(*group) for group in groups])
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("µs per image, of read_single per call" + LOG)
@@ -102,19 +99,13 @@ PLAN = FigurePlan(
 def _draw_pair(axes: Axes, y: float, warm: Row, cold: Row) -> None:
     name = warm.figure.backend
     colour = style.colour(name)
-    known = axes.get_legend_handles_labels()[1]
     times = warm.figure.microseconds, cold.figure.microseconds
     axes.plot(times, (y, y), color=colour, linewidth=1.2)
     axes.plot(
         times[0], y, style.marker(name), color=colour, markerfacecolor=style.SURFACE, markersize=7
     )
-    label = "_" + name if name in known else name  # a leading _ keeps it out of the legend
+    label = label_once(axes, name)
     axes.plot(times[1], y, style.marker(name), color=colour, markersize=7, label=label)
-
-
-def _group_name(pairs: Sequence[tuple[Row, Row]]) -> str:
-    ((warm, _), *_) = pairs
-    return f"{warm.figure.operation}\nn = {warm.figure.n:,}"
 
 
 def _figure(row: Row) -> str:

@@ -12,10 +12,13 @@ from benchmarks.results.summary import format_multiple
 
 from . import style
 from .series import (
+    GROUP,
     LOG,
     Value,
     by_backend,
     draw_line,
+    group_name,
+    label_once,
     legend,
     linear_axes,
     log_axis,
@@ -28,8 +31,6 @@ ARTICLE = "article-{}"
 """The row of the tutorial's way that matches a store."""
 COMMON = ("store_single", "store_many", "read_single", "read_many")
 """The operations that the tutorial has too."""
-GROUP = 0.8
-"""The fraction of the distance between two groups that the bars of a group take."""
 
 
 def over_n(
@@ -198,7 +199,8 @@ def speed_up(axes: Axes, run: SavedRun) -> bool:
                 y = place - GROUP / 2 + (at + 0.5) * height
                 _speed_up_bar(axes, y, 0.9 * height, *pairs[name])
     axes.axvline(1, color=style.INK, linewidth=1)
-    axes.set_yticks(range(len(groups)), [_group_name(*group) for group in groups.items()])
+    ns = [next(store.figure.n for store, _ in pairs.values()) for pairs in groups.values()]
+    axes.set_yticks(range(len(groups)), [*map(group_name, groups, ns)])
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("times as fast as the tutorial's way (log scale)")
@@ -223,18 +225,11 @@ def _pairs(run: SavedRun, operation: str) -> dict[str, tuple[Row, Row]]:
     return found
 
 
-def _group_name(operation: str, pairs: Mapping[str, tuple[Row, Row]]) -> str:
-    n = next(store.figure.n for store, _ in pairs.values())
-    return operation if n == 1 else f"{operation}\nn = {n:,}"
-
-
 def _speed_up_bar(axes: Axes, y: float, height: float, store: Row, article: Row) -> None:
     name = store.figure.backend
     ratio = article.figure.ratio_to(store.figure)
     times, sure = ratio.value, ratio.interval
-    known = axes.get_legend_handles_labels()[1]
-    label = "_" + name if name in known else name  # a leading _ keeps it out of the legend
-    axes.barh(y, times - 1, height, left=1, color=style.colour(name), label=label)
+    axes.barh(y, times - 1, height, left=1, color=style.colour(name), label=label_once(axes, name))
     if sure:
         axes.plot(sure, (y, y), color=style.INK, linewidth=1.2)
     end = max(times, sure.high if sure else 0) if times > 1 else min(times, sure.low if sure else 1)

@@ -1,8 +1,9 @@
 """The figures of a page, with the tutorial's figures first."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +17,10 @@ from .words import CONFIDENCE_SHOWN
 
 QUARTILES = "Marks are medians, and their bars are interquartile ranges."
 BESIDE = f"{QUARTILES} Marks at the same place stand side by side."
+COLD = (
+    "Reading was measured cold only: each store was evicted from memory before each round, and so"
+    " comes from the disk."
+)
 PANELS = f"Each has a scale of its own. {QUARTILES}"
 
 
@@ -26,12 +31,23 @@ class FigurePlan:
     name: the name of its files
     caption: the content of the figure, and the meaning of its marks
     draw: draws on empty axes; returns false if the run has no data for it
+    reads: the reading operations that it shows
     """
 
     name: str
     title: str
     caption: str
     draw: Callable[[Axes, SavedRun], bool]
+    reads: tuple[str, ...] = ()
+
+    def captioned(self, run: SavedRun) -> Self:
+        """The plan whose caption says so if what it shows was read cold only."""
+        found = [figure for figure in run.figures.values() if figure.reads]
+        warm = {figure.operation for figure in found if not figure.cold}
+        only_cold = {figure.operation for figure in found if figure.cold} - warm
+        if only_cold.isdisjoint(self.reads):
+            return self
+        return replace(self, caption=f"{self.caption} {COLD}")
 
 
 @dataclass(frozen=True)
@@ -74,14 +90,16 @@ PLANS = (
     FigurePlan(
         "read-time",
         "Reading n images",
-        f"The time to open a store, read all of it into one array and close it. {PANELS}",
+        f"The time to open a store, read all of it in one call and close it. {PANELS}",
         _panels("read_many"),
+        reads=("read_many",),
     ),
     FigurePlan(
         "read-time-log",
         "Reading n images, logarithmic",
         f"The same on logarithmic axes. {BESIDE}",
         _time("read_many"),
+        reads=("read_many",),
     ),
     FigurePlan(
         "store-and-read-time-log",
@@ -93,6 +111,7 @@ PLANS = (
             value=seconds,
             finish_y=seconds_axis,
         ),
+        reads=("read_many",),
     ),
     FigurePlan(
         "disk",
@@ -128,25 +147,29 @@ PLANS = (
                 "reading when\ncompacted": ("commits", "compacted"),
             },
         ),
+        reads=("commits",),
     ),
     FigurePlan(
         "read-per-image",
         "Reading everything, per image",
         f"The dotted line is the limit: reading the raw pixels from one plain file. {BESIDE}",
         _per_image({"": ("read_many", "")}),
+        reads=("read_many",),
     ),
     FigurePlan(
         "read-single",
         "Opening a store for one image",
         f"The time to open a store, read one image by its id and close it. {BESIDE}",
         _per_image({"": ("read_single", "")}, "µs per call"),
+        reads=("read_single",),
     ),
     FigurePlan(
         "iterate",
         "One by one, or as a slice",
-        "Reading up to 2,000 images of an open store in order: one at a time (solid), or all at"
-        f" once (dashed). {BESIDE}",
+        "Reading up to 2,000 images of an open store in order, fewer of large pictures: one at a"
+        f" time (solid), or all at once (dashed). {BESIDE}",
         _per_image({" one by one": ("iterate", "single"), " slice": ("iterate", "slice")}),
+        reads=("iterate",),
     ),
     FigurePlan(
         "random-batches",
@@ -154,6 +177,7 @@ PLANS = (
         "Reading a batch of random images of an open store (solid), and a shuffled pass over the"
         f" store in batches (dashed). {BESIDE}",
         _per_image({" batch": ("read_batch", ""), " whole pass": ("epoch", "")}),
+        reads=("read_batch", "epoch"),
     ),
     FigurePlan(
         "parallel-read",
@@ -161,6 +185,7 @@ PLANS = (
         "The total throughput of processes that read random batches of one store at the same time."
         f" {BESIDE}",
         over_processes,
+        reads=("parallel_read",),
     ),
     FigurePlan(
         "speed-up",
@@ -169,6 +194,7 @@ PLANS = (
         " tutorial's PNG and HDF5 do not wait for the disk when storing. Thin lines are"
         f" {CONFIDENCE_SHOWN} intervals.",
         speed_up,
+        reads=("read_single", "read_many"),
     ),
 )
 
@@ -181,6 +207,7 @@ def of_sizes(others: Sequence[SavedRun]) -> FigurePlan:
         "How many bytes of pixels are stored (solid) and read (dashed) per second, by the bytes of"
         f" pixels of an image. Each size is a run of its own. {BESIDE}",
         partial(over_sizes, others=others),
+        reads=("read_many",),
     )
 
 
@@ -189,7 +216,7 @@ def draw(
 ) -> tuple[list[Picture], list[FigurePlan]]:
     """Draw the figures that a run has data for; returns them, and the plans of the others."""
     pictures, missing = [], []
-    for plan in plans:
+    for plan in (plan.captioned(run) for plan in plans):
         with style.canvas(plan.name, plan.title) as (figure, axes):
             if plan.draw(axes, run):
                 pictures.append(Picture(plan, _svg(plan, figure), style.png(figure)))

@@ -12,13 +12,14 @@ from benchmarks.results import decoding
 from benchmarks.results.keys import in_words
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import LEVEL, MARGIN
+from benchmarks.results.summary import cache_in_words
 
 from . import cold, noise, style, tables
 from .answers import answers
 from .changes import CALM_SHARE, Changes
 from .figures import PLANS, FigurePlan, Picture, draw, of_sizes
 from .remarks import remarks
-from .words import CONFIDENCE_SHOWN, WORDS, linked, percentage
+from .words import CONFIDENCE_SHOWN, WORDS, WORDS_OF_PICTURES, linked, percentage
 
 TEMPLATE = "page.html.jinja"
 COMMIT_SHOWN = 10
@@ -78,12 +79,11 @@ def render(
         confidence=CONFIDENCE_SHOWN,
         margin=percentage(MARGIN),
         level=percentage(LEVEL),
-        words=WORDS,
+        words=WORDS | (WORDS_OF_PICTURES if any(f.keeps_files for f in figures) else {}),
         circumstances=circumstances(run),
         remarks=remarked,
         noise=noise.sentences(run),
         cold_lines=cold.lines(run),
-        cold_unmeasured=cold.unmeasured(run),
         pictures=_embedded(pictures),
         cold_pictures=_embedded(cold_pictures),
         tables=[*tables.of_times(run), *tables.of_disk(run)],
@@ -106,12 +106,14 @@ def circumstances(run: SavedRun) -> dict[str, str]:
     budget = (
         "a time that is not recorded" if run.round_budget is None else f"{run.round_budget:g} s"
     )
+    durability = known("durability")
+    cache = cache_in_words(row.figure for row in run.rows.values())
     libraries = info.get("libraries")
     versions = libraries if isinstance(libraries, Mapping) else {}
     return {
         "Machine": f"{known('cpu_model')}, {known('cores')} cores, {known('memory_gib')} GiB,"
         f" {known('system')} {known('kernel')}",
-        "Disk": f"{known('file_system')}; {known('cache')} cache; storing is {known('durability')}",
+        "Disk": "; ".join(filter(None, (known("file_system"), cache, f"storing is {durability}"))),
         "Data": f"{known('dataset_name')} ({known('dataset')})",
         "Versions": ", ".join(
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
@@ -151,7 +153,8 @@ def _changes(run: SavedRun, changes: Changes) -> dict[str, object]:
         "unsure": sum(change.interval is None for change in stores),
         "faster": [f"{in_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r < 1],
         "slower": [f"{in_words(key)} ({tables.percent(r)})" for key, r in beyond.items() if r > 1],
-        "noise": changes.noise,
+        "noise": {state: factor for state, factor in changes.noise.items() if factor},
+        "unknown": [state for state, factor in changes.noise.items() if not factor],
         "versions": _other_versions(before, run),
         "appeared": [in_words(key) for key in changes.appeared],
         "gone": [in_words(key) for key in changes.gone],

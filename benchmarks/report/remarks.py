@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
-from benchmarks.results.keys import Key, in_words
+from benchmarks.results.keys import Key, in_words, reasons
 from benchmarks.results.recorded import OF_FILES
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.summary import TITLES
@@ -25,6 +25,7 @@ def remarks(run: SavedRun, missing: Sequence[FigurePlan]) -> list[str]:
         _without_sweeps(run),
         _if("Left out, because this version has no such back end or operation: {}.", run.strangers),
         _if("Left out, because they are damaged or there twice: {}.", _cut(run.unreadable)),
+        *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons(run.skipped)),
         _if("Not measured in this run: {}.", _operations(run)),
         _if("Without figures in this run: {}.", _stores(run)),
         _if("Missing in this run: {}.", _cut(_holes(run))),
@@ -59,13 +60,18 @@ def _without_sweeps(run: SavedRun) -> str:
 
 
 def _operations(run: SavedRun) -> list[str]:
-    measured = {row.figure.operation for row in run.rows.values()}
-    return [operation for operation in TITLES if operation not in measured]
+    """Those that are neither measured nor said to be skipped."""
+    known = {key.operation for key in _known(run)}
+    return [operation for operation in TITLES if operation not in known]
 
 
 def _stores(run: SavedRun) -> list[str]:
-    measured = {row.figure.backend for row in run.rows.values()}
-    return [name for name in DEFAULT_STORES if name not in measured]
+    known = {key.backend for key in _known(run)}
+    return [name for name in DEFAULT_STORES if name not in known]
+
+
+def _known(run: SavedRun) -> set[Key]:
+    return {*run.rows, *(one.key for one in run.skipped)}
 
 
 def _holes(run: SavedRun) -> list[str]:
@@ -74,7 +80,7 @@ def _holes(run: SavedRun) -> list[str]:
     for key in run.rows:
         by_operation.setdefault((key.operation, key.variant, key.cold), []).append(key)
     backends = {key.backend for key in run.rows}
-    known = {*run.rows, *(one.key for one in run.skipped)}
+    known = _known(run)
     holes: list[Key] = []
     for (operation, variant, cold), keys in by_operation.items():
         expected = {key.backend for key in keys}

@@ -37,6 +37,8 @@ SHIFT_POINTS = 5.0
 """The distance between the marks of two back ends at the same n; about that of a mark's sides."""
 WIDEST, THINNEST = 2.8, 1.4
 """Points; the lines drawn first are wider, so that those drawn over them do not hide them."""
+GROUP = 0.8
+"""The fraction of the distance between two groups that the bars or lines of a group take."""
 PANEL_INCHES = 1.5
 """The height of a small panel."""
 Value = Callable[[float, Row], float]
@@ -102,6 +104,16 @@ def draw_line(
     beside = axes.transData + ScaledTranslation(shift, 0, figure.dpi_scale_trans)
     for artist in drawn.get_children():  # after drawing, so that the limits of the axes are known
         artist.set_transform(beside)
+
+
+def label_once(axes: Axes, name: str) -> str:
+    """The label of one of several artists of a back end, so that the legend has its name once."""
+    known = axes.get_legend_handles_labels()[1]
+    return "_" + name if name in known else name  # a leading _ keeps it out of the legend
+
+
+def group_name(operation: str, n: int) -> str:
+    return operation if n == 1 else f"{operation}\nn = {n:,}"
 
 
 def legend(axes: Axes, columns: int) -> bool:

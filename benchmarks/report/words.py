@@ -31,6 +31,21 @@ WORDS = {
     ),
 }
 """What each word means."""
+WORDS_OF_PICTURES = {
+    "bytes": Markup(
+        "Reading the files of pictures without decoding them, which is all that storage does. What"
+        " the same row without this word takes beyond that is decoding."
+    ),
+    "files": Markup(
+        "The folder of pictures as it is: its files, opened and decoded one after the other with"
+        " Pillow. Storing copies them."
+    ),
+    "limit-encoded": Markup(
+        "The files of pictures end to end in one plain file, without checksums, ids or"
+        " transactions. It is to the stores that keep files what the limit is to those of pixels."
+    ),
+}
+"""What the words mean that only a run of a folder of pictures needs."""
 LINKED = {"the limit": "limit", "tutorial": "tutorial", "stand-in": "stand-in", "sweeps?": "sweep"}
 """Patterns of the texts that link to a word."""
 

@@ -7,25 +7,26 @@ from textwrap import wrap
 
 from benchmarks.contenders.rows import STORE_ROWS
 
+from .keys import WIDTH
 from .recorded import OF_FILES
 from .summary import TITLES, Figure, format_number
 
 MOST = 0.95
 """Where decoding is more than this fraction, no other store of files can be 5 % faster."""
 
-WIDTH = 80
-"""Of lines for a terminal."""
-
 
 @dataclass(frozen=True)
 class Split:
-    """Reading of a row that keeps files, at one n: the files alone, and the images."""
+    """Reading of a row that keeps files, at one n: the files alone, and the images.
+
+    kind: the operation with its variant, and whether it is cold
+    """
 
     files: Figure
     images: Figure
 
     @property
-    def operation(self) -> str:
+    def kind(self) -> str:
         cold = "cold" * self.images.cold
         return " ".join(filter(None, (self.images.operation, self.images.variant, cold)))
 
@@ -36,17 +37,19 @@ class Split:
 
 
 def splits(figures: Iterable[Figure]) -> list[Split]:
-    """What was read with and without decoding at the largest n, in the order of the tables."""
+    """What was read with and without decoding, of each kind at its largest n, as tables order it."""
     at = {(f.operation, f.variant, f.backend, f.n, f.cold): f for f in figures}
     found = []
     for (operation, variant, backend, n, cold), images in at.items():
         files = at.get((operation, f"{variant} {OF_FILES}".strip(), backend, n, cold))
         if files:
             found.append(Split(files, images))
-    n = max((split.images.n for split in found), default=0)
+    largest: dict[str, int] = {}
+    for split in found:
+        largest[split.kind] = max(split.images.n, largest.get(split.kind, 0))
     places = [*TITLES]
     return sorted(
-        (split for split in found if split.images.n == n),
+        (split for split in found if split.images.n == largest[split.kind]),
         key=lambda split: (
             *(split.images.cold, places.index(split.images.operation)),
             split.images.variant,
@@ -55,9 +58,9 @@ def splits(figures: Iterable[Figure]) -> list[Split]:
 
 
 def shares(figures: Iterable[Figure]) -> dict[str, str]:
-    """By reading operation, how much of it is decoding; none where no files were read."""
-    grouped = groupby(splits(figures), key=lambda split: split.operation)
-    return {operation: _in_words([*group]) for operation, group in grouped}
+    """By kind of reading and n, how much of it is decoding; none where no files were read."""
+    grouped = groupby(splits(figures), key=lambda split: f"{split.kind} n={split.images.n:,}")
+    return {kind: _in_words([*group]) for kind, group in grouped}
 
 
 def _in_words(group: Sequence[Split]) -> str:
@@ -68,19 +71,23 @@ def _in_words(group: Sequence[Split]) -> str:
 
 
 def conclusion(figures: Iterable[Figure]) -> list[str]:
-    """Whether the choice among this project's stores of files matters, in sentences."""
-    found = [split for split in splits(figures) if split.images.backend in STORE_ROWS]
-    least = dict.fromkeys((split.operation for split in found), 1.0)
-    for split in found:
-        least[split.operation] = min(least[split.operation], split.decoding)
-    little = [operation for operation, share in least.items() if share > MOST]
-    others = [operation for operation in least if operation not in little]
+    """Whether the choice among this project's stores of files matters, in sentences.
+
+    It is judged where two of them were read, at the largest n of each kind of reading.
+    """
+    decoding: dict[str, list[float]] = {}
+    for split in splits(figures):
+        if split.images.backend in STORE_ROWS:
+            decoding.setdefault(split.kind, []).append(split.decoding)
+    least = {kind: min(of) for kind, of in decoding.items() if len(of) > 1}
+    little = [kind for kind, share in least.items() if share > MOST]
+    others = [kind for kind in least if kind not in little]
     said = []
     if little:
-        where = f"in {', '.join(little)}" if others else "in any reading"
+        where = f"in {', '.join(little)}" if others else "in any reading measured"
         said.append(
-            f"The choice of a store of files does not matter {where}: decoding is more than"
-            f" {MOST:.0%} of the time in each."
+            f"The choice of a store of files does not matter {where}, at its largest n: decoding is"
+            f" more than {MOST:.0%} of the time."
         )
     if others:
         said.append(f"It may matter in {', '.join(others)}, where reading the files takes longer.")
@@ -92,7 +99,7 @@ def in_lines(figures: Sequence[Figure]) -> list[str]:
     found = shares(figures)
     if not found:
         return []
-    n = splits(figures)[0].images.n
-    table = (f"  {operation:18}{share}" for operation, share in found.items())
+    width = max(map(len, found))
+    table = (f"  {kind:{width}}  {share}" for kind, share in found.items())
     said = (line for sentence in conclusion(figures) for line in wrap(sentence, WIDTH))
-    return [f"decoding, n={n:,}: its share of reading images", *table, *said, ""]
+    return ["decoding: its share of reading images, at the largest n", *table, *said, ""]

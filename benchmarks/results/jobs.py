@@ -44,7 +44,7 @@ class Job:
 
 JOBS = (
     Job("Write once", "a new store, in one call", "store_many"),
-    Job("Read everything", "into one array", "read_many"),
+    Job("Read everything", "all images, in one call", "read_many"),
     Job("Random batches for training", "up to 256 images of an open store", "read_batch"),
     Job("Feed PyTorch", "DataLoader, two workers", "loader", "2 forked workers"),
     Job("One image at a time", "in order, from an open store", "iterate", "single"),

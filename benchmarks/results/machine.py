@@ -23,7 +23,7 @@ class Circumstances:
     """What the suite knows about its run. Figures depend on the data set and on the disk.
 
     dataset: its identity
-    cache: warm or cold
+    cache: cold if every store that is read is evicted, else warm; cold rows may be among its rows
     durability: durable or buffered
     """
 
@@ -85,13 +85,13 @@ def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def in_words(machine_info: Mapping[str, Any]) -> list[str]:
-    """The circumstances of a run as two lines of text."""
+def in_words(machine_info: Mapping[str, Any], cache: str) -> list[str]:
+    """The circumstances of a run as two lines of text; `cache` is that of its rows, as text."""
+    state = ", ".join(filter(None, (cache, machine_info["durability"])))
     identity = machine_info["dataset"]
     shown = identity[:DIGEST_SHOWN] + "…" if identity.startswith("sha256:") else identity
     return [
-        f"{machine_info['dataset_name']} ({shown}) on {machine_info['file_system']};"
-        f" {machine_info['cache']} cache, {machine_info['durability']}",
+        f"{machine_info['dataset_name']} ({shown}) on {machine_info['file_system']}; {state}",
         f"{machine_info['cpu_model']}, {machine_info['cores']} cores,"
         f" {machine_info['memory_gib']} GiB",
     ]

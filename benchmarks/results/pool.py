@@ -40,7 +40,9 @@ def pool(runs: Sequence[SavedRun]) -> SavedRun:
         rows={key: _joined(rows) for key, rows in found.items()},
         strangers=tuple(dict.fromkeys(name for run in runs for name in run.strangers)),
         unreadable=tuple(dict.fromkeys(name for run in runs for name in run.unreadable)),
-        skipped=tuple(dict.fromkeys(one for run in runs for one in run.skipped)),
+        skipped=tuple(
+            dict.fromkeys(one for run in runs for one in run.skipped if one.key not in found)
+        ),
         interruption=next((run.interruption for run in runs if run.interruption), ""),
     )
 

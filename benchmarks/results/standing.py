@@ -77,18 +77,19 @@ def standings(cells: Sequence[Rivals]) -> list[Standing]:
     level = holm([_p_decided(cell.others) for cell in cells], ERROR)
     made = []
     for cell, has_won, is_level in zip(cells, wins, level, strict=True):
+        near = tuple(name for name, r in cell.others.items() if _p_level(r) < _p_behind(r))
         if has_won:
             made.append(Standing(Outcome.WINS, cell.first, cell.others))
-        elif is_level:
-            near = tuple(name for name, r in cell.others.items() if _p_level(r) < _p_behind(r))
+        # With none near, all are behind, if anything; whether that is shown, `wins` says.
+        elif is_level and near:
             made.append(Standing(Outcome.LEVEL, cell.first, cell.others, near))
         else:
             error = ERROR / len(cells)
             # At least one: if all were shown to be behind, the first would have won.
-            near = tuple(name for name, r in cell.others.items() if _p_behind(r) > error)
+            still = tuple(name for name, r in cell.others.items() if _p_behind(r) > error)
             needed = _needed(cell.others, error)
             made.append(
-                Standing(Outcome.UNDECIDED, cell.first, cell.others, open=near, needed=needed)
+                Standing(Outcome.UNDECIDED, cell.first, cell.others, open=still, needed=needed)
             )
     return made
 

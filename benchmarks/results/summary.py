@@ -11,7 +11,7 @@ from benchmarks.contenders.rows import FILE_ROWS, ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 
 from .ratio import Ratio, SweepMedians
-from .recorded import OF_FILES, Recorded
+from .recorded import COLD, OF_FILES, WARM, Recorded
 
 LIMIT, LIMIT_OF_FILES = "limit", "limit-encoded"
 """The floors of the rows that keep pixels, and of those that keep the files of pictures."""
@@ -36,8 +36,7 @@ PER_CALL = {
 ORDER = {name: place for place, name in enumerate((*ROWS, *FILE_ROWS, *PEERS))}
 """The place of each row in a table."""
 
-COLUMNS = 100
-# The labels and five columns, separated by spaces, fit in that many characters.
+# The labels and five columns, separated by spaces, fit in `keys.WIDTH` characters.
 LABEL_WIDTH = 16
 FIGURE_WIDTH = 8
 MULTIPLE_WIDTH = 8
@@ -57,6 +56,7 @@ class Figure:
     sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
     cold: bool = False
     keeps_files: bool = False  # whether the row keeps the files of pictures
+    decodes: bool = False  # whether it decodes pictures, before it stores or after it reads them
     first_batch: float | None = None  # milliseconds, the median; None if there are no batches
 
     @classmethod
@@ -77,6 +77,7 @@ class Figure:
             sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
             cold=recorded.is_cold,
             keeps_files=recorded.file_bytes is not None,
+            decodes=recorded.decoder is not None,
             first_batch=median(first) * 1e3 if first else None,
         )
 
@@ -89,6 +90,15 @@ class Figure:
     @property
     def per_call(self) -> bool:
         return (self.operation, self.variant) in PER_CALL
+
+    @property
+    def reads(self) -> bool:
+        """Whether it reads a store, which is in memory or, if it is cold, is not."""
+        storing = ("store_single", "store_many", "append")
+        return self.operation not in storing and (self.operation, self.variant) != (
+            "commits",
+            "store",
+        )
 
     @property
     def is_limit(self) -> bool:
@@ -110,6 +120,13 @@ class Figure:
     @property
     def label(self) -> str:
         return f"{self.backend} {self.variant}".strip()
+
+
+def cache_in_words(figures: Iterable[Figure]) -> str:
+    """Whether the stores that were read were in the page cache; "" if none was read."""
+    found = {figure.cold for figure in figures if figure.reads}
+    states = [name for name, cold in ((WARM, False), (COLD, True)) if cold in found]
+    return f"{' and '.join(states)} cache" if states else ""
 
 
 def format_number(value: float) -> str:

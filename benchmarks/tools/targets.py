@@ -19,7 +19,7 @@ from benchmarks.results.errors import ResultsError
 from benchmarks.results.keys import Key
 from benchmarks.results.machine import in_words
 from benchmarks.results.runs import SavedRun, load
-from benchmarks.results.summary import LIMIT, Figure, format_number
+from benchmarks.results.summary import LIMIT, Figure, cache_in_words, format_number
 
 Line: TypeAlias = tuple[str, Iterable[object]]
 
@@ -255,7 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a file or a number (the newest)")
     try:
         run = load(parser.parse_args(arguments).run)
-        lines = [f"run {run.name}: {'; '.join(in_words(run.machine))}", "", *tables(run)]
+        known = in_words(run.machine, cache_in_words(run.figures.values()))
+        lines = [f"run {run.name}: {'; '.join(known)}", "", *tables(run)]
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 2

@@ -51,7 +51,7 @@ def test_a_timed_run_says_what_is_decoding_and_saves_no_name(folder: Path, tmp_p
     )
     assert done.returncode == 0, done.stdout
     shown = done.stdout.split(" image storage benchmark ")[1]
-    assert "decoding, n=12: its share of reading images" in shown
+    assert "decoding: its share of reading images, at the largest n" in shown
     assert "read_many: open, read n images, close; µs per image (× its limit)" in shown
     assert "\nlmdb-encoded bytes" in shown
     assert "\nlmdb-encoded 2 processes bytes" in shown

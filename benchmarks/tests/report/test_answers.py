@@ -9,6 +9,7 @@ import pytest
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.report.answers import Answer, answers
 from benchmarks.results.jobs import JOBS
+from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.runs import load
 from benchmarks.tests.saved import (
     SPREAD,
@@ -174,6 +175,50 @@ def test_what_was_not_measured_is_said_so(tmp_path: Path) -> None:
     saved = only(whole_run(), lambda info: info["operation"] == "store_single")
     found = answers_of(saved, tmp_path)
     assert [*found.values()] == [Answer(job, "not measured") for job in JOBS]
+
+
+def test_why_a_job_was_not_measured_is_said(tmp_path: Path) -> None:
+    skipped = [
+        Skipped(Key("loader", variant, name, 1000), "torch is not installed").written()
+        for variant in ("0 workers", "2 forked workers")
+        for name in ("png", "hdf5")
+    ]
+    saved = only(whole_run(), lambda info: info["operation"] != "loader") | {"skipped": skipped}
+    answer = answers_of(saved, tmp_path)["Feed PyTorch"]
+    assert (answer.verdict, answer.reasons) == ("not measured", ("Torch is not installed.",))
+
+
+def test_stores_that_were_left_out_are_named_beside_the_winner(tmp_path: Path) -> None:
+    """As those that hold pixels are, where there is no space for them."""
+    skipped = [
+        Skipped(Key("read_many", "", name, n), "no space").written()
+        for name in ("png", "lmdb", "hdf5")
+        for n in (100, 1000)
+    ]
+    saved = reading(
+        *(bench("read_many", "lmdb-encoded", n, 2.0) for n in (100, 1000)),
+        *(bench("read_many", "hdf5-encoded", n, 4.0) for n in (100, 1000)),
+    )
+    answer = answers_of(saved | {"skipped": skipped}, tmp_path)["Read everything"]
+    assert answer.verdict == "lmdb-encoded"
+    assert answer.reasons[0] == "Not measured here: png, lmdb, hdf5."
+
+
+@pytest.mark.parametrize(
+    ("longest", "said"), [(WIDE, "--sweeps"), ((*WIDE, 1.0), "a larger --round-budget")]
+)
+def test_what_would_decide_it_is_an_option_that_gives_more_sweeps(
+    tmp_path: Path, longest: tuple[float, ...], said: str
+) -> None:
+    """Rows of long rounds make few passes, however many sweeps a run has."""
+    close = (1.5, 1.0, 1.3, 0.95, 1.1, 1.2, 1.3)
+    saved = reading(
+        bench("read_many", "lmdb", 10, 2.0, spread=close),
+        bench("read_many", "hdf5", 10, 2.0, spread=(1,) * len(close)),
+        bench("read_single", "hdf5", 10, 2.0, spread=longest),
+    )
+    reason = answers_of(saved, tmp_path)["Read everything"].reasons[1]
+    assert re.fullmatch(rf"About \d+ sweeps would decide it \({said}\), or \d+ runs.*", reason)
 
 
 def test_without_rounds_no_winner_is_called_but_for_the_disk(tmp_path: Path) -> None:

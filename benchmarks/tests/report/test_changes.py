@@ -7,8 +7,19 @@ import pytest
 
 from benchmarks.report.changes import Changes
 from benchmarks.results.errors import ResultsError
+from benchmarks.results.keys import Key
 from benchmarks.results.runs import load
-from benchmarks.tests.saved import Saved, bench, faster, only, save, whole_run, without_rounds
+from benchmarks.tests.saved import (
+    NS,
+    Saved,
+    bench,
+    cold_bench,
+    faster,
+    only,
+    save,
+    whole_run,
+    without_rounds,
+)
 
 
 def changes(before: Saved, now: Saved, folder: Path) -> Changes:
@@ -52,8 +63,7 @@ def test_a_change_is_the_ratio_of_now_to_before_within_its_interval(tmp_path: Pa
 def test_what_moves_no_further_than_the_references_is_noise(tmp_path: Path) -> None:
     now = faster(shaken(whole_run(), 0.15), 1.6, lambda info: info["operation"] == "epoch")
     found = changes(whole_run(), now, tmp_path)
-    assert found.noise is not None
-    assert 1.1 < found.noise < 1.17
+    assert 1.1 < (found.noise["warm"] or 0) < 1.17
     moved = {key for key, change in found.rows.items() if change.beyond}
     slowed = {key for key in found.rows if key[0] == "epoch"}
     assert slowed <= moved
@@ -66,10 +76,64 @@ def test_references_are_never_marked(tmp_path: Path) -> None:
     assert not any(change.beyond for change in found.rows.values())
 
 
+def of_pictures(decoding: float) -> Saved:
+    """A run of a folder of pictures; `decoding` takes so many microseconds per picture."""
+    decoder = {"decoder": "simplejpeg 1, else Pillow 1"}
+    benches = []
+    for n in NS:
+        for operation in ("read_single", "read_many", "read_batch"):
+            alone = bench(operation, "files", n, 400.0)
+            alone["extra_info"] |= {"file_bytes": 100.0, "decoder": "Pillow 1"}
+            benches += [alone, bench(operation, "limit", n, 20.0)]
+            for name in ("lmdb-encoded", "limit-encoded"):
+                images = bench(operation, name, n, 10.0 + decoding)
+                images["extra_info"] |= {"file_bytes": 100.0} | decoder
+                benches += [images, bench(operation, name, n, 10.0, "bytes")]
+        stored = bench("store_many", "limit", n, 30.0 + decoding)
+        stored["extra_info"] |= decoder
+        benches.append(stored)
+    return whole_run() | {"benchmarks": benches}
+
+
+def test_a_slower_decoder_is_no_noise(tmp_path: Path) -> None:
+    found = changes(of_pictures(100.0), of_pictures(150.0), tmp_path)
+    assert found.noise == {"warm": 1}
+    slower = {key for key, change in found.rows.items() if change.beyond}
+    assert slower == {
+        Key(operation, "", "lmdb-encoded", n)
+        for operation in ("read_single", "read_many", "read_batch")
+        for n in NS
+    }
+
+
+def with_cold_rows(by: float) -> Saved:
+    """A run with cold rows, of which the references alternate between the two ends of `by`."""
+    saved = whole_run()
+    for name in ("limit", "article-png", "article-lmdb", "article-hdf5"):
+        for operation, factor in (("read_single", by), ("read_many", 1 / by)):
+            saved["benchmarks"].append(cold_bench(operation, name, 1000, 100.0 * factor))
+    saved["benchmarks"].append(cold_bench("read_many", "hdf5", 1000, 100.0 * by))
+    return saved
+
+
+def test_cold_rows_set_no_bound_for_warm_ones(tmp_path: Path) -> None:
+    """Nor warm ones for cold."""
+    now = with_cold_rows(1.3)
+    now["benchmarks"] = [
+        bench("append", "png", 10, 60.0) if one["name"] == "test_append[png-n=10]" else one
+        for one in now["benchmarks"]
+    ]
+    found = changes(with_cold_rows(1.0), now, tmp_path)
+    assert found.noise == {"warm": 1, "cold": pytest.approx(1.3, rel=1e-3)}
+    assert [key for key, change in found.rows.items() if change.beyond] == [
+        Key("append", "", "png", 10)
+    ]
+
+
 def test_a_run_has_not_changed_since_itself(tmp_path: Path) -> None:
     found = changes(whole_run(), whole_run(), tmp_path)
     assert found.none
-    assert found.noise == 1
+    assert found.noise == {"warm": 1}
     assert not any(change.beyond for change in found.rows.values())
     assert not changes(only(whole_run(), lambda info: info["n"] > 1), whole_run(), tmp_path).none
     assert not changes(faster(whole_run(), 0.99, lambda _: True), whole_run(), tmp_path).none
@@ -80,7 +144,7 @@ def test_without_references_the_margin_alone_counts(tmp_path: Path) -> None:
     now = faster(now, 0.9, lambda info: info["backend"] == "png")
     before = only(whole_run(), lambda info: info["backend"] in ("png", "lmdb"))
     found = changes(before, now, tmp_path)
-    assert found.noise is None
+    assert found.noise == {"warm": None}
     assert {key[2] for key, change in found.rows.items() if change.beyond} == {"png"}
 
 

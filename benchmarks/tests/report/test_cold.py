@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.report import style
 from benchmarks.report.__main__ import main
-from benchmarks.report.cold import draw, lines, unmeasured
+from benchmarks.report.cold import draw, lines
 from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.runs import SavedRun, load
-from benchmarks.tests.saved import Saved, cold_bench, save, whole_run
+from benchmarks.tests.saved import Saved, bench, cold_bench, save, whole_run
 
 SKIPPED = Skipped(Key("read_batch", "", "png", 1000, cold=True), "tmpfs keeps it")
 
@@ -53,13 +53,8 @@ def test_each_row_that_was_measured_both_ways_has_a_line(run: SavedRun) -> None:
 def test_a_run_without_cold_rows_has_none(tmp_path: Path) -> None:
     warm = load(str(save(whole_run(), tmp_path / "run.json")))
     assert lines(warm) == []
-    assert unmeasured(warm) == []
     with style.canvas("cold", "") as (_, axes):
         assert not draw(axes, warm)
-
-
-def test_what_was_skipped_is_said_with_its_reason(run: SavedRun) -> None:
-    assert unmeasured(run) == ["Not measured: tmpfs keeps it: read_batch png n=1,000 cold."]
 
 
 def test_the_figure_goes_from_warm_to_cold(run: SavedRun) -> None:
@@ -75,6 +70,26 @@ def test_the_figure_goes_from_warm_to_cold(run: SavedRun) -> None:
         assert axes.get_legend_handles_labels()[1] == ["lmdb", "png", "hdf5", "limit"]
 
 
+def test_what_is_read_undecoded_or_at_another_n_has_a_group_of_its_own(tmp_path: Path) -> None:
+    saved = whole_run()
+    rows = [("", 100, 10.0), ("bytes", 100, 2.0), ("", 1000, 8.0)]
+    saved["benchmarks"] = []
+    for variant, n, microseconds in rows:
+        warm = bench("read_many", "lmdb-encoded", n, microseconds, variant)
+        cold = cold_bench("read_many", "lmdb-encoded", n, 3 * microseconds)
+        cold["extra_info"]["variant"] = variant
+        saved["benchmarks"] += [warm, cold]
+    run = load(str(save(saved, tmp_path / "run.json")))
+    with style.canvas("cold", "") as (_, axes):
+        assert draw(axes, run)
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        assert names == ["read_many\nn = 100", "read_many\nn = 1,000", "read_many bytes\nn = 100"]
+        drawn = [(np.asarray(o.get_xdata()), np.asarray(o.get_ydata())) for o in axes.lines]
+        pairs = [(*x, np.mean(y)) for x, y in drawn if len(x) == 2]
+        np.testing.assert_allclose(pairs, [(10, 30, 0), (8, 24, 1), (2, 6, 2)], atol=1e-9)
+        assert axes.get_legend_handles_labels()[1] == ["lmdb-encoded"]
+
+
 def test_the_page_shows_both_and_a_winner_among_fewer_stores_is_said_to_be_one(
     tmp_path: Path,
 ) -> None:
@@ -84,7 +99,8 @@ def test_the_page_shows_both_and_a_winner_among_fewer_stores_is_said_to_be_one(
     assert (tmp_path / "cold.svg").exists()
     assert '<th scope="row">read_many hdf5</th>\n<td>1,000</td><td>2.02</td><td>20.2</td>' in page
     assert page.count("Not measured: tmpfs keeps it: read_batch png n=1,000 cold.") == 1
-    assert "read_batch png n=1,000 cold" not in page[: page.index('id="cold"')]
+    assert page.index("Not measured: tmpfs") > page.index("Before you rely on it")
+    assert "read_batch png n=1,000 cold" not in page[page.index('id="cold"') :]
     card = page[page.index("<h3>Read everything, cold</h3>") :]
     card = card[: card.index("</li>")]
     assert '<div class="verdict">hdf5</div>' in card

@@ -22,6 +22,7 @@ from benchmarks.report.__main__ import main
 from benchmarks.report.figures import PLANS
 from benchmarks.report.remarks import remarks
 from benchmarks.report.words import linked
+from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.runs import load
 from benchmarks.results.summary import TITLES, format_multiple, format_number
 from benchmarks.tests.runs import REPOSITORY, environment
@@ -30,6 +31,7 @@ from benchmarks.tests.saved import (
     NS,
     Saved,
     bench,
+    cold_bench,
     faster,
     only,
     save,
@@ -211,6 +213,29 @@ def test_the_page_says_what_the_figures_depend_on(whole: Page) -> None:
         assert said in whole.text
 
 
+@pytest.mark.parametrize(
+    ("warm", "cold", "said"),
+    [
+        (True, True, "ext4; warm and cold cache; storing is durable"),
+        (False, True, "ext4; cold cache; storing is durable"),
+        (False, False, "ext4; storing is durable"),
+    ],
+)
+def test_the_page_says_whether_stores_were_read_from_memory(
+    tmp_path: Path, warm: bool, cold: bool, said: str
+) -> None:
+    """By the rows of the run, whatever its --cache was."""
+    saved = only(whole_run(), lambda info: warm or info["operation"] == "store_many")
+    if cold:
+        saved["benchmarks"] += [cold_bench("read_many", name, 10, 90.0) for name in ROWS]
+    text = written(saved, tmp_path).text
+    assert said in text
+    captions = text.count("Reading was measured cold only: each store was evicted")
+    reading = [plan for plan in PLANS if "read_many" in plan.reads]
+    drawn_twice = 2  # as a caption, and as the description in the SVG
+    assert captions == (0 if warm or not cold else drawn_twice * len(reading))
+
+
 def test_the_table_for_other_programs_has_a_line_for_every_row(whole: Page, folder: Path) -> None:
     saved = whole_run()
     found = {(line["operation"], line["back_end"], line["n"]): line for line in results(folder)}
@@ -354,6 +379,16 @@ def test_the_words_of_the_suite_are_explained_once_and_linked(whole: Page) -> No
     assert {"#limit", "#tutorial", "#sweep"} <= {*links(whole)}
 
 
+def test_the_words_of_pictures_are_explained_where_there_are_any(
+    whole: Page, tmp_path: Path
+) -> None:
+    saved = whole_run() | {"benchmarks": [bench("read_many", "files", 10, 90.0)]}
+    saved["benchmarks"][0]["extra_info"]["file_bytes"] = 2_000.0
+    for page, count in ((whole, 0), (written(saved, tmp_path), 1)):
+        ids = [attributes.get("id") for tag, attributes in page.tags if tag == "dt"]
+        assert [ids.count(word) for word in ("bytes", "files", "limit-encoded")] == [count] * 3
+
+
 def test_a_word_is_linked_where_it_comes_first_and_never_in_another() -> None:
     text = linked("<b> & the limits: sweeps of the limit, the limit, a sweep")
     assert text == (
@@ -475,6 +510,29 @@ def test_missing_rows_are_named_and_nothing_empty_is_drawn(tmp_path: Path) -> No
     }
 
 
+def test_why_rows_were_skipped_is_said_once_and_before_the_figures(tmp_path: Path) -> None:
+    skipped = [
+        *(
+            Skipped(Key("loader", v, "png", 1000), "torch is not installed")
+            for v in ("0 workers", "")
+        ),
+        *(Skipped(Key(op, "", "lmdb", 10), "no space") for op in ("read_many", "store_many")),
+    ]
+    saved = only(
+        whole_run(),
+        lambda info: info["operation"] in ("read_many", "store_many") and info["backend"] != "lmdb",
+    ) | {"skipped": [one.written() for one in skipped]}
+    text = written(saved, tmp_path).text
+    before = text[text.index("Before you rely on it") : text.index("How it was measured")]
+    assert "Not measured: no space: read_many lmdb n=10, store_many lmdb n=10." in before
+    assert "Not measured: torch is not installed: loader png n=1,000, loader png 0" in before
+    (unmeasured,) = re.findall(r"Not measured in this run: (.*)\.", before)
+    assert "loader" not in unmeasured
+    assert "commits" in unmeasured
+    assert "Without figures" not in before
+    assert text.count("no space") == 1
+
+
 def test_an_old_run_that_knows_nothing_of_its_machine_has_a_page(tmp_path: Path) -> None:
     saved = whole_run() | {"machine_info": {}, "commit_info": None, "datetime": None}
     page = written(saved, tmp_path)
@@ -518,7 +576,7 @@ def test_with_too_few_references_the_page_says_so(tmp_path: Path) -> None:
     path = save(stores, tmp_path / "before.json")
     now = faster(whole_run(), 0.9, lambda info: info["backend"] == "png")
     text = written(now, tmp_path, "--against", str(path)).text
-    assert "There are too few rows of the limit and the tutorial's ways in both runs" in text
+    assert "There are too few warm ones in both runs to estimate the noise of warm rows." in text
 
 
 @pytest.mark.parametrize(

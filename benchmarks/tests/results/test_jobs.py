@@ -71,7 +71,7 @@ def test_the_terminal_s_lines_name_the_winner_at_each_n() -> None:
         ]
     )
     assert lines[1:] == [
-        "Read everything (into one array)",
+        "Read everything (all images, in one call)",
         "  hdf5 at n=10, 1,000",
         "  level: hdf5, lmdb at n=100",
         "",
@@ -85,9 +85,9 @@ def test_cold_stores_compete_with_cold_ones_only() -> None:
         replace(figure("lmdb", 10, 9.0), cold=True),
     ]
     assert in_lines([*warm, *cold])[1:] == [
-        "Read everything (into one array)",
+        "Read everything (all images, in one call)",
         "  hdf5 at n=10",
-        "Read everything, cold (into one array)",
+        "Read everything, cold (all images, in one call)",
         "  lmdb at n=10",
         "",
     ]

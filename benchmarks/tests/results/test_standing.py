@@ -90,6 +90,18 @@ def test_more_cells_need_more_evidence() -> None:
     assert standings([]) == []
 
 
+def test_no_cell_is_level_with_nobody() -> None:
+    """Where all are rather behind, but not shown to be, though other cells are level."""
+    behind = Rivals("hdf5", {"lmdb": near(1.3, 0.15), "png": near(50.0)})
+    level = Rivals("hdf5", {"lmdb": near(1.0), "png": near(50.0)})
+    assert standings([behind])[0].outcome is Outcome.WINS
+    found, *others = standings([behind, *[level] * 9])
+    assert {other.in_words for other in others} == {"level: hdf5, lmdb"}
+    assert (found.outcome, found.level, found.open) == (Outcome.UNDECIDED, (), ("lmdb",))
+    assert found.in_words == "undecided: hdf5 or lmdb"
+    assert found.needed is not None
+
+
 def test_holm_is_between_bonferroni_and_none() -> None:
     assert holm([0.003, 0.004, 0.2], 0.01) == [True, True, False]
     assert holm([0.004, 0.004, 0.2], 0.01) == [False, False, False]  # a third of 0.01 is less

@@ -1,6 +1,7 @@
 """The tables at the end of a run, from hand-made figures."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from benchmarks.results.recorded import Recorded
 from benchmarks.results.summary import (
     TITLES,
     Figure,
+    cache_in_words,
     format_multiple,
     format_number,
     tables,
@@ -51,6 +53,16 @@ def test_a_number_has_about_three_digits(value: float, text: str) -> None:
 )
 def test_a_multiple_is_marked_as_one(value: float, text: str) -> None:
     assert format_multiple(value) == text
+
+
+def test_whether_stores_were_in_memory_is_known_from_the_rows_that_read() -> None:
+    warm = figure("png", 10, 2.0)
+    cold = replace(warm, cold=True)
+    storing = [figure("png", 10, 2.0, "store_many"), figure("png", 10, 2.0, "commits", "store")]
+    assert cache_in_words([warm, *storing]) == "warm cache"
+    assert cache_in_words([cold, *storing]) == "cold cache"
+    assert cache_in_words([cold, warm]) == "warm and cold cache"
+    assert cache_in_words(storing) == ""
 
 
 def test_a_matrix_has_rows_by_back_end_and_columns_by_cutoff_beside_the_limit() -> None:

@@ -100,6 +100,18 @@ def written(saved: Saved, folder: Path, *options: str) -> Page:
     return page
 
 
+@pytest.fixture
+def every_figure() -> None:
+    """Draw all figures in this test, not just one."""
+
+
+@pytest.fixture(autouse=True)
+def _few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw one figure: the others take seconds, and say nothing that a test of words asks for."""
+    if "every_figure" not in request.fixturenames:
+        monkeypatch.setattr("benchmarks.report.page.PLANS", PLANS[:1])
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the report of `whole_run` is."""
@@ -213,6 +225,7 @@ def test_the_page_says_what_the_figures_depend_on(whole: Page) -> None:
         assert said in whole.text
 
 
+@pytest.mark.usefixtures("every_figure")
 @pytest.mark.parametrize(
     ("warm", "cold", "said"),
     [
@@ -306,6 +319,7 @@ def test_a_store_has_one_colour_and_a_mark_at_every_n(whole: Page, folder: Path)
             assert points(svg, colour) >= len(NS) + legend, (name, colour)
 
 
+@pytest.mark.usefixtures("every_figure")
 def test_the_same_run_gives_the_same_files(whole: Page, folder: Path, tmp_path: Path) -> None:
     written(whole_run(), tmp_path)
     names = sorted(path.name for path in (folder / "out").iterdir())
@@ -315,6 +329,7 @@ def test_the_same_run_gives_the_same_files(whole: Page, folder: Path, tmp_path: 
         assert first == second, name
 
 
+@pytest.mark.usefixtures("every_figure")
 def test_a_store_that_is_added_is_in_every_figure_and_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,6 +498,7 @@ def test_text_that_cannot_be_printed_is_escaped_on_the_page(tmp_path: Path) -> N
     assert {line["cache"] for line in results(tmp_path)} == {"warm", r"\udfff"}
 
 
+@pytest.mark.usefixtures("every_figure")
 def test_missing_rows_are_named_and_nothing_empty_is_drawn(tmp_path: Path) -> None:
     saved = only(
         whole_run(),

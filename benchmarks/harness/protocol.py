@@ -62,6 +62,8 @@ class Work(Generic[Result]):
     check: takes the result of `run`; raises WrongResultError if it is not what was stored
     before: makes the state that `run` needs
     after: removes what `run` left, also after an error or an interruption
+    rewind: called once, after the warm-up: a stream of ids to read begins anew, so that the rounds
+        of fast and slow rows, which warm up in more and in fewer, read the same images
     part: given if a round may take very long and every image costs the same
     most: the most timed rounds
     """
@@ -70,6 +72,7 @@ class Work(Generic[Result]):
     check: Callable[[Result], None]
     before: Callable[[], None] = nothing
     after: Callable[[], None] = nothing
+    rewind: Callable[[], None] = nothing
     part: RoundPart | None = None
     most: int = MAX_ROUNDS
 
@@ -166,6 +169,7 @@ def measure(
     try:
         if benchmark.enabled:
             count = _prepare(rounds, work, budget, passes, clock)
+        work.rewind()
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
     except BaseException:

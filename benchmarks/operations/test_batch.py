@@ -30,6 +30,10 @@ def test_read_batch(
             opened.before()
             ids[:] = chance.integers(0, n, suite.batch)
 
+        def rewind() -> None:
+            nonlocal chance
+            chance = np.random.default_rng((SEED, sweep))
+
         measure(
             Case("read_batch", store, n, images=suite.batch, path=path, reads=True, cold=cold),
             Work(
@@ -37,6 +41,7 @@ def test_read_batch(
                 run=lambda: opened.store.read_many(ids),
                 check=lambda result: suite.assert_equal(*result, ids),
                 after=opened.after,
+                rewind=rewind,
             ),
         )
 

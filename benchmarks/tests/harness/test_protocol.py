@@ -165,6 +165,21 @@ def test_without_the_timer_no_part_is_run() -> None:
     assert journal.calls == [*PARTS]
 
 
+def test_the_ids_begin_anew_once_after_the_warm_up() -> None:
+    clock, ids, read = Clock(), iter(range(9)), list[int]()
+
+    def run() -> None:
+        read.append(next(ids))
+        clock.now += 0.25
+
+    def rewind() -> None:
+        nonlocal ids
+        ids = iter(range(9))
+
+    measure(FakeBenchmark(clock), Work(run, lambda _: None, rewind=rewind), 1.0, Passes(1), clock)
+    assert read == [0, *range(5)]
+
+
 @pytest.mark.parametrize(
     ("n", "few"), [(1, 0), (999, 0), (1_000, 10), (10_050, 100), (100_000, 1_000)]
 )

@@ -152,13 +152,21 @@ def test_a_batch_with_another_image_fails(tmp_path: Path, workers: int) -> None:
     assert "WrongResultError: labels differ from the data's" in done.stdout
 
 
-@pytest.mark.parametrize("options", [("-p", "without_torch"), ("--cache=cold",)])
-def test_what_cannot_be_loaded_is_said_at_the_end(tmp_path: Path, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("-p", "without_torch"), "loader needs PyTorch"),
+        (("--cache=cold",), "with --cache=cold, workers that keep the store open"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_at_the_end(
+    tmp_path: Path, options: tuple[str, ...], why: str
+) -> None:
     (tmp_path / "without_torch.py").write_text(WITHOUT_TORCH)
     chosen = ("-k", "loader or store_single", "--backend=hdf5,limit")
     done = run(*options, *chosen, plugins=tmp_path)
     assert done.returncode == 0, done.stdout
     summary = done.stdout.split(" image storage benchmark ")[1]
-    assert summary.count("\nnot measured: loader ") == 1
+    assert summary.count(f"\nnot measured: {why}") == 1
     assert " ".join(summary.split()).count("loader hdf5 ") == 4
     assert " 2 passed, 4 skipped" in done.stdout

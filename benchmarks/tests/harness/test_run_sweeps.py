@@ -83,6 +83,21 @@ for row, seconds in (("hdf5", 0), ("limit", 0.02)):
 """
 """A plugin that notes which images a fast and a slow row read singly."""
 
+NOT_COLD = """
+from benchmarks.harness import suite
+
+evictions = 0
+
+def evict(path):
+    global evictions
+    evictions += 1
+    return 1.0 if evictions in {which} else 0.0
+
+suite.evict_or_wait = evict
+suite.CAN_EVICT = True
+"""
+"""A plugin under which some evictions leave the store in memory."""
+
 
 def sweeps_in(saved: dict[str, Any]) -> dict[str, list[int]]:
     """How many rounds each sweep made, by benchmark."""
@@ -159,6 +174,27 @@ def test_in_each_sweep_all_rows_read_the_same_image_however_many_rounds_they_mak
     noted = [line.split() for line in (tmp_path / "ids").read_text().splitlines()]
     read = {row: [*dict.fromkeys(i for name, i in noted if name == row)] for row, _ in noted}
     assert read == {"hdf5": ["0", "2", "4", "6", "8"], "limit": ["0", "2", "4"]}
+
+
+@pytest.mark.parametrize(
+    ("which", "passes"),
+    [("{1}", 4), ("{7}", 4), ("{1, 2}", 3), ("{1, 2, 3}", 0), ("range(7, 999)", 1)],
+)
+def test_a_pass_that_is_not_cold_is_left_out_and_the_others_stay(
+    tmp_path: Path, which: str, passes: int
+) -> None:
+    (tmp_path / "warmer.py").write_text(NOT_COLD.format(which=which))
+    done = run(
+        *("-p", "warmer", f"--store-dir={tmp_path}", "--backend=hdf5", "--cache=cold"),
+        *("-k", "read_many", f"--benchmark-json={tmp_path / 'run.json'}"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert (" 1 passed" if passes else " 1 skipped") in done.stdout
+    assert ("not measured: some of the store" in done.stdout) == (not passes)
+    if passes:
+        (rounds,) = sweeps_in(saved_run(tmp_path / "run.json")).values()
+        assert len(rounds) == passes
 
 
 @pytest.mark.parametrize("stops", [(), ("-x",), ("--maxfail=1",)])

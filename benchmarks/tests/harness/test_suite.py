@@ -159,7 +159,7 @@ def test_a_warm_row_is_read_again_after_a_cold_one(
 @pytest.mark.parametrize(
     ("can_evict", "resident", "reason"),
     [
-        (True, 0.02, "2% of the store stays in memory when evicted, because .* keeps it"),
+        (True, 0.02, "some of the store stays in memory when evicted, because .* keeps it"),
         (False, 0.0, "cannot evict"),
     ],
 )
@@ -181,6 +181,24 @@ def test_where_a_store_stays_in_memory_nothing_is_called_cold(
     (skipped,) = made.skipped
     assert skipped.key == Key("read_many", "", "limit", N, cold=True)
     assert re.search(reason, skipped.reason)
+
+
+def test_a_row_is_skipped_once_three_passes_and_none_before_were_not_cold(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict_or_wait", lambda _: 1.0)
+    case, work = a_read(made.workspace.store(Limit(), N), cold=True), Work(nothing, ignore)
+    good, never = Passes(20), Passes(20)
+    good.add([1.0])
+    for passes in (good, never):
+        for _ in range(3):
+            assert made.skipped == []
+            with pytest.raises(pytest.skip.Exception):
+                made.measure(benchmark_of(median=1.0), passes, case, work)
+    assert [one.key.cold for one in made.skipped] == [True]
+    assert not good.has_given_up
+    assert good.done == 1
 
 
 def test_a_round_that_is_not_cold_enough_is_cleaned_up(

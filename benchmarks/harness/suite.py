@@ -22,7 +22,7 @@ from benchmarks.results.machine import Circumstances, file_system
 from benchmarks.results.recorded import COLD, OF_FILES, WARM, Recorded
 from storage import disk_usage
 
-from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, warm
+from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, place_anew, warm
 from .checks import WrongResultError, require
 from .memory import fix_bounds
 from .options import (
@@ -39,7 +39,7 @@ from .options import (
 from .passes import Passes
 from .protocol import MAX_ROUNDS, Benchmark, Result, Work, measure
 from .text import one_line
-from .workspace import Workspace
+from .workspace import MANY_FILES, Workspace
 
 CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
@@ -58,6 +58,14 @@ STAYS_SECONDS = 30
 
 The system may reclaim pages read or stored minutes ago, however much memory is free.
 """
+PLACE_MATTERS = frozenset(
+    ("read_many", "read_batch", "epoch", "iterate", "parallel_read", "loader")
+)
+"""Where the pages of a file lie in memory makes these up to 25 % faster or slower, for as long as they
+lie there. So a store is placed anew in each sweep, and what is compared meets several places.
+"""
+PLACED_ANEW = range(2**20, 2**26 + 1)
+"""Bytes; smaller stores fit in a processor's caches, and reading larger ones again takes long."""
 
 
 @dataclass
@@ -116,6 +124,7 @@ class Suite:
         self.options = options
         self._progress = progress
         self._read_at: dict[Path, float] = {}
+        self._placed_in: dict[Path, int] = {}  # the newest sweep in which a store was placed anew
         self.skipped: list[Skipped] = []
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
@@ -128,10 +137,7 @@ class Suite:
             self.store_dir = options.store_dir or Path(gettempdir())
             self.file_system = file_system(self.store_dir)
             self.rows = self._picture_rows() if self.has_pictures else self._array_rows()
-            places_anew = CAN_EVICT and options.timed and options.cache != COLD
-            self.workspace = Workspace(
-                options.store_dir, self.images, self.labels, progress, places_anew
-            )
+            self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
         except OSError as error:
             raise pytest.UsageError(
                 f"--store-dir: {one_line(error)}; choose another directory"
@@ -290,10 +296,8 @@ class Suite:
         )
         if case.cold:
             self._read_at.pop(case.path, None)
-        warms = case.reads and self.options.timed and not case.cold
-        if warms and time.monotonic() - self._read_at.get(case.path, -inf) > STAYS_SECONDS:
-            warm(case.path)
-            self._read_at[case.path] = time.monotonic()
+        elif case.reads and self.options.timed:
+            self._warm(case, sweep=passes.done)
         measure(benchmark, measured, self.options.round_budget, passes)
         if case.first_batch_seconds is not None:
             earlier = recorded.first_batch_seconds or ()
@@ -303,6 +307,20 @@ class Suite:
             passes.add(stats.data)
             recorded.add_rounds(stats.data, stats.median, passes.rounds)
         benchmark.extra_info |= recorded.written()
+
+    def _warm(self, case: Case, sweep: int) -> None:
+        """Have a store in memory, and the first time in a sweep perhaps elsewhere in it."""
+        path = case.path
+        usage = self.workspace.usage[path]
+        can_move = CAN_EVICT and usage.files <= MANY_FILES and usage.apparent_bytes in PLACED_ANEW
+        if can_move and case.operation in PLACE_MATTERS and self._placed_in.get(path) != sweep:
+            place_anew(path)
+            self._placed_in[path] = sweep
+        elif time.monotonic() - self._read_at.get(path, -inf) > STAYS_SECONDS:
+            warm(path)
+        else:
+            return
+        self._read_at[path] = time.monotonic()
 
     def _decodes(self, case: Case) -> bool:
         """Whether it decodes the files of pictures: to store pixels, or to read what keeps files."""

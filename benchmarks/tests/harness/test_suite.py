@@ -156,6 +156,27 @@ def test_a_warm_row_is_read_again_after_a_cold_one(
     assert warmed == [path, path]
 
 
+def test_in_each_sweep_a_store_of_some_size_is_placed_anew_once_and_not_warmed_again(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
+    monkeypatch.setattr(benchmarks.harness.suite, "PLACED_ANEW", range(10_000, 10**6))
+    monkeypatch.setattr(benchmarks.harness.suite, "place_anew", lambda _: done.append("placed"))
+    monkeypatch.setattr(benchmarks.harness.suite, "warm", lambda _: done.append("warmed"))
+    path, small = made.workspace.store(Limit(), N), made.workspace.store(Limit(), 2)
+    passes = [Passes(5) for _ in range(4)]
+    cases = [
+        Case(operation, Limit(), N, N, path, reads=True)
+        for operation in ("read_single", "read_many", "iterate")
+    ] + [Case("read_many", Limit(), 2, 2, small, reads=True)]
+    for expected in (["warmed", "placed", "warmed"], ["placed"]):
+        for case, own in zip(cases, passes, strict=True):
+            made.measure(benchmark_of(median=1.0), own, case, Work(nothing, ignore))
+        assert done == expected
+        done.clear()
+
+
 @pytest.mark.parametrize(
     ("can_evict", "resident", "reason"),
     [

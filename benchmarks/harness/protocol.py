@@ -37,6 +37,8 @@ STRETCH = 5
 """A benchmark may take STRETCH times its budget to reach FEW_ROUNDS, or for a whole warm-up."""
 SMALL_PART, FEWEST_OF_PART = 100, 10
 """A round's part is 1/SMALL_PART of its images, if that is at least FEWEST_OF_PART images."""
+LARGE_BYTES = 2**18
+"""Of images of more bytes, FEWEST_OF_PART are a part too, since what each costs is most of a round."""
 
 
 def nothing() -> None:
@@ -104,10 +106,12 @@ class Benchmark(Protocol):
     ) -> None: ...
 
 
-def images_of_part(n: int) -> int:
+def images_of_part(n: int, image_bytes: float) -> int:
     """How many of a round's `n` images a `RoundPart` has; 0 for no part."""
     few = n // SMALL_PART
-    return few if few >= FEWEST_OF_PART else 0
+    if few >= FEWEST_OF_PART:
+        return few
+    return FEWEST_OF_PART if image_bytes >= LARGE_BYTES and n > FEWEST_OF_PART else 0
 
 
 def rounds_within(budget: float, duration: float, most: int = MAX_ROUNDS) -> int:

@@ -60,7 +60,7 @@ def test_epoch(
     # Then each round checks its last batch; `read_many` checks all.
     seen_all = sweep > 0 or n > MOST_KEPT or not suite.may_keep(n)
     part = None
-    if few := images_of_part(n):
+    if few := images_of_part(n, suite.image_bytes):
         part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
 
     with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:

@@ -50,7 +50,7 @@ def test_read_many(
     path = suite.workspace.store(contender, n)
     shape = (n, *suite.images.shape[1:])
     part = None
-    if few := images_of_part(n):
+    if few := images_of_part(n, suite.image_bytes):
         small = suite.workspace.store(contender, few)
         part = RoundPart(lambda: contender.read_many(small, (few, *shape[1:])), few / n)
     measure(

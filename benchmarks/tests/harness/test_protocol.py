@@ -184,7 +184,12 @@ def test_the_ids_begin_anew_once_after_the_warm_up() -> None:
     ("n", "few"), [(1, 0), (999, 0), (1_000, 10), (10_050, 100), (100_000, 1_000)]
 )
 def test_a_part_is_a_hundredth_of_the_images_if_that_is_not_too_few(n: int, few: int) -> None:
-    assert images_of_part(n) == few
+    assert images_of_part(n, image_bytes=3072) == few
+
+
+@pytest.mark.parametrize(("n", "few"), [(10, 0), (11, 10), (100, 10), (999, 10), (2_000, 20)])
+def test_of_large_images_ten_are_a_part_of_a_small_round_too(n: int, few: int) -> None:
+    assert images_of_part(n, image_bytes=2**18) == few
 
 
 @pytest.mark.parametrize(

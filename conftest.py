@@ -38,6 +38,8 @@ PROJECT = Project(Path(__file__).parent)
 OPERATIONS = PROJECT.folder / "benchmarks" / "operations"
 TOOL_TESTS = PROJECT.folder / "benchmarks" / "tests"
 STORING = ("test_store.py", "test_commits.py")
+VARIANTS = ("how", "processes", "state", *LoaderSetting._fields)
+"""The parameters of benchmarks that tell the variants of an operation apart."""
 
 pytest_plugins = ("storage.tests.trials",)
 """Loaded here, before the tests are collected, or pytest would not know the option `--faults`."""
@@ -215,13 +217,23 @@ def workers(request: pytest.FixtureRequest) -> Workers:
 @pytest.fixture
 def contender(request: pytest.FixtureRequest) -> Contender:
     """A row of the tables; saved runs name it by its parameter."""
-    return _suite(request.config).row(request.param)
+    return _row(request)
 
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> Contender:
     """One of this project's stores or, where its operations allow it, another row."""
-    return _suite(request.config).row(request.param)
+    return _row(request)
+
+
+def _row(request: pytest.FixtureRequest) -> Contender:
+    """The row that a benchmark measures; skips it if the disk has no room for it."""
+    suite, params = _suite(request.config), request.node.callspec.params
+    operation = request.node.originalname.removeprefix("test_")
+    variant = " ".join(str(params[name]) for name in VARIANTS if name in params)
+    n, cold = params.get("n", 1), params.get("cold", False)
+    suite.require_space(keys.Key(operation, variant, request.param, n, cold))
+    return suite.row(request.param)
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ class Suite:
     file_bytes: of the files of pictures, on average; None if there are none
     rows: those of the options that can hold the images
     batch: how many images a batch has
+    left_out: rows that have no room on the disk
     skipped: the rows that cannot be measured here
     commits: how many images are stored in commits of one
     """
@@ -125,6 +126,7 @@ class Suite:
         self._progress = progress
         self._read_at: dict[Path, float] = {}
         self._placed_in: dict[Path, int] = {}  # the newest sweep in which a store was placed anew
+        self.left_out: tuple[str, ...] = ()
         self.skipped: list[Skipped] = []
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
@@ -171,7 +173,8 @@ class Suite:
         budget = self.options.round_budget
         files, pixels = (space(some, self.cutoffs, size, budget) for some, size in sizes)
         if of_pixels and of_files and (why := lacking(self.store_dir, files + pixels)):
-            rows, pixels = of_files, space((), self.cutoffs, 1, budget)
+            pixels = space((), self.cutoffs, 1, budget)
+            self.left_out = of_pixels
             self.remarks.append(f"left out: {', '.join(of_pixels)}, which hold pixels: {why}")
         if why := lacking(self.store_dir, files + pixels):
             raise pytest.UsageError(f"{why}; choose another directory or smaller --cutoff")
@@ -211,10 +214,20 @@ class Suite:
         """How many of `n` images may be held for the check: of pictures perhaps fewer."""
         return n if self.may_keep(n) else max(1, int(MOST_KEPT_BYTES / self.image_bytes))
 
-    def require_memory(self, row: Contender, n: int) -> None:
-        """Skip a benchmark that would hold more pixels than fit in memory."""
+    def require_memory(self, row: Contender, n: int, cold: bool) -> None:
+        """Skip the reading of all images if their pixels would take too much memory."""
         if row.variant != OF_FILES and not self.fits(n):
-            pytest.skip(f"{n} images have {n * self.image_bytes / 1e6:,.0f} MB of pixels")
+            size = f"{n * self.image_bytes / 1e6:,.0f} MB of pixels"
+            self.skip(
+                Key("read_many", "", row.name, n, cold),
+                f"all images at once have {size}, more than {MOST_READ_BYTES / 1e6:,.0f} MB",
+            )
+
+    def require_space(self, key: Key) -> None:
+        """Skip a row that has no room on the disk."""
+        if key.backend in self.left_out:
+            # The saved run does not name the user's directory; the terminal's header does.
+            self.skip(key, "too little free space for rows that hold pixels")
 
     def _load(self) -> Dataset:
         options = self.options

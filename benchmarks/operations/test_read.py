@@ -46,7 +46,7 @@ def test_read_many(
     suite: Suite, measure: Measure, contender: Contender, n: int, cold: bool
 ) -> None:
     """Open, read all n images into one array, close: loading a data set that fits in memory."""
-    suite.require_memory(contender, n)
+    suite.require_memory(contender, n, cold)
     path = suite.workspace.store(contender, n)
     shape = (n, *suite.images.shape[1:])
     part = None

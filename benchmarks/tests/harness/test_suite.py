@@ -362,7 +362,8 @@ def test_pixels_that_do_not_fit_the_disk_are_left_out_with_the_reason(
     monkeypatch.setattr("os.statvfs", lambda _: free)
     suite = Suite(options, progress=False)
     suite.close()
-    assert suite.rows == ("files", "files-encoded", "lmdb-encoded", "hdf5-encoded", "limit-encoded")
+    assert suite.left_out == ("png", "lmdb", "hdf5", "limit")
+    assert suite.rows == DEFAULT_PICTURE_ROWS
     (line,) = (line for line in suite.header() if line.startswith("left out"))
     assert line.startswith("left out: png, lmdb, hdf5, limit, which hold pixels: --store-dir: ")
     free.f_bavail = 10
@@ -385,7 +386,8 @@ def test_no_more_pixels_are_held_at_once_than_memory_allows(
     assert suite.at_once(3) == 1
     assert any(line.startswith("left out: reading all images at") for line in suite.header())
     with pytest.raises(pytest.skip.Exception, match="MB of pixels"):
-        suite.require_memory(suite.row("lmdb"), 3)
+        suite.require_memory(suite.row("lmdb"), 3, cold=True)
+    assert [one.key for one in suite.skipped] == [Key("read_many", "", "lmdb", 3, cold=True)]
 
 
 def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None:

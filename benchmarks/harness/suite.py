@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.encoded import READING, Undecoded
 from benchmarks.contenders.rows import find_row
-from benchmarks.datasets import Dataset, DatasetError, load_dataset, mean_bytes
+from benchmarks.datasets import Dataset, DatasetError, Images, load_dataset, mean_bytes
 from benchmarks.datasets.pictures import MOST_BYTES
 from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.machine import Circumstances, file_system
@@ -39,7 +39,7 @@ from .options import (
 from .passes import Passes
 from .protocol import MAX_ROUNDS, Benchmark, Result, Work, measure
 from .text import one_line
-from .workspace import MANY_FILES, Workspace
+from .workspace import MANY_FILES, Workspace, ids_read_singly
 
 CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
@@ -292,7 +292,7 @@ class Suite:
             n=case.n or 1,
             images_per_round=case.images,
             image_shape=list(self.images.shape[1:]),
-            image_bytes=self.image_bytes if self.has_pictures else None,
+            image_bytes=mean_bytes(self._images_of(case)) if self.has_pictures else None,
             file_bytes=self.file_bytes if row.keeps_files else None,
             decoder=row.decoder if self._decodes(case) else None,
             dataset=self.identity,
@@ -320,6 +320,13 @@ class Suite:
             passes.add(stats.data)
             recorded.add_rounds(stats.data, stats.median, passes.rounds)
         benchmark.extra_info |= recorded.written()
+
+    def _images_of(self, case: Case) -> Images:
+        """The images that all rounds read or store, or from which they draw."""
+        if case.operation == "read_single":
+            return self.images[ids_read_singly(case.n or 1)]
+        in_order = not case.reads or case.operation == "iterate"
+        return self.images[: case.images if in_order else case.n]
 
     def _warm(self, case: Case, sweep: int) -> None:
         """Have a store in memory, and the first time in a sweep perhaps elsewhere in it."""

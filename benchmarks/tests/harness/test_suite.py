@@ -402,6 +402,32 @@ def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None
     assert "photos" not in repr(info) + repr(mixed.circumstances())
 
 
+@pytest.mark.parametrize(
+    ("name", "operation", "n", "images", "of"),
+    [
+        ("lmdb", "read_many", 2, 2, [0, 1]),
+        ("lmdb", "read_batch", 2, 256, [0, 1]),
+        ("lmdb", "iterate", 3, 1, [0]),
+        ("lmdb", "store_single", None, 1, [0]),
+        ("lmdb", "read_single", 3, 1, [0, 1, 2]),
+        ("lmdb-encoded-bytes", "read_many", 2, 2, None),
+    ],
+)
+def test_the_pixels_per_second_are_those_of_the_pictures_read_or_stored(
+    mixed: Suite, name: str, operation: str, n: int | None, images: int, of: list[int] | None
+) -> None:
+    benchmark, row = benchmark_of(median=0.5), mixed.row(name)
+    path = mixed.workspace.store(row, n or 1)
+    case = Case(operation, row, n, images, path, reads=operation != "store_single")
+    mixed.measure(benchmark, Passes(1), case, Work(nothing, ignore))
+    found = benchmark.extra_info.get("pixel_megabytes_per_second")
+    if of is None:
+        assert found is None
+    else:
+        size = np.mean([picture.nbytes for picture in mixed.images[of]])
+        assert found == pytest.approx(images * size / 0.5 / 1e6)
+
+
 def test_a_wrong_picture_of_several_fails_the_check(mixed: Suite) -> None:
     images, labels, whole = [*decoded(mixed.images)], mixed.labels, slice(0, 3)
     mixed.assert_equal(images, labels, whole)

@@ -243,8 +243,7 @@ class Suite:
                 most_bytes=inf if options.cutoffs else MOST_BYTES,
             )
             if dataset.is_folder:
-                taken = len(dataset.images)
-                self.cutoffs = choose_picture_cutoffs(options, taken, dataset.full_count or taken)
+                self.cutoffs = choose_picture_cutoffs(options, len(dataset.images))
             else:
                 self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
             self.images, self.labels = dataset.take(self.cutoffs[-1])

@@ -74,7 +74,9 @@ def load_dataset(
 
 def _is_folder_of_pictures(path: Path) -> bool:
     """Whether it is a directory without batches: then only pictures can be in it."""
-    return isdir(path) and not any(lexists(path / name) for name in (FOLDER, *BATCH_NAMES))
+    if not isdir(path):  # noqa: PTH112  # `Path.is_dir` raises OSError for a name that is too long
+        return False
+    return not any(lexists(path / name) for name in (FOLDER, *BATCH_NAMES))
 
 
 def _user_path(spec: str) -> Path:

@@ -139,8 +139,8 @@ class Loader:
 
     def first_epoch(self) -> Iterator[LoadedBatch]:
         """As `epoch`, timed until the first batch has come."""
-        began = time.perf_counter()
         with kept_from_children():
+            began = time.perf_counter()
             batches = self.epoch()
         first = next(batches)
         self.first_batch_seconds = time.perf_counter() - began

@@ -12,6 +12,7 @@ from benchmarks.datasets import (
     DatasetError,
     DatasetOptionError,
     PictureOptions,
+    is_folder_of_pictures,
     load_dataset,
 )
 from benchmarks.datasets.cifar10 import BATCH_MD5
@@ -109,6 +110,16 @@ def test_a_folder_of_official_batches_is_cifar10(
     assert (loaded.name, loaded.identity) == ("cifar10", OFFICIAL.identity)
     (tmp_path / "data_batch_5").unlink()
     assert load_dataset(str(tmp_path)).identity.startswith("sha256:")
+
+
+@pytest.mark.parametrize("spec", ["cifar10", "standin", "", "~nosuch/x", "x" * 5_000])
+def test_a_name_is_no_folder_of_pictures(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cifar10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert not is_folder_of_pictures(spec)
+    assert is_folder_of_pictures("./cifar10")
 
 
 def test_every_error_is_a_dataset_error_and_a_builtin_one() -> None:

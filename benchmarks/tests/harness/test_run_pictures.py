@@ -71,6 +71,18 @@ def test_a_timed_run_says_what_is_decoding_and_saves_no_name(folder: Path, tmp_p
     assert "Missing in this run" not in page
 
 
+def test_what_is_listed_of_a_folder_is_what_is_measured_of_it(folder: Path) -> None:
+    options = (f"--dataset={folder}", "--sweeps=1", "-k", "read_many and (png or files)")
+    listed = run(*options, "--collect-only", "-q", "--cache=warm", "--cutoff=3,12")
+    assert listed.returncode == 0, listed.stdout
+    names = [line for line in listed.stdout.splitlines() if "::" in line]
+    assert [name.split("::")[1] for name in names] == [
+        f"test_read_many[{row}-n={n}]"
+        for row in ("files", "files-bytes", "files-encoded", "files-encoded-bytes", "png")
+        for n in (3, 12)
+    ]
+
+
 FULL = """
 from benchmarks.harness import suite
 

@@ -20,6 +20,7 @@ from pytest_benchmark import plugin
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.peers import versions
 from benchmarks.contenders.rows import find_row
+from benchmarks.datasets import is_folder_of_pictures
 from benchmarks.harness import options
 from benchmarks.harness.interruption import heed_termination
 from benchmarks.harness.links import Project, named_paths
@@ -38,6 +39,8 @@ PROJECT = Project(Path(__file__).parent)
 OPERATIONS = PROJECT.folder / "benchmarks" / "operations"
 TOOL_TESTS = PROJECT.folder / "benchmarks" / "tests"
 STORING = ("test_store.py", "test_commits.py")
+VARIANTS = ("how", "processes", "state", *LoaderSetting._fields)
+"""The parameters of benchmarks that tell the variants of an operation apart."""
 
 pytest_plugins = ("storage.tests.trials",)
 """Loaded here, before the tests are collected, or pytest would not know the option `--faults`."""
@@ -99,10 +102,16 @@ def _suite(config: pytest.Config) -> Suite:
 
 def _has_benchmarks(config: pytest.Config) -> bool:
     """Whether the paths that the user named include benchmarks, not just tests of tools."""
-    if config.option.collectonly:
+    if _lists_without_data(config):
         return False
     suite = OPERATIONS.resolve()
     return any(suite.is_relative_to(p) or p.is_relative_to(suite) for p in _named(config))
+
+
+def _lists_without_data(config: pytest.Config) -> bool:
+    """Whether tests are only listed. That of a folder needs its pictures, which give the cutoffs."""
+    dataset = config.stash[OPTIONS].dataset
+    return bool(config.option.collectonly) and not is_folder_of_pictures(dataset)
 
 
 def _named(config: pytest.Config) -> list[Path]:
@@ -155,14 +164,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     chosen = config.stash[OPTIONS]
     operation = metafunc.function.__name__.removeprefix("test_")
-    if config.option.collectonly:
+    if _lists_without_data(config):
         rows = [name for name in chosen.rows if operation in find_row(name).operations]
     else:
         rows = _suite(config).names_of(operation)
     for fixture in {"contender", "store"} & {*metafunc.fixturenames}:
         metafunc.parametrize(fixture, rows, indirect=True)
     listed = chosen.cutoffs or chosen.usual_cutoffs  # to list them without loading the data
-    cutoffs = listed if config.option.collectonly else _suite(config).cutoffs
+    cutoffs = listed if _lists_without_data(config) else _suite(config).cutoffs
     match "n" in metafunc.fixturenames, "cold" in metafunc.fixturenames:
         case True, True:
             states = chosen.states(operation, cutoffs)
@@ -215,13 +224,23 @@ def workers(request: pytest.FixtureRequest) -> Workers:
 @pytest.fixture
 def contender(request: pytest.FixtureRequest) -> Contender:
     """A row of the tables; saved runs name it by its parameter."""
-    return _suite(request.config).row(request.param)
+    return _row(request)
 
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> Contender:
     """One of this project's stores or, where its operations allow it, another row."""
-    return _suite(request.config).row(request.param)
+    return _row(request)
+
+
+def _row(request: pytest.FixtureRequest) -> Contender:
+    """The row that a benchmark measures; skips it if the disk has no room for it."""
+    suite, params = _suite(request.config), request.node.callspec.params
+    operation = request.node.originalname.removeprefix("test_")
+    variant = " ".join(str(params[name]) for name in VARIANTS if name in params)
+    n, cold = params.get("n", 1), params.get("cold", False)
+    suite.require_space(keys.Key(operation, variant, request.param, n, cold))
+    return suite.row(request.param)
 
 
 @pytest.fixture

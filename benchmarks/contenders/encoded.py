@@ -14,12 +14,15 @@ import numpy as np
 
 from benchmarks.datasets import Images, PictureOptions
 from benchmarks.results.recorded import OF_FILES
+from storage.images.decoding import describe
 from storage.payloads.base import in_threads
 
 from .base import Image, ImageIds, Labels, Openable, Opened, Read, Shape
 from .syncing import sync_tree
 
 READING = frozenset(("read_single", "read_many", "read_batch", "epoch", "iterate", "parallel_read"))
+RGB_BYTES = 3
+"""Of a pixel."""
 
 
 class FileReader(Opened):
@@ -65,7 +68,10 @@ class Decoded(Opened):
 
     def read_many(self, ids: ImageIds, /) -> tuple[Read, Labels]:
         files, labels = self._files.read_many(ids)
-        return together(in_threads(self._options.decode, files)), labels
+        # The stores do not start threads for small images; the header of one file tells enough.
+        first = describe(files[0])
+        size = first.width * first.height * RGB_BYTES
+        return together(in_threads(self._options.decode, files, size)), labels
 
     @overload
     def __getitem__(self, key: int, /) -> tuple[Image, int]: ...

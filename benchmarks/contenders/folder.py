@@ -21,7 +21,10 @@ from .encoded import FileReader, FileRow, together
 
 
 class FolderReader(FileReader):
-    """The paths and labels of the files, by listing the folder."""
+    """The paths and labels of the files.
+
+    The whole folder is listed and sorted, for one picture too: nothing else tells its place in it.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

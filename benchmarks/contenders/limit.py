@@ -14,6 +14,7 @@ They have no checksums and no way to append, so they are no stores.
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import accumulate
 from math import prod
 from pathlib import Path
@@ -31,6 +32,8 @@ LABEL_BYTES = 8
 LABEL, OFFSET, SHAPE = 0, 1, slice(2, 5)
 """The columns of an index of pixels, int64; a grey image has no channels, written as 0."""
 COLUMNS, ENTRY_BYTES = 5, 40
+PLACE_COLUMNS, PLACE_BYTES = 3, 24
+"""Of an entry in an index of files: label, offset and size, int64."""
 
 
 class Limit(Contender):
@@ -142,17 +145,25 @@ def _shape(entry: NDArray[np.int64]) -> Sequence[int]:
 
 
 class EncodedLimitReader(FileReader):
-    """The open file, and its index in memory."""
+    """The open file; its index is read when several files are first asked for."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._index = np.fromfile(path / "index", np.int64).reshape(3, -1)
         self._number = os.open(path / "files", os.O_RDONLY)
 
+    @cached_property
+    def _index(self) -> NDArray[np.int64]:
+        return np.fromfile(self.path / "index", np.int64).reshape(-1, PLACE_COLUMNS)
+
     def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
-        labels, *places = self._index[:, ids]
-        every = zip(*(column.tolist() for column in places), strict=True)
-        return [os.pread(self._number, size, offset) for offset, size in every], labels
+        if len(ids) == 1:  # as with `PictureLimit`, one entry is enough
+            at = int(ids[0]) * PLACE_BYTES
+            entries = np.fromfile(self.path / "index", np.int64, PLACE_COLUMNS, offset=at)[None]
+        else:
+            entries = self._index[ids]
+        places = entries[:, 1:].tolist()
+        files = [os.pread(self._number, size, offset) for offset, size in places]
+        return files, entries[:, LABEL].copy()
 
     def close(self) -> None:
         os.close(self._number)
@@ -167,4 +178,4 @@ class EncodedLimit(FileRow):
         with (path / "files").open("wb", buffering=0) as file:
             sizes = [file.write(data) for data in files]
         offsets = [0, *accumulate(sizes[:-1])]
-        np.array([labels, offsets, sizes], np.int64).tofile(path / "index")
+        np.column_stack([labels, offsets, sizes]).tofile(path / "index")

@@ -12,7 +12,7 @@ from .errors import (
     UnsafeArchiveError,
     UnsafePickleError,
 )
-from .load import load_dataset
+from .load import is_folder_of_pictures, load_dataset
 from .pictures import PictureFile, PictureOptions, decoded
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "UnsafeArchiveError",
     "UnsafePickleError",
     "decoded",
+    "is_folder_of_pictures",
     "load_dataset",
     "mean_bytes",
 ]

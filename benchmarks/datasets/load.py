@@ -1,6 +1,6 @@
 """Loading the data set that the user's options name."""
 
-from os.path import lexists
+from os.path import expanduser, isdir, lexists
 from pathlib import Path
 
 from .batches import BATCH_NAMES, FOLDER
@@ -55,7 +55,12 @@ def load_dataset(
         )
     if spec != "cifar10":
         path = _user_path(spec)
-        if pictures and _is_folder_of_pictures(path):
+        if is_folder_of_pictures(spec):
+            if pictures is None:
+                raise DatasetNotFoundError(
+                    f"{spec}: no CIFAR batch in it, and pictures cannot be measured here; give the"
+                    " Python version of CIFAR-10, a directory of batches or a .tar.gz"
+                )
             return load_pictures(
                 path, pictures, limit=limit, most_bytes=most_bytes, progress=progress
             )
@@ -67,9 +72,12 @@ def load_dataset(
         return make_standin(limit, image_size, note=note, progress=progress)
 
 
-def _is_folder_of_pictures(path: Path) -> bool:
-    """Whether it is a directory without batches: then only pictures can be in it."""
-    return path.is_dir() and not any(lexists(path / name) for name in (FOLDER, *BATCH_NAMES))
+def is_folder_of_pictures(spec: str) -> bool:
+    """Whether it names a directory without batches: then only pictures can be in it."""
+    path = Path(expanduser(spec))  # noqa: PTH111  # `Path.expanduser` raises if there is no such user
+    if spec in ("", "cifar10", "standin") or not isdir(path):  # noqa: PTH112  # a name may be too long
+        return False
+    return not any(lexists(path / name) for name in (FOLDER, *BATCH_NAMES))
 
 
 def _user_path(spec: str) -> Path:

@@ -48,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="RUN",
         help="a saved default run; whether two contradict each other is counted too",
     )
+    parser.add_argument(
+        "--sweeps", type=_several, metavar="N", help="as for pytest, but at least 2"
+    )
     asked, of_suite = parser.parse_known_args(arguments)
+    of_suite += [f"--sweeps={asked.sweeps}"] if asked.sweeps else []
     heed_termination()
     try:
         records = read_records(asked.record)
@@ -73,6 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     few = f"; {FEWEST} are needed" if len(records) < FEWEST else ""
     say([*table(found), "", f"{len(records)} runs{few}"])
     return 0 if all(rate.is_met for rate in found) and not few else 1
+
+
+def _several(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; give at least 2, since what is counted comes from ratios within sweeps"
+        )
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from benchmarks.harness.options import parse_cutoffs, parse_dataset, parse_rows,
 
 from .decide import FEWEST_SCREENED
 from .process import Injection
-from .profile import CUTOFFS, OTHER_OPERATIONS, PAIRS
+from .profile import CUTOFFS, OTHER_OPERATIONS, PAIRS, names
 from .saved import FOLDER
 
 EXIT_CODES = "exit codes: 0 pass, 1 regressed, 2 invalid, 3 inconclusive, 130 interrupted"
@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None) -> Request:
         parser.error(str(error))
     if given.pairs < FEWEST_SCREENED:
         parser.error(f"--pairs: {given.pairs}; fewer than {FEWEST_SCREENED} show nothing")
-    if "loader" in given.keyword and (why := why_left_out(cold=False)):
+    if names(given.keyword, "loader") and (why := why_left_out(cold=False)):
         parser.error(f"-k: {why}")
     if given.into is not None and given.inject is None:
         parser.error("--into: give --inject, too")

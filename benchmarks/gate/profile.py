@@ -1,6 +1,7 @@
 """The part of the suite that the gate measures; it does not wait for a disk."""
 
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -23,6 +24,12 @@ PAIRS = 10
 """Pairs of processes in the screen."""
 RAM_DISK = Path("/dev/shm")  # noqa: S108  # Linux's RAM disk
 BATCH_IMAGES = 10_000
+RULED_OUT = re.compile(r"\bnot\s+(\([^()]*\)|[^\s()]+)")
+
+
+def names(keyword: str, word: str) -> bool:
+    """Whether an expression for pytest's -k asks for `word`, and does not only rule it out."""
+    return word in RULED_OUT.sub("", keyword)
 
 
 @dataclass(frozen=True)
@@ -44,12 +51,12 @@ class Profile:
     @property
     def names_others(self) -> bool:
         """Whether the keyword names one of `OTHER_OPERATIONS`; then it alone chooses."""
-        return any(operation in self.keyword for operation in OTHER_OPERATIONS)
+        return any(names(self.keyword, operation) for operation in OTHER_OPERATIONS)
 
     @property
     def is_cold(self) -> bool:
         """Whether cold rows are among those to choose from: they need a disk, and take longer."""
-        return COLD in self.keyword
+        return names(self.keyword, COLD)
 
     @property
     def choice(self) -> tuple[str, ...]:
@@ -103,7 +110,7 @@ def choose_directory(
 
     Nothing on a RAM disk is cold, so it is not for a `keyword` that names cold rows.
     """
-    if COLD in keyword:
+    if names(keyword, COLD):
         return Path(gettempdir())
     try:
         # Both sides have their stores at the same time.

@@ -65,7 +65,10 @@ def evict_or_wait(path: Path) -> float:
 
 
 def _unmap_pages(path: Path) -> None:
-    """Give up the pages of the files below `path` that this process has mapped for reading."""
+    """Give up the pages of the files below `path` that this process has mapped for reading.
+
+    Those of a map that it may write to stay.
+    """
     folder = f"{path.resolve()}/"
     for line in MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         addresses, permissions, *_, name = line.split(maxsplit=5)

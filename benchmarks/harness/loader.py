@@ -71,9 +71,7 @@ def why_left_out(cold: bool) -> str | None:
     if find_spec("torch") is None:
         return "loader needs PyTorch, which is not installed; pip install torch"
     # The workers would have to be started anew for each round, which takes longer than reading.
-    return (
-        "loader is not measured with --cache=cold: its workers keep the store open" * cold or None
-    )
+    return "with --cache=cold, workers that keep the store open have no place" if cold else None
 
 
 class LoadedBatch(NamedTuple):
@@ -141,8 +139,8 @@ class Loader:
 
     def first_epoch(self) -> Iterator[LoadedBatch]:
         """As `epoch`, timed until the first batch has come."""
-        began = time.perf_counter()
         with kept_from_children():
+            began = time.perf_counter()
             batches = self.epoch()
         first = next(batches)
         self.first_batch_seconds = time.perf_counter() - began

@@ -397,17 +397,15 @@ def choose_cutoffs(
     return options.cutoffs
 
 
-def choose_picture_cutoffs(options: Options, taken: int, full: int) -> tuple[int, ...]:
-    """The cutoffs for a folder: by default the usual ones from 100 on, and all if all are taken.
+def choose_picture_cutoffs(options: Options, taken: int) -> tuple[int, ...]:
+    """The cutoffs for a folder: by default the usual ones from 100 on, and all that are taken.
 
-    taken, full: pictures taken from the folder, and in it; raises pytest.UsageError if too few
+    taken: pictures taken from the folder; raises pytest.UsageError if too few
     """
     if options.cutoffs is not None or not options.timed:
         return choose_cutoffs(options, "the folder", taken, "each once")
-    if taken == full:
-        # Not also a usual one that is nearly as large.
-        return (*(n for n in PICTURE_CUTOFFS if 2 * n <= full), full)
-    return tuple(n for n in PICTURE_CUTOFFS if n <= taken) or (taken,)
+    # Not also a usual one that is nearly as large.
+    return (*(n for n in PICTURE_CUTOFFS if 2 * n <= taken), taken)
 
 
 @dataclass(frozen=True)

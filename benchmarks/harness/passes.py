@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from benchmarks.results.recorded import Recorded
 
+MOST_LEFT_OUT = 3
+"""After as many passes that could not be measured, and none that could, a row is skipped."""
+
 
 @dataclass
 class Passes:
@@ -14,6 +17,7 @@ class Passes:
     recorded: the row's record, made in the first pass
     rounds: rounds of each pass that is done
     seconds: the durations of all rounds, in the order measured
+    left_out: passes that could not be measured
     """
 
     sweeps: int
@@ -21,6 +25,7 @@ class Passes:
     recorded: Recorded | None = None
     rounds: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    left_out: int = 0
 
     def plan(self, rounds: int) -> int:
         """Spread about this many rounds over the passes; returns how many the next one makes."""
@@ -32,6 +37,11 @@ class Passes:
         self.rounds.append(len(data))
         data[:0] = self.seconds
         self.seconds = [*data]
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the row is to be skipped, since too many passes were left out."""
+        return not self.done and self.left_out >= min(self.sweeps, MOST_LEFT_OUT)
 
     @property
     def done(self) -> int:

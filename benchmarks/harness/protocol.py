@@ -37,6 +37,8 @@ STRETCH = 5
 """A benchmark may take STRETCH times its budget to reach FEW_ROUNDS, or for a whole warm-up."""
 SMALL_PART, FEWEST_OF_PART = 100, 10
 """A round's part is 1/SMALL_PART of its images, if that is at least FEWEST_OF_PART images."""
+LARGE_BYTES = 2**18
+"""Of images of more bytes, FEWEST_OF_PART are a part too, since what each costs is most of a round."""
 
 
 def nothing() -> None:
@@ -62,6 +64,8 @@ class Work(Generic[Result]):
     check: takes the result of `run`; raises WrongResultError if it is not what was stored
     before: makes the state that `run` needs
     after: removes what `run` left, also after an error or an interruption
+    rewind: called once, after the warm-up: a stream of ids to read begins anew, so that the rounds
+        of fast and slow rows, which warm up in more and in fewer, read the same images
     part: given if a round may take very long and every image costs the same
     most: the most timed rounds
     """
@@ -70,6 +74,7 @@ class Work(Generic[Result]):
     check: Callable[[Result], None]
     before: Callable[[], None] = nothing
     after: Callable[[], None] = nothing
+    rewind: Callable[[], None] = nothing
     part: RoundPart | None = None
     most: int = MAX_ROUNDS
 
@@ -101,10 +106,12 @@ class Benchmark(Protocol):
     ) -> None: ...
 
 
-def images_of_part(n: int) -> int:
+def images_of_part(n: int, image_bytes: float) -> int:
     """How many of a round's `n` images a `RoundPart` has; 0 for no part."""
     few = n // SMALL_PART
-    return few if few >= FEWEST_OF_PART else 0
+    if few >= FEWEST_OF_PART:
+        return few
+    return FEWEST_OF_PART if image_bytes >= LARGE_BYTES and n > FEWEST_OF_PART else 0
 
 
 def rounds_within(budget: float, duration: float, most: int = MAX_ROUNDS) -> int:
@@ -166,6 +173,7 @@ def measure(
     try:
         if benchmark.enabled:
             count = _prepare(rounds, work, budget, passes, clock)
+        work.rewind()
         benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
         rounds.finish()
     except BaseException:

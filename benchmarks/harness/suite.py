@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.encoded import READING, Undecoded
 from benchmarks.contenders.rows import find_row
-from benchmarks.datasets import Dataset, DatasetError, load_dataset, mean_bytes
+from benchmarks.datasets import Dataset, DatasetError, Images, load_dataset, mean_bytes
 from benchmarks.datasets.pictures import MOST_BYTES
 from benchmarks.results.keys import Key, Skipped
 from benchmarks.results.machine import Circumstances, file_system
 from benchmarks.results.recorded import COLD, OF_FILES, WARM, Recorded
 from storage import disk_usage
 
-from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, warm
+from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, place_anew, warm
 from .checks import WrongResultError, require
 from .memory import fix_bounds
 from .options import (
@@ -39,7 +39,7 @@ from .options import (
 from .passes import Passes
 from .protocol import MAX_ROUNDS, Benchmark, Result, Work, measure
 from .text import one_line
-from .workspace import Workspace
+from .workspace import MANY_FILES, Workspace, ids_read_singly
 
 CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
@@ -58,6 +58,14 @@ STAYS_SECONDS = 30
 
 The system may reclaim pages read or stored minutes ago, however much memory is free.
 """
+PLACE_MATTERS = frozenset(
+    ("read_many", "read_batch", "epoch", "iterate", "parallel_read", "loader")
+)
+"""Where the pages of a file lie in memory makes these up to 25 % faster or slower, for as long as they
+lie there. So a store is placed anew in each sweep, and what is compared meets several places.
+"""
+PLACED_ANEW = range(2**20, 2**26 + 1)
+"""Bytes; smaller stores fit in a processor's caches, and reading larger ones again takes long."""
 
 
 @dataclass
@@ -105,6 +113,7 @@ class Suite:
     file_bytes: of the files of pictures, on average; None if there are none
     rows: those of the options that can hold the images
     batch: how many images a batch has
+    left_out: rows that have no room on the disk
     skipped: the rows that cannot be measured here
     commits: how many images are stored in commits of one
     """
@@ -116,6 +125,8 @@ class Suite:
         self.options = options
         self._progress = progress
         self._read_at: dict[Path, float] = {}
+        self._placed_in: dict[Path, int] = {}  # the newest sweep in which a store was placed anew
+        self.left_out: tuple[str, ...] = ()
         self.skipped: list[Skipped] = []
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
@@ -128,10 +139,7 @@ class Suite:
             self.store_dir = options.store_dir or Path(gettempdir())
             self.file_system = file_system(self.store_dir)
             self.rows = self._picture_rows() if self.has_pictures else self._array_rows()
-            places_anew = CAN_EVICT and options.timed and options.cache != COLD
-            self.workspace = Workspace(
-                options.store_dir, self.images, self.labels, progress, places_anew
-            )
+            self.workspace = Workspace(options.store_dir, self.images, self.labels, progress)
         except OSError as error:
             raise pytest.UsageError(
                 f"--store-dir: {one_line(error)}; choose another directory"
@@ -165,7 +173,8 @@ class Suite:
         budget = self.options.round_budget
         files, pixels = (space(some, self.cutoffs, size, budget) for some, size in sizes)
         if of_pixels and of_files and (why := lacking(self.store_dir, files + pixels)):
-            rows, pixels = of_files, space((), self.cutoffs, 1, budget)
+            pixels = space((), self.cutoffs, 1, budget)
+            self.left_out = of_pixels
             self.remarks.append(f"left out: {', '.join(of_pixels)}, which hold pixels: {why}")
         if why := lacking(self.store_dir, files + pixels):
             raise pytest.UsageError(f"{why}; choose another directory or smaller --cutoff")
@@ -205,10 +214,20 @@ class Suite:
         """How many of `n` images may be held for the check: of pictures perhaps fewer."""
         return n if self.may_keep(n) else max(1, int(MOST_KEPT_BYTES / self.image_bytes))
 
-    def require_memory(self, row: Contender, n: int) -> None:
-        """Skip a benchmark that would hold more pixels than fit in memory."""
+    def require_memory(self, row: Contender, n: int, cold: bool) -> None:
+        """Skip the reading of all images if their pixels would take too much memory."""
         if row.variant != OF_FILES and not self.fits(n):
-            pytest.skip(f"{n} images have {n * self.image_bytes / 1e6:,.0f} MB of pixels")
+            size = f"{n * self.image_bytes / 1e6:,.0f} MB of pixels"
+            self.skip(
+                Key("read_many", "", row.name, n, cold),
+                f"all images at once have {size}, more than {MOST_READ_BYTES / 1e6:,.0f} MB",
+            )
+
+    def require_space(self, key: Key) -> None:
+        """Skip a row that has no room on the disk."""
+        if key.backend in self.left_out:
+            # The saved run does not name the user's directory; the terminal's header does.
+            self.skip(key, "too little free space for rows that hold pixels")
 
     def _load(self) -> Dataset:
         options = self.options
@@ -224,8 +243,7 @@ class Suite:
                 most_bytes=inf if options.cutoffs else MOST_BYTES,
             )
             if dataset.is_folder:
-                taken = len(dataset.images)
-                self.cutoffs = choose_picture_cutoffs(options, taken, dataset.full_count or taken)
+                self.cutoffs = choose_picture_cutoffs(options, len(dataset.images))
             else:
                 self.cutoffs = choose_cutoffs(options, dataset.name, dataset.capacity)
             self.images, self.labels = dataset.take(self.cutoffs[-1])
@@ -273,7 +291,7 @@ class Suite:
             n=case.n or 1,
             images_per_round=case.images,
             image_shape=list(self.images.shape[1:]),
-            image_bytes=self.image_bytes if self.has_pictures else None,
+            image_bytes=mean_bytes(self._images_of(case)) if self.has_pictures else None,
             file_bytes=self.file_bytes if row.keeps_files else None,
             decoder=row.decoder if self._decodes(case) else None,
             dataset=self.identity,
@@ -285,15 +303,13 @@ class Suite:
         measured = replace(
             work,
             check=partial(self._check, recorded, case, work),
-            before=partial(self._before, recorded, case, work),
+            before=partial(self._before, passes, recorded, case, work),
             most=COLD_ROUNDS if case.cold else MAX_ROUNDS,
         )
         if case.cold:
             self._read_at.pop(case.path, None)
-        warms = case.reads and self.options.timed and not case.cold
-        if warms and time.monotonic() - self._read_at.get(case.path, -inf) > STAYS_SECONDS:
-            warm(case.path)
-            self._read_at[case.path] = time.monotonic()
+        elif case.reads and self.options.timed:
+            self._warm(case, sweep=passes.done)
         measure(benchmark, measured, self.options.round_budget, passes)
         if case.first_batch_seconds is not None:
             earlier = recorded.first_batch_seconds or ()
@@ -304,12 +320,33 @@ class Suite:
             recorded.add_rounds(stats.data, stats.median, passes.rounds)
         benchmark.extra_info |= recorded.written()
 
+    def _images_of(self, case: Case) -> Images:
+        """The images that all rounds read or store, or from which they draw."""
+        if case.operation == "read_single":
+            return self.images[ids_read_singly(case.n or 1)]
+        in_order = not case.reads or case.operation == "iterate"
+        return self.images[: case.images if in_order else case.n]
+
+    def _warm(self, case: Case, sweep: int) -> None:
+        """Have a store in memory, and the first time in a sweep perhaps elsewhere in it."""
+        path = case.path
+        usage = self.workspace.usage[path]
+        can_move = CAN_EVICT and usage.files <= MANY_FILES and usage.apparent_bytes in PLACED_ANEW
+        if can_move and case.operation in PLACE_MATTERS and self._placed_in.get(path) != sweep:
+            place_anew(path)
+            self._placed_in[path] = sweep
+        elif time.monotonic() - self._read_at.get(path, -inf) > STAYS_SECONDS:
+            warm(path)
+        else:
+            return
+        self._read_at[path] = time.monotonic()
+
     def _decodes(self, case: Case) -> bool:
         """Whether it decodes the files of pictures: to store pixels, or to read what keeps files."""
         row = case.contender
         return self.has_pictures and row.keeps_files == case.reads and row.variant != OF_FILES
 
-    def _before(self, recorded: Recorded, case: Case, work: Work[Result]) -> None:
+    def _before(self, passes: Passes, recorded: Recorded, case: Case, work: Work[Result]) -> None:
         work.before()  # it may read some of the store, as opening does
         if not case.cold:
             return
@@ -317,11 +354,14 @@ class Suite:
             self.skip(Key.of(recorded), "this system cannot evict a file from its page cache")
         fraction = evict_or_wait(case.path)
         if fraction > MOST_RESIDENT:
-            self.skip(
-                Key.of(recorded),
-                f"{fraction:.0%} of the store stays in memory when evicted, because another process"
-                f" uses it or {self.file_system} keeps it",
+            why = (
+                "some of the store stays in memory when evicted, because a process uses it or"
+                f" {self.file_system} keeps it"
             )
+            passes.left_out += 1
+            if passes.has_given_up:
+                self.skip(Key.of(recorded), why)
+            pytest.skip(why)  # only this pass
         recorded.resident_fraction = max(recorded.resident_fraction or 0.0, fraction)
 
     def skip(self, key: Key, reason: str) -> NoReturn:

@@ -72,12 +72,15 @@ class Sweeps:
         if passes is None:
             return None
         self._show_progress(item, passes.done)
-        has_failed = False
+        has_failed, left_out = False, passes.left_out
         if nextitem is item:  # pytest would not set it up again
             nextitem = cast("pytest.Item", item.parent)
         try:
-            self._reports[item] = runtestprotocol(item, log=False, nextitem=nextitem)
-            has_failed = not all(report.passed for report in self._reports[item])
+            reports = runtestprotocol(item, log=False, nextitem=nextitem)
+            is_left_out = passes.left_out > left_out and not passes.has_given_up
+            if not (is_left_out and passes.done):  # else those of its last good pass stay
+                self._reports[item] = reports
+            has_failed = not (is_left_out or all(report.passed for report in reports))
         finally:  # an interruption breaks off this pass, and leaves the earlier ones
             _keep_newest(_measured(item.session), item, has_failed)
         if has_failed or passes.are_complete:

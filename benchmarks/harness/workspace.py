@@ -23,7 +23,7 @@ from benchmarks.contenders.stores import StoreContender
 from benchmarks.datasets import Images, mean_bytes
 from storage import DiskUsage, disk_usage
 
-from .cache import files_below, place_anew
+from .cache import files_below
 from .interruption import held
 
 MANY_FILES = 50
@@ -31,8 +31,6 @@ MANY_FILES = 50
 TICK_SECONDS = 0.5
 SHOWN_FROM = 10_000
 """The fewest images whose storing takes long enough to show progress."""
-PLACED_ANEW = range(2**20, 2**26 + 1)
-"""Bytes; smaller stores fit in a processor's caches, and reading larger ones again takes long."""
 
 
 @dataclass
@@ -52,16 +50,13 @@ class Workspace:
         images: Images,
         labels: NDArray[np.int64],
         progress: bool,
-        places_anew: bool = False,
     ) -> None:
-        """`places_anew` lets stores change their place in memory; see `store`."""
         self._folder = tempfile.TemporaryDirectory(prefix="image-stores-", dir=directory)
         self.path = Path(self._folder.name)
         _spread(self.path)
         self.images = images
         self.labels = labels
         self._progress = progress
-        self._places_anew = places_anew
         self._made: dict[tuple[str, int], Path] = {}
         self._spare: dict[tuple[str, int], Path] = {}
         self._growing: dict[tuple[str, int], GrowingStore] = {}
@@ -69,12 +64,7 @@ class Workspace:
         self._set_aside = 0
 
     def store(self, contender: Contender, n: int) -> Path:
-        """The contender's store of the first `n` images.
-
-        Where the pages of a file lie in memory makes the same store up to 25 % faster or slower, for
-        as long as they lie there. So each call lets the system place them anew, and the benchmarks
-        that compare stores in several sweeps meet several places.
-        """
+        """The contender's store of the first `n` images."""
         if not self.has(contender, n):
             path = self.scratch()
             show = self._progress and n >= SHOWN_FROM
@@ -82,11 +72,7 @@ class Workspace:
             with _progress(path, size, f"{contender.name}, n={n}", show):
                 contender.store_many(path, self.images[:n], self.labels[:n], durable=False)
                 self.keep(contender, n, path)
-        path = self._made[contender.name, n]
-        matters = self.usage[path].apparent_bytes in PLACED_ANEW
-        if self._places_anew and matters and not _has_many_files(path):
-            place_anew(path)
-        return path
+        return self._made[contender.name, n]
 
     def spare(self, contender: StoreContender, n: int) -> Path:
         """Another store of the first `n` images, which the caller may change."""
@@ -193,7 +179,8 @@ class NewStores:
         if not self._workspace.has(self._contender, self._n):
             self._workspace.keep(self._contender, self._n, self.path)
             return
-        os.sync()  # as in `keep`
+        if _has_many_files(self.path):  # it is not removed now, so the disk would still write it
+            os.sync()
         self._workspace.put_aside(self._contender, self._n, self.path)
 
 

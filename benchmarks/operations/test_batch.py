@@ -30,6 +30,10 @@ def test_read_batch(
             opened.before()
             ids[:] = chance.integers(0, n, suite.batch)
 
+        def rewind() -> None:
+            nonlocal chance
+            chance = np.random.default_rng((SEED, sweep))
+
         measure(
             Case("read_batch", store, n, images=suite.batch, path=path, reads=True, cold=cold),
             Work(
@@ -37,6 +41,7 @@ def test_read_batch(
                 run=lambda: opened.store.read_many(ids),
                 check=lambda result: suite.assert_equal(*result, ids),
                 after=opened.after,
+                rewind=rewind,
             ),
         )
 
@@ -55,7 +60,7 @@ def test_epoch(
     # Then each round checks its last batch; `read_many` checks all.
     seen_all = sweep > 0 or n > MOST_KEPT or not suite.may_keep(n)
     part = None
-    if few := images_of_part(n):
+    if few := images_of_part(n, suite.image_bytes):
         part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
 
     with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:

@@ -55,7 +55,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender, sw
     )
 
     part = None
-    if few := images_of_part(n):
+    if few := images_of_part(n, suite.image_bytes):
         part = RoundPart(
             lambda: small.store_many(case.path, images[:few], labels[:few], durable=False), few / n
         )

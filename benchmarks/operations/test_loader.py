@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.contenders.base import Openable
 from benchmarks.harness.checks import require
-from benchmarks.harness.loader import LoadedBatch, Loader, LoaderSetting, why_left_out
+from benchmarks.harness.loader import LARGE_BATCH, LoadedBatch, Loader, LoaderSetting, why_left_out
 from benchmarks.harness.protocol import Work
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.results.keys import Key
@@ -37,10 +37,14 @@ def test_loader(
     """
     n = suite.cutoffs[-1]
     setting = LoaderSetting(num_workers, start, batch_size)
-    if why := why_left_out(suite.options.cache == COLD):
-        suite.skip(Key("loader", setting.variant, store.name, n), why)
     images = max(1, min(n, MOST_IMAGES, int(MOST_BYTES / suite.image_bytes)))
-    batch = max(1, min(batch_size, suite.batch, images // FEWEST_BATCHES))
+    most = max(1, min(suite.batch, images // FEWEST_BATCHES))
+    batch = min(batch_size, most)
+    why = why_left_out(suite.options.cache == COLD)
+    if not why and batch_size < LARGE_BATCH and batch == most:
+        why = f"all batches have {most} images here, however many are asked for"
+    if why:
+        suite.skip(Key("loader", setting.variant, store.name, n), why)
     path = suite.workspace.store(store, n)
     shape = suite.images.shape[1:]
     chance = np.random.default_rng((SEED, sweep))

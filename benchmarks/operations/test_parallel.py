@@ -45,6 +45,10 @@ def test_parallel_read(
             )
             team.before(work, keep=not seen_all)  # the first round is checked whole
 
+        def rewind() -> None:
+            nonlocal chance
+            chance = np.random.default_rng((SEED, sweep))
+
         def check(_: None) -> None:
             nonlocal seen_all
             for own, kept in zip(work, team.kept_batches(), strict=True):
@@ -63,5 +67,5 @@ def test_parallel_read(
                 cold=cold,
                 variant=variant_of(processes),
             ),
-            Work(before=before, run=team.read, check=check, after=team.after),
+            Work(before=before, run=team.read, check=check, after=team.after, rewind=rewind),
         )

@@ -1,6 +1,6 @@
 """Reading: one image, or all images of a store, with opening and closing."""
 
-from itertools import cycle, islice
+from itertools import cycle
 
 import numpy as np
 
@@ -13,13 +13,23 @@ from benchmarks.harness.workspace import ids_read_singly
 def test_read_single(
     suite: Suite, measure: Measure, contender: Contender, n: int, cold: bool, sweep: int
 ) -> None:
-    """Open, read one image by id, close: viewing one image, or a service's first request."""
+    """Open, read one image by id, close: viewing one image, or a service's first request.
+
+    A sweep reads one id, since rows make different numbers of rounds, and pictures differ in size.
+    """
     path = suite.workspace.store(contender, n)
     shape = suite.images.shape[1:]
-    ids = islice(cycle(ids_read_singly(n)), sweep, None)  # a sweep may have one round
+    ids = ids_read_singly(n)
+    if suite.options.sweeps > 1:
+        ids = [ids[sweep % len(ids)]]
+    coming = cycle(ids)
+
+    def rewind() -> None:
+        nonlocal coming
+        coming = cycle(ids)
 
     def run() -> tuple[int, tuple[Image, int]]:
-        image_id = next(ids)
+        image_id = next(coming)
         return image_id, contender.read_single(path, image_id, shape)
 
     def check(result: tuple[int, tuple[Image, int]]) -> None:
@@ -28,7 +38,7 @@ def test_read_single(
 
     measure(
         Case("read_single", contender, n, images=1, path=path, reads=True, cold=cold),
-        Work(run, check),
+        Work(run, check, rewind=rewind),
     )
 
 
@@ -36,11 +46,11 @@ def test_read_many(
     suite: Suite, measure: Measure, contender: Contender, n: int, cold: bool
 ) -> None:
     """Open, read all n images into one array, close: loading a data set that fits in memory."""
-    suite.require_memory(contender, n)
+    suite.require_memory(contender, n, cold)
     path = suite.workspace.store(contender, n)
     shape = (n, *suite.images.shape[1:])
     part = None
-    if few := images_of_part(n):
+    if few := images_of_part(n, suite.image_bytes):
         small = suite.workspace.store(contender, few)
         part = RoundPart(lambda: contender.read_many(small, (few, *shape[1:])), few / n)
     measure(

@@ -46,7 +46,7 @@ def test_store_many(
     case = Case("store_many", contender, n, images=n, path=stores.path, reads=False)
 
     part = None
-    if few := images_of_part(n):
+    if few := images_of_part(n, suite.image_bytes):
         part = RoundPart(
             lambda: contender.store_many(case.path, images[:few], labels[:few], durable), few / n
         )

@@ -3,7 +3,8 @@
     python -m benchmarks.peers [NAMES] [options of the suite, such as --cutoff=1000]
 
 Libraries start threads, hold memory and slow each other down, so each peer has a process of its own,
-in which the limit and the three stores are measured too. All are saved as one run. Exits with 0, with
+in which the limit and the three stores are measured too, and those of files of a folder of pictures
+(--dataset=DIR). All are saved as one run. Exits with 0, with
 1 if a peer failed or the run could not be saved, or with 2 if an option is wrong.
 """
 
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contenders.peers import PEERS, lacks
-from benchmarks.contenders.rows import DEFAULT_STORES
+from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS, find_row
+from benchmarks.datasets import PictureOptions, is_folder_of_pictures
 from benchmarks.harness.arguments import some_path
 from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
 from benchmarks.harness.output import say
@@ -25,7 +27,7 @@ from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.recorded import WARM
 from benchmarks.results.runs import STORAGE, read_file
-from benchmarks.results.summary import LIMIT
+from benchmarks.results.summary import LIMIT, LIMIT_OF_FILES
 
 from .merging import RunJson, merged, save
 from .table import table
@@ -34,24 +36,27 @@ OPERATIONS = (
     *("store_many", "read_single", "read_many"),
     *("read_batch", "epoch", "iterate", "parallel_read"),
 )
+BESIDE = (LIMIT, *DEFAULT_STORES)
+BESIDE_FILES = (LIMIT_OF_FILES, *(name for name, row in STORE_ROWS.items() if row.keeps_files))
+"""The rows that are measured with each peer; the second, of a folder of pictures, keep its files."""
 REPOSITORY = Path(__file__).parents[2]
 ENDED_WELL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    names, storage, options = _parse(arguments)
+    names, beside, storage, options = _parse(arguments)
     heed_termination()
     try:
         with temporary_directory("peers-") as folder:
-            return _run(names, storage, options, folder)
+            return _run(names, beside, storage, options, folder)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was saved, and all temporary files are removed\n")
         exit_interrupted()
 
 
-def _parse(arguments: list[str] | None) -> tuple[list[str], Path, list[str]]:
-    """The peers to measure, where to save them, and the options for pytest."""
+def _parse(arguments: list[str] | None) -> tuple[list[str], Sequence[str], Path, list[str]]:
+    """The peers to measure, the rows beside each, where to save them, and the options for pytest."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers",
         description="Measure peers, each in a fresh process, and save one run of all of them.",
@@ -67,26 +72,46 @@ def _parse(arguments: list[str] | None) -> tuple[list[str], Path, list[str]]:
         metavar="DIR",
         help="where to save the run (.benchmarks)",
     )
+    parser.add_argument("--dataset", default="cifar10", metavar="NAME|PATH", help="as for pytest")
     given, options = parser.parse_known_args(arguments)
+    dataset, has_pictures = given.dataset, is_folder_of_pictures(given.dataset)
+    if has_pictures:
+        dataset = Path(dataset).expanduser().absolute()
+    options.append(f"--dataset={dataset}")
     for name in given.names:
         if name not in PEERS:
             parser.error(f"there is no {name!r}; choose among {', '.join(PEERS)}")
         if lacking := lacks(name):
             parser.error(lacking)
+        if has_pictures and not _holds_pictures(name):
+            parser.error(f"{name} cannot hold a folder of pictures")
     missing = {name: lacking for name in PEERS if (lacking := lacks(name))}
     if not given.names:
         say(f"not measured: {lacking}" for lacking in missing.values())
     names = [name for name in PEERS if name in (given.names or PEERS.keys() - missing.keys())]
-    return names, given.benchmark_storage, options
+    if not has_pictures:
+        return names, BESIDE, given.benchmark_storage, options
+    names = [name for name in names if _holds_pictures(name)]
+    return names, (*BESIDE, *BESIDE_FILES), given.benchmark_storage, options
 
 
-def _run(names: Sequence[str], storage: Path, options: Sequence[str], folder: Path) -> int:
+def _holds_pictures(name: str) -> bool:
+    return find_row(name).for_pictures(PictureOptions()) is not None
+
+
+def _run(
+    names: Sequence[str],
+    beside: Sequence[str],
+    storage: Path,
+    options: Sequence[str],
+    folder: Path,
+) -> int:
     runs: dict[str, RunJson] = {}
     failures = []
     for place, name in enumerate(names, 1):
         say([f"{name}, {place} of {len(names)}"])
         measured = folder / f"{name}.json"
-        code, output = _measure(name, measured, options)
+        code, output = _measure([*beside, name], measured, options)
         if code == pytest.ExitCode.USAGE_ERROR:
             sys.stderr.write(f"{reason(output, code)}\n")
             return 2
@@ -110,13 +135,16 @@ def _run(names: Sequence[str], storage: Path, options: Sequence[str], folder: Pa
     return 1 if failures else 0
 
 
-def _measure(name: str, measured: Path, options: Sequence[str]) -> tuple[int, str]:
-    """Measure a peer in a fresh process, to the file `measured`; returns its code and output."""
-    rows = ",".join((LIMIT, *DEFAULT_STORES, name))
+def _measure(rows: Sequence[str], measured: Path, options: Sequence[str]) -> tuple[int, str]:
+    """Measure rows in a fresh process, to the file `measured`; returns its code and output."""
     with subprocess.Popen(  # noqa: S603  # our own command
         [
             *(sys.executable, "-m", "pytest", "benchmarks/operations", "-q"),
-            *(f"--backend={rows}", f"-k={' or '.join(OPERATIONS)}", f"--benchmark-json={measured}"),
+            *(
+                f"--backend={','.join(rows)}",
+                f"-k={' or '.join(OPERATIONS)}",
+                f"--benchmark-json={measured}",
+            ),
             f"--cache={WARM}",  # unless the options say otherwise
             *options,
         ],

@@ -48,7 +48,8 @@ class Recorded:
     backend: the row's name, as in `--backend`
     n: images in the store, 1 if the operation does not depend on it
     image_shape: (H, W, C), uint8; () if there are several
-    image_bytes: bytes of pixels of an image on average, if there are several shapes
+    image_bytes: bytes of pixels of an image on average, of those read or stored, if there are several
+        shapes
     file_bytes: bytes of a picture's file on average, if the row keeps files; see `OF_FILES`
     decoder: the library that decoded the pictures, with its version, if any was decoded
     dataset: its identity
@@ -58,7 +59,8 @@ class Recorded:
     batch_images: images of a batch, if a `DataLoader` makes them
     first_batch_seconds: in each sweep, from starting its workers to the first batch
     resident_fraction: the largest fraction of a cold store in memory before a round
-    images_per_second, pixel_megabytes_per_second, microseconds_per_image: of the median round
+    images_per_second, pixel_megabytes_per_second, microseconds_per_image: of the median round;
+        megabytes are those of pixels, so there are none where files are read undecoded
     rounds_microseconds: the rounds' durations, as `rounds.pack` writes them
     sweep_rounds: how many of them each sweep made; the first are of the first sweep, and so on
     """
@@ -90,12 +92,18 @@ class Recorded:
 
     def add_rounds(self, seconds: Iterable[float], median: float, sweeps: Sequence[int]) -> None:
         """Fill in the fields that depend on the durations; a megabyte is 10**6 bytes."""
-        pixel_bytes = self.images_per_round * (self.image_bytes or prod(self.image_shape))
         self.images_per_second = self.images_per_round / median
-        self.pixel_megabytes_per_second = pixel_bytes / median / 1e6
+        if not self.is_undecoded:
+            pixel_bytes = self.images_per_round * (self.image_bytes or prod(self.image_shape))
+            self.pixel_megabytes_per_second = pixel_bytes / median / 1e6
         self.microseconds_per_image = median / self.images_per_round * 1e6
         self.rounds_microseconds = rounds.pack(seconds)
         self.sweep_rounds = [*sweeps]
+
+    @property
+    def is_undecoded(self) -> bool:
+        """Whether files were read as they are."""
+        return self.variant.split(" ")[-1] == OF_FILES
 
     @property
     def is_cold(self) -> bool:
@@ -138,9 +146,11 @@ class Recorded:
                 raise TypeError(f"{key} {info[key]}")
         for key in COUNTS:
             require_count(info[key])
-        if not 0 < info["pixel_megabytes_per_second"] <= MOST:
-            raise ValueError(f"throughput {info['pixel_megabytes_per_second']}")
         made = cls.of(info)
+        if made.is_undecoded:  # earlier versions have a throughput that is none
+            made.pixel_megabytes_per_second = None
+        elif not 0 < info["pixel_megabytes_per_second"] <= MOST:
+            raise ValueError(f"throughput {info['pixel_megabytes_per_second']}")
         if made.operation == "parallel_read" and not PROCESSES.fullmatch(
             made.variant.removesuffix(f" {OF_FILES}")
         ):

@@ -1,15 +1,18 @@
 """The rows that keep the files of pictures, and the limit of pictures."""
 
 import pickle
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from benchmarks.contenders.base import Labels
 from benchmarks.contenders.encoded import FileRow, Undecoded
-from benchmarks.contenders.limit import Limit
+from benchmarks.contenders.limit import PLACE_BYTES, Limit
 from benchmarks.contenders.rows import DEFAULT_PICTURE_ROWS, FILE_ROWS, STORE_ROWS, find_row
 from benchmarks.datasets import Images, PictureOptions
 from benchmarks.datasets.pictures import load_pictures
@@ -155,6 +158,50 @@ def test_encoded_stores_are_made_with_the_options_of_the_pictures(
         assert store.payload.options["image_mode"] == "keep"
         assert store.payload.options["max_pixels"] == 50
     assert STORE_ROWS["hdf5-encoded"].made_with == {}
+
+
+def test_one_picture_takes_one_entry_of_the_limits_index(
+    pictures: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = rows("limit-encoded")
+    row.store_many(tmp_path / "store", pictures, LABELS, durable=False)
+    sizes: list[int] = []
+    genuine = np.fromfile
+
+    def noting(*arguments: Any, **others: Any) -> NDArray[np.int64]:
+        read: NDArray[np.int64] = genuine(*arguments, **others)
+        sizes.append(read.nbytes)
+        return read
+
+    monkeypatch.setattr(np, "fromfile", noting)
+    image, label = row.read_single(tmp_path / "store", 3, ())
+    assert pictures[3].is_same(image)
+    assert label == LABELS[3]
+    assert sizes == [PLACE_BYTES]
+
+
+@pytest.mark.parametrize(("side", "threads"), [(147, False), (148, True)])
+def test_small_pictures_are_decoded_in_one_thread_as_in_the_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, threads: bool
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        Pillow.new("RGB", (side, side)).save(tmp_path / "photos" / f"{i}.png")
+    same = load_pictures(tmp_path / "photos", OPTIONS, limit=None).images
+    started: list[bool] = []
+    genuine = ThreadPoolExecutor.submit
+
+    def noting(*arguments: Any) -> Future[None]:
+        started.append(True)
+        future: Future[None] = genuine(*arguments)
+        return future
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", noting)
+    for row in (rows("limit-encoded"), STORE_ROWS["lmdb-encoded"].for_pictures(OPTIONS)):
+        row.store_many(tmp_path / row.name, same, np.arange(3), durable=False)
+        started.clear()
+        row.read_many(tmp_path / row.name, (3,))
+        assert bool(started) == threads
 
 
 @each_file_row

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import benchmarks.datasets
-from benchmarks.datasets import Dataset, DatasetError, DatasetOptionError, load_dataset
+from benchmarks.datasets import (
+    Dataset,
+    DatasetError,
+    DatasetOptionError,
+    PictureOptions,
+    is_folder_of_pictures,
+    load_dataset,
+)
 from benchmarks.datasets.cifar10 import BATCH_MD5
 from benchmarks.datasets.errors import DatasetNotFoundError
 from benchmarks.datasets.sources import OFFICIAL
@@ -75,10 +82,13 @@ def test_a_limit_below_one_is_an_error(spec: str, limit: int) -> None:
         load_dataset(spec, limit=limit)
 
 
+@pytest.mark.parametrize("pictures", [None, PictureOptions()])
 @pytest.mark.parametrize("spec", ["~nosuch/x", "", "x" * 5_000])
-def test_a_name_that_cannot_be_a_path_is_an_error_of_one_line(spec: str) -> None:
+def test_a_name_that_cannot_be_a_path_is_an_error_of_one_line(
+    spec: str, pictures: PictureOptions | None
+) -> None:
     with pytest.raises(DatasetError, match=r"no such user|is empty|too long") as caught:
-        load_dataset(spec)
+        load_dataset(spec, pictures=pictures)
     assert "\n" not in str(caught.value)
 
 
@@ -102,6 +112,16 @@ def test_a_folder_of_official_batches_is_cifar10(
     assert load_dataset(str(tmp_path)).identity.startswith("sha256:")
 
 
+@pytest.mark.parametrize("spec", ["cifar10", "standin", "", "~nosuch/x", "x" * 5_000])
+def test_a_name_is_no_folder_of_pictures(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cifar10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert not is_folder_of_pictures(spec)
+    assert is_folder_of_pictures("./cifar10")
+
+
 def test_every_error_is_a_dataset_error_and_a_builtin_one() -> None:
     for name in benchmarks.datasets.__all__:
         exported = getattr(benchmarks.datasets, name)
@@ -123,3 +143,5 @@ def test_data_of_another_kind_are_told_what_is_supported(tmp_path: Path, name: s
     with pytest.raises(DatasetNotFoundError, match="give the Python version of CIFAR-10") as caught:
         load_dataset(str(path))
     assert str(path) in str(caught.value)
+    # Without options for pictures they are not taken, so they must not be asked for.
+    assert ("or a folder of pictures" in str(caught.value)) == path.is_file()

@@ -65,8 +65,8 @@ def test_only_runs_that_are_missing_are_made(
         return known[number]
 
     monkeypatch.setattr(command, "run_suite", measured)
-    assert command.main([str(path), "3", "--store-dir=/mnt"]) == 1
-    assert made == [(1, ["--store-dir=/mnt"]), (2, ["--store-dir=/mnt"])]
+    assert command.main([str(path), "3", "--store-dir=/mnt", "--sweeps=5"]) == 1
+    assert made == [(i, ["--store-dir=/mnt", "--sweeps=5"]) for i in (1, 2)]
     assert read_records(path) == known
     output = capsys.readouterr()
     assert output.out.splitlines()[-1] == "3 runs; 20 are needed"
@@ -74,6 +74,20 @@ def test_only_runs_that_are_missing_are_made(
     assert command.main([str(path)]) == 1  # it counts again, and measures nothing
     assert capsys.readouterr().out == output.out
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("sweeps", ["0", "1", "x", ""])
+def test_too_few_sweeps_are_refused_before_anything_is_measured(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sweeps: str,
+) -> None:
+    monkeypatch.setattr(command, "run_suite", never)
+    with pytest.raises(SystemExit, match="2"):
+        command.main([str(tmp_path / "record"), "1", f"--sweeps={sweeps}"])
+    assert "give at least 2" in capsys.readouterr().err
+    assert not (tmp_path / "record").exists()
 
 
 def test_twenty_runs_with_every_share_as_wanted_are_a_success(

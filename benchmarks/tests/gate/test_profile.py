@@ -21,7 +21,10 @@ def profile(keyword: str) -> Profile:
         ("", USUAL),
         ("hdf5", f"{USUAL} and (hdf5)"),
         ("read_single or read_many", f"{USUAL} and (read_single or read_many)"),
+        ("not append", f"{USUAL} and (not append)"),
+        ("hdf5 and not (epoch or loader)", f"{USUAL} and (hdf5 and not (epoch or loader))"),
         ("epoch", "epoch"),
+        ("epoch and not (lmdb or png)", "epoch and not (lmdb or png)"),
         ("iterate and single", "iterate and single"),
     ],
 )
@@ -32,7 +35,7 @@ def test_the_other_operations_are_measured_if_they_are_named(keyword: str, chose
 
 
 @pytest.mark.parametrize(
-    ("keyword", "cold"), [("", False), ("hdf5", False), ("cold and hdf5", True)]
+    ("keyword", "cold"), [("", False), ("not cold", False), ("cold and hdf5", True)]
 )
 def test_cold_rows_are_measured_if_they_are_named_and_not_on_a_ram_disk(
     keyword: str, cold: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import pytest
 
 from benchmarks.gate import __main__ as gate
-from benchmarks.gate import decide
+from benchmarks.gate import decide, options
 from benchmarks.gate.decide import Verdict
 from benchmarks.gate.judge import MeasuredPair
 from benchmarks.gate.pairs import ProcessPairs
@@ -462,6 +462,13 @@ def test_a_wrong_option(
         gate.main([*arguments])
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_keyword_that_rules_the_loader_out_needs_no_pytorch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.harness.loader.find_spec", lambda _: None)
+    assert options.parse(["--self-check", "-k", "not loader"]).keyword == "not loader"
 
 
 def test_the_loader_is_refused_where_pytorch_is_not_installed(

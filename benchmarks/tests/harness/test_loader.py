@@ -3,7 +3,10 @@
 import importlib.util
 import multiprocessing
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,7 +126,7 @@ def test_workers_are_out_of_reach_of_the_terminal(store: Store) -> None:
 @needs_torch
 def test_a_run_records_the_batches_and_the_time_to_the_first(tmp_path: Path) -> None:
     saved = tmp_path / "run.json"
-    options = ("--loader=all", "--cutoff=10,100", "-k", "loader and not spawn")
+    options = ("--loader=all", "--cutoff=10,600", "-k", "loader and not spawn")
     done = run(*options, "--backend=hdf5", "--sweeps=2", f"--benchmark-json={saved}")
     assert done.returncode == 0, done.stdout
     forked = ("workers=0", "workers=1", "workers=2", "workers=4")
@@ -131,14 +134,48 @@ def test_a_run_records_the_batches_and_the_time_to_the_first(tmp_path: Path) -> 
     assert names_in(saved_run(saved)) == [f"test_loader[hdf5-{label}]" for label in labels]
     for bench in saved_run(saved)["benchmarks"]:
         info = bench["extra_info"]
-        assert (info["n"], info["images_per_round"], info["batch_images"]) == (100, 100, 12)
+        batch = 64 if "64" in info["variant"] else 75
+        assert (info["n"], info["images_per_round"], info["batch_images"]) == (600, 600, batch)
         assert len(info["first_batch_seconds"]) == len(info["sweep_rounds"]) == 2
         assert min(info["first_batch_seconds"]) > 0
-        assert info["images_per_second"] == pytest.approx(100 / bench["stats"]["median"])
+        assert info["images_per_second"] == pytest.approx(600 / bench["stats"]["median"])
     summary = done.stdout.split(" image storage benchmark ")[1]
     assert "loader: shuffled batches from PyTorch's DataLoader; µs per image\n" in summary
     assert "first_batch: loader, from starting its workers to the first batch; ms\n" in summary
     assert summary.count("hdf5 2 forked workers, batches of 64 ") == 2
+
+
+@needs_torch
+def test_batches_that_cannot_differ_are_measured_once(tmp_path: Path) -> None:
+    saved = tmp_path / "run.json"
+    chosen = ("--loader=all", "--cutoff=100", "-k", "loader and workers and 0", "--sweeps=1")
+    done = run(*chosen, "--backend=hdf5", f"--benchmark-json={saved}")
+    assert done.returncode == 0, done.stdout
+    assert names_in(saved_run(saved)) == ["test_loader[hdf5-workers=0]"]
+    assert "not measured: all batches have 12 images here" in done.stdout
+
+
+@needs_torch
+def test_the_clock_of_the_first_batch_starts_after_what_only_the_first_row_pays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    @contextmanager
+    def prepared() -> Iterator[None]:
+        events.append("prepared")
+        yield
+
+    def clock() -> float:
+        events.append("clock")
+        return 0.0
+
+    monkeypatch.setattr(loader, "kept_from_children", prepared)
+    monkeypatch.setattr(loader, "time", SimpleNamespace(perf_counter=clock))
+    with store, Loader(store, LoaderSetting(0, "fork", 5), one_shape=True) as loading:
+        loading.order[:] = [0]
+        assert len([*loading.first_epoch()]) == 1
+    assert events == ["prepared", "clock", "clock"]
 
 
 @needs_torch
@@ -152,13 +189,21 @@ def test_a_batch_with_another_image_fails(tmp_path: Path, workers: int) -> None:
     assert "WrongResultError: labels differ from the data's" in done.stdout
 
 
-@pytest.mark.parametrize("options", [("-p", "without_torch"), ("--cache=cold",)])
-def test_what_cannot_be_loaded_is_said_at_the_end(tmp_path: Path, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("-p", "without_torch"), "loader needs PyTorch"),
+        (("--cache=cold",), "with --cache=cold, workers that keep the store open"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_at_the_end(
+    tmp_path: Path, options: tuple[str, ...], why: str
+) -> None:
     (tmp_path / "without_torch.py").write_text(WITHOUT_TORCH)
     chosen = ("-k", "loader or store_single", "--backend=hdf5,limit")
     done = run(*options, *chosen, plugins=tmp_path)
     assert done.returncode == 0, done.stdout
     summary = done.stdout.split(" image storage benchmark ")[1]
-    assert summary.count("\nnot measured: loader ") == 1
+    assert summary.count(f"\nnot measured: {why}") == 1
     assert " ".join(summary.split()).count("loader hdf5 ") == 4
     assert " 2 passed, 4 skipped" in done.stdout

@@ -238,16 +238,15 @@ def test_default_rows_that_cannot_hold_the_images_are_left_out() -> None:
     assert choose_rows(("lmdb",), several) == ("lmdb",)
 
 
-def test_of_a_folder_all_pictures_are_the_last_cutoff_if_all_are_taken() -> None:
-    assert choose_picture_cutoffs(read(), 426, 426) == (100, 426)
-    assert choose_picture_cutoffs(read(), 1_005, 1_005) == (100, 1_005)
-    assert choose_picture_cutoffs(read(), 30, 30) == (30,)
-    assert choose_picture_cutoffs(read(), 1_200, 10_000) == (100, 1_000)
-    assert choose_picture_cutoffs(read(), 14, 10_000) == (14,)
-    assert choose_picture_cutoffs(read("--cutoff=7,20"), 20, 10_000) == (7, 20)
-    assert choose_picture_cutoffs(read("--benchmark-disable"), 426, 426) == SMALL_CUTOFFS
+def test_of_a_folder_all_pictures_that_are_taken_are_the_last_cutoff() -> None:
+    assert choose_picture_cutoffs(read(), 426) == (100, 426)
+    assert choose_picture_cutoffs(read(), 1_005) == (100, 1_005)
+    assert choose_picture_cutoffs(read(), 30) == (30,)
+    assert choose_picture_cutoffs(read(), 100_000) == (100, 1_000, 10_000, 100_000)
+    assert choose_picture_cutoffs(read("--cutoff=7,20"), 20) == (7, 20)
+    assert choose_picture_cutoffs(read("--benchmark-disable"), 426) == SMALL_CUTOFFS
     with pytest.raises(pytest.UsageError, match="the folder gives 20 images at most, each once"):
-        choose_picture_cutoffs(read("--cutoff=21"), 20, 20)
+        choose_picture_cutoffs(read("--cutoff=21"), 20)
 
 
 def test_a_folder_has_its_own_rows_by_default() -> None:

@@ -165,11 +165,31 @@ def test_without_the_timer_no_part_is_run() -> None:
     assert journal.calls == [*PARTS]
 
 
+def test_the_ids_begin_anew_once_after_the_warm_up() -> None:
+    clock, ids, read = Clock(), iter(range(9)), list[int]()
+
+    def run() -> None:
+        read.append(next(ids))
+        clock.now += 0.25
+
+    def rewind() -> None:
+        nonlocal ids
+        ids = iter(range(9))
+
+    measure(FakeBenchmark(clock), Work(run, lambda _: None, rewind=rewind), 1.0, Passes(1), clock)
+    assert read == [0, *range(5)]
+
+
 @pytest.mark.parametrize(
     ("n", "few"), [(1, 0), (999, 0), (1_000, 10), (10_050, 100), (100_000, 1_000)]
 )
 def test_a_part_is_a_hundredth_of_the_images_if_that_is_not_too_few(n: int, few: int) -> None:
-    assert images_of_part(n) == few
+    assert images_of_part(n, image_bytes=3072) == few
+
+
+@pytest.mark.parametrize(("n", "few"), [(10, 0), (11, 10), (100, 10), (999, 10), (2_000, 20)])
+def test_of_large_images_ten_are_a_part_of_a_small_round_too(n: int, few: int) -> None:
+    assert images_of_part(n, image_bytes=2**18) == few
 
 
 @pytest.mark.parametrize(

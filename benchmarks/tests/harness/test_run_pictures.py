@@ -71,6 +71,50 @@ def test_a_timed_run_says_what_is_decoding_and_saves_no_name(folder: Path, tmp_p
     assert "Missing in this run" not in page
 
 
+def test_what_is_listed_of_a_folder_is_what_is_measured_of_it(folder: Path) -> None:
+    options = (f"--dataset={folder}", "--sweeps=1", "-k", "read_many and (png or files)")
+    listed = run(*options, "--collect-only", "-q", "--cache=warm", "--cutoff=3,12")
+    assert listed.returncode == 0, listed.stdout
+    names = [line for line in listed.stdout.splitlines() if "::" in line]
+    assert [name.split("::")[1] for name in names] == [
+        f"test_read_many[{row}-n={n}]"
+        for row in ("files", "files-bytes", "files-encoded", "files-encoded-bytes", "png")
+        for n in (3, 12)
+    ]
+
+
+FULL = """
+from benchmarks.harness import suite
+
+suite.lacking = lambda folder, needed: "/home/secret is full" if needed.bytes > {most} else ""
+"""
+"""A plugin under which the disk has room for few bytes."""
+
+
+def test_rows_without_room_are_skipped_and_the_saved_run_says_why(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "full.py").write_text(FULL.format(most=700_000))
+    saved = tmp_path / "run.json"
+    done = run(
+        *("-p", "full", f"--dataset={folder}", "--cutoff=12", "--backend=lmdb-encoded,lmdb"),
+        *("--sweeps=2", f"--benchmark-json={saved}", "-k", "read_many or store_many"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " 3 passed, 2 skipped" in done.stdout
+    reason = "too little free space for rows that hold pixels"
+    shown = " ".join(done.stdout.split())
+    assert f"not measured: {reason}: read_many lmdb n=12, store_many lmdb n=12" in shown
+    assert "left out: lmdb, which hold pixels: /home/secret is full" in done.stdout
+    skipped = saved_run(saved)["skipped"]
+    assert [(one["operation"], one["backend"], one["reason"]) for one in skipped] == [
+        ("store_many", "lmdb", reason),
+        ("read_many", "lmdb", reason),
+    ]
+    assert "secret" not in saved.read_text()
+
+
 @pytest.mark.skipif(not OWN_IMAGES.is_dir(), reason="no ../shared/own-images beside the repository")
 def test_a_real_folder_is_read_the_same_by_every_row() -> None:
     done = run(

@@ -65,6 +65,39 @@ ROWS["limit"].read_many = read_many
 """
 """A plugin under which a round of one row takes twice the budget of `BRIEF`."""
 
+READ_SINGLY = """
+import time
+from pathlib import Path
+from benchmarks.contenders.rows import ROWS
+
+def noting(row, genuine, seconds):
+    def read_single(path, image_id, shape):
+        time.sleep(seconds)
+        with Path(__file__).with_name("ids").open("a") as file:
+            file.write(f"{row} {image_id}\\n")
+        return genuine(path, image_id, shape)
+    return read_single
+
+for row, seconds in (("hdf5", 0), ("limit", 0.02)):
+    ROWS[row].read_single = noting(row, ROWS[row].read_single, seconds)
+"""
+"""A plugin that notes which images a fast and a slow row read singly."""
+
+NOT_COLD = """
+from benchmarks.harness import suite
+
+evictions = 0
+
+def evict(path):
+    global evictions
+    evictions += 1
+    return 1.0 if evictions in {which} else 0.0
+
+suite.evict_or_wait = evict
+suite.CAN_EVICT = True
+"""
+"""A plugin under which some evictions leave the store in memory."""
+
 
 def sweeps_in(saved: dict[str, Any]) -> dict[str, list[int]]:
     """How many rounds each sweep made, by benchmark."""
@@ -127,6 +160,41 @@ def test_a_row_too_long_for_five_sweeps_makes_three_and_is_marked(tmp_path: Path
     assert len(sweeps["test_read_many[hdf5-n=10]"]) == 5
     marked = [line.split()[0] for line in done.stdout.splitlines() if line.endswith("*")]
     assert marked == ["limit"]
+
+
+def test_in_each_sweep_all_rows_read_the_same_image_however_many_rounds_they_make(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "singly.py").write_text(READ_SINGLY)
+    done = run(
+        *("-p", "singly", f"--store-dir={tmp_path}", "--backend=hdf5,limit", "-k", "read_single"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    noted = [line.split() for line in (tmp_path / "ids").read_text().splitlines()]
+    read = {row: [*dict.fromkeys(i for name, i in noted if name == row)] for row, _ in noted}
+    assert read == {"hdf5": ["0", "2", "4", "6", "8"], "limit": ["0", "2", "4"]}
+
+
+@pytest.mark.parametrize(
+    ("which", "passes"),
+    [("{1}", 4), ("{7}", 4), ("{1, 2}", 3), ("{1, 2, 3}", 0), ("range(7, 999)", 1)],
+)
+def test_a_pass_that_is_not_cold_is_left_out_and_the_others_stay(
+    tmp_path: Path, which: str, passes: int
+) -> None:
+    (tmp_path / "warmer.py").write_text(NOT_COLD.format(which=which))
+    done = run(
+        *("-p", "warmer", f"--store-dir={tmp_path}", "--backend=hdf5", "--cache=cold"),
+        *("-k", "read_many", f"--benchmark-json={tmp_path / 'run.json'}"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert (" 1 passed" if passes else " 1 skipped") in done.stdout
+    assert ("not measured: some of the store" in done.stdout) == (not passes)
+    if passes:
+        (rounds,) = sweeps_in(saved_run(tmp_path / "run.json")).values()
+        assert len(rounds) == passes
 
 
 @pytest.mark.parametrize("stops", [(), ("-x",), ("--maxfail=1",)])

@@ -156,10 +156,31 @@ def test_a_warm_row_is_read_again_after_a_cold_one(
     assert warmed == [path, path]
 
 
+def test_in_each_sweep_a_store_of_some_size_is_placed_anew_once_and_not_warmed_again(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
+    monkeypatch.setattr(benchmarks.harness.suite, "PLACED_ANEW", range(10_000, 10**6))
+    monkeypatch.setattr(benchmarks.harness.suite, "place_anew", lambda _: done.append("placed"))
+    monkeypatch.setattr(benchmarks.harness.suite, "warm", lambda _: done.append("warmed"))
+    path, small = made.workspace.store(Limit(), N), made.workspace.store(Limit(), 2)
+    passes = [Passes(5) for _ in range(4)]
+    cases = [
+        Case(operation, Limit(), N, N, path, reads=True)
+        for operation in ("read_single", "read_many", "iterate")
+    ] + [Case("read_many", Limit(), 2, 2, small, reads=True)]
+    for expected in (["warmed", "placed", "warmed"], ["placed"]):
+        for case, own in zip(cases, passes, strict=True):
+            made.measure(benchmark_of(median=1.0), own, case, Work(nothing, ignore))
+        assert done == expected
+        done.clear()
+
+
 @pytest.mark.parametrize(
     ("can_evict", "resident", "reason"),
     [
-        (True, 0.02, "2% of the store stays in memory when evicted, because .* keeps it"),
+        (True, 0.02, "some of the store stays in memory when evicted, because .* keeps it"),
         (False, 0.0, "cannot evict"),
     ],
 )
@@ -181,6 +202,24 @@ def test_where_a_store_stays_in_memory_nothing_is_called_cold(
     (skipped,) = made.skipped
     assert skipped.key == Key("read_many", "", "limit", N, cold=True)
     assert re.search(reason, skipped.reason)
+
+
+def test_a_row_is_skipped_once_three_passes_and_none_before_were_not_cold(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks.harness.suite, "CAN_EVICT", True)
+    monkeypatch.setattr(benchmarks.harness.suite, "evict_or_wait", lambda _: 1.0)
+    case, work = a_read(made.workspace.store(Limit(), N), cold=True), Work(nothing, ignore)
+    good, never = Passes(20), Passes(20)
+    good.add([1.0])
+    for passes in (good, never):
+        for _ in range(3):
+            assert made.skipped == []
+            with pytest.raises(pytest.skip.Exception):
+                made.measure(benchmark_of(median=1.0), passes, case, work)
+    assert [one.key.cold for one in made.skipped] == [True]
+    assert not good.has_given_up
+    assert good.done == 1
 
 
 def test_a_round_that_is_not_cold_enough_is_cleaned_up(
@@ -323,7 +362,8 @@ def test_pixels_that_do_not_fit_the_disk_are_left_out_with_the_reason(
     monkeypatch.setattr("os.statvfs", lambda _: free)
     suite = Suite(options, progress=False)
     suite.close()
-    assert suite.rows == ("files", "files-encoded", "lmdb-encoded", "hdf5-encoded", "limit-encoded")
+    assert suite.left_out == ("png", "lmdb", "hdf5", "limit")
+    assert suite.rows == DEFAULT_PICTURE_ROWS
     (line,) = (line for line in suite.header() if line.startswith("left out"))
     assert line.startswith("left out: png, lmdb, hdf5, limit, which hold pixels: --store-dir: ")
     free.f_bavail = 10
@@ -346,7 +386,8 @@ def test_no_more_pixels_are_held_at_once_than_memory_allows(
     assert suite.at_once(3) == 1
     assert any(line.startswith("left out: reading all images at") for line in suite.header())
     with pytest.raises(pytest.skip.Exception, match="MB of pixels"):
-        suite.require_memory(suite.row("lmdb"), 3)
+        suite.require_memory(suite.row("lmdb"), 3, cold=True)
+    assert [one.key for one in suite.skipped] == [Key("read_many", "", "lmdb", 3, cold=True)]
 
 
 def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None:
@@ -359,6 +400,32 @@ def test_of_pictures_the_mean_size_is_recorded_and_no_name(mixed: Suite) -> None
     assert info["image_bytes"] == mixed.image_bytes
     assert info["pixel_megabytes_per_second"] == pytest.approx(3 * 51 / 0.5 / 1e6)
     assert "photos" not in repr(info) + repr(mixed.circumstances())
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "n", "images", "of"),
+    [
+        ("lmdb", "read_many", 2, 2, [0, 1]),
+        ("lmdb", "read_batch", 2, 256, [0, 1]),
+        ("lmdb", "iterate", 3, 1, [0]),
+        ("lmdb", "store_single", None, 1, [0]),
+        ("lmdb", "read_single", 3, 1, [0, 1, 2]),
+        ("lmdb-encoded-bytes", "read_many", 2, 2, None),
+    ],
+)
+def test_the_pixels_per_second_are_those_of_the_pictures_read_or_stored(
+    mixed: Suite, name: str, operation: str, n: int | None, images: int, of: list[int] | None
+) -> None:
+    benchmark, row = benchmark_of(median=0.5), mixed.row(name)
+    path = mixed.workspace.store(row, n or 1)
+    case = Case(operation, row, n, images, path, reads=operation != "store_single")
+    mixed.measure(benchmark, Passes(1), case, Work(nothing, ignore))
+    found = benchmark.extra_info.get("pixel_megabytes_per_second")
+    if of is None:
+        assert found is None
+    else:
+        size = np.mean([picture.nbytes for picture in mixed.images[of]])
+        assert found == pytest.approx(images * size / 0.5 / 1e6)
 
 
 def test_a_wrong_picture_of_several_fails_the_check(mixed: Suite) -> None:

@@ -10,7 +10,6 @@ import pytest
 from benchmarks.contenders.base import Contender, Image, Labels
 from benchmarks.contenders.limit import Limit
 from benchmarks.contenders.rows import STORE_ROWS
-from benchmarks.harness import workspace as workspace_module
 from benchmarks.harness.workspace import NewStores, Workspace, ids_checked, ids_read_singly
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 4, 5, 3), np.uint8)
@@ -169,18 +168,26 @@ def test_a_store_of_many_files_is_put_aside_to_be_the_one_that_may_be_changed(
     assert (workspace.spare(png, 10) == path) == is_spare
 
 
-@pytest.mark.parametrize("places_anew", [True, False])
-def test_each_time_a_store_of_some_size_is_asked_for_it_is_placed_anew_in_memory(
-    tmp_path: Path, places_anew: bool, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_synced_for_a_store_that_is_removed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed: list[Path] = []
-    monkeypatch.setattr(workspace_module, "place_anew", placed.append)
-    monkeypatch.setattr(workspace_module, "PLACED_ANEW", range(100, 10_000))
-    made = Workspace(tmp_path, IMAGES, LABELS, progress=False, places_anew=places_anew)
-    path = made.store(Limit(), 20)
-    made.store(Limit(), 20)
-    assert placed == [path, path] * places_anew
-    monkeypatch.setattr(workspace_module, "PLACED_ANEW", range(100))
-    made.store(Limit(), 20)
-    assert placed == [path, path] * places_anew
-    made.close()
+    workspace.store(Limit(), 10)
+    stores = NewStores(workspace, Limit(), 10)
+    path = make(stores, Limit(), 10)
+    monkeypatch.setattr(os, "sync", lambda: pytest.fail("synced"))
+    stores.keep()
+    assert not path.exists()
+
+
+def test_a_store_of_many_files_is_on_the_disk_before_it_is_put_aside(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.store(Limit(), 10)
+    stores = NewStores(workspace, Limit(), 10)
+    path = make(stores, Limit(), 10)
+    for i in range(50):
+        (path / str(i)).touch()
+    there: list[bool] = []
+    monkeypatch.setattr(os, "sync", lambda: there.append(path.exists()))
+    stores.keep()
+    assert there == [True]

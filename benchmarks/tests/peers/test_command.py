@@ -7,10 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.contenders.peers import PEERS
 from benchmarks.harness.interruption import EXIT_CODE
+from benchmarks.peers.__main__ import _parse as parse
 from benchmarks.peers.__main__ import main
 from benchmarks.results.runs import load
 from benchmarks.tests.runs import REPOSITORY, SECONDS, environment, skip_if_ignored
@@ -76,6 +79,40 @@ def test_compare_and_the_report_read_it(saved: tuple[str, Path], tmp_path: Path)
     report = command(str(path), f"--out={tmp_path / 'out'}", module="benchmarks.report")
     assert report.returncode == 0, report.stderr
     assert "peer-tar" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    chance = np.random.default_rng(0)
+    for i in range(6):
+        (tmp_path / "photos" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        noise = chance.integers(0, 256, (8 + i, 9, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "photos" / str(i % 2) / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def test_of_pictures_only_peers_that_can_hold_them_are_measured_beside_the_rows_of_files(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PEERS.keys() - {"peer-npy", "peer-tar"}:
+        monkeypatch.delitem(PEERS, name)
+    names, beside, _, options = parse([f"--dataset={pictures}", "--cutoff=6"])
+    assert names == ["peer-tar"]
+    assert {*beside} == {
+        *("limit", "png", "lmdb", "hdf5"),
+        *("limit-encoded", "files-encoded", "lmdb-encoded", "hdf5-encoded"),
+    }
+    assert options == ["--cutoff=6", f"--dataset={pictures}"]
+    with pytest.raises(SystemExit, match="2"):
+        parse(["peer-npy", f"--dataset={pictures}"])
+    storage = tmp_path / "saved"
+    options = [f"--dataset={pictures}", *BRIEF[1:], "--cutoff=6", f"--benchmark-storage={storage}"]
+    done = command("peer-tar", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("| peer-tar |")]
+    assert "×" in line
+    (path,) = storage.rglob("*.json")
+    assert {key[2] for key in load(str(path)).rows} == {*beside, "peer-tar"}
 
 
 BROKEN = """

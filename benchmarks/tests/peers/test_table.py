@@ -36,6 +36,17 @@ def test_the_space_is_that_of_storing_all() -> None:
     assert cells(lines, "peer-npy")[1] == "1.00"  # no limit was measured
 
 
+def test_a_row_of_files_is_compared_with_the_limit_of_files() -> None:
+    of_files = [measured("limit-encoded", [2e-3]), measured("peer-arrow", [6e-3])]
+    for bench in of_files:
+        bench["extra_info"]["file_bytes"] = 700.0
+    run = TWO["peer-arrow"] | {"benchmarks": [measured("limit", [1e-3]), *of_files]}
+    lines = table(merged({"peer-arrow": run})["benchmarks"])
+    assert cells(lines, "peer-arrow")[2] == "6.00 ×3.00"
+    assert cells(lines, "limit-encoded")[2] == "2.00"
+    assert lines[0] == "n = 1,000: µs per image (× its limit in the same process)"
+
+
 def test_each_n_has_a_table() -> None:
     run = TWO["peer-npy"]
     other = measured("peer-npy", [1e-3])

@@ -32,6 +32,18 @@ def test_rounds_count_images_and_megabytes_of_pixels() -> None:
     assert made.rounds_microseconds == "2.5e+05 5e+05 1e+06"
 
 
+@pytest.mark.parametrize(
+    ("operation", "variant"), [("read_many", "bytes"), ("parallel_read", "2 processes bytes")]
+)
+def test_files_read_undecoded_are_no_megabytes_of_pixels(operation: str, variant: str) -> None:
+    made = recorded(operation=operation, variant=variant)
+    made.add_rounds([0.5], median=0.5, sweeps=[1])
+    assert made.pixel_megabytes_per_second is None
+    assert Recorded.read(made.written()) == made
+    earlier = made.written() | {"pixel_megabytes_per_second": 3.0}
+    assert Recorded.read(earlier) == made
+
+
 def test_each_sweep_has_a_median() -> None:
     made = recorded()
     made.add_rounds([0.25, 0.75, 0.5, 4.0, 1.0, 2.0], median=0.875, sweeps=[3, 1, 2])

@@ -440,11 +440,11 @@ def test_on_a_tmpfs_nothing_is_reported_as_cold(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "passed" not in done.stdout.splitlines()[-1]
     assert re.search(
-        r"SKIPPED.*100% of the store stays in memory when evicted, .* tmpfs keeps it", done.stdout
+        r"SKIPPED.*some of the store stays in memory when evicted, .* tmpfs keeps it", done.stdout
     )
     assert not (tmp_path / "cold.json").exists()
     assert (
-        " not measured: 100% of the store stays in memory when evicted, because another process uses"
+        " not measured: some of the store stays in memory when evicted, because a process uses"
         " it or tmpfs keeps it: read_many article-png n=10 cold, read_many limit n=10 cold, read_many"
         " png n=10 cold "
     ) in " ".join(done.stdout.split())

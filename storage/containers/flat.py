@@ -7,7 +7,7 @@ import numpy as np
 
 from .._checksum import Image, Shape
 from .._files import File, Folder, Map
-from .._index import Index, PartCells, Structure
+from .._index import INDEX, Index, PartCells, Structure
 from ..payloads.base import Cell
 from .base import Container, Reader
 
@@ -38,7 +38,7 @@ class FlatContainer(Container):
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)
         start = file.size - index.cell_bytes
-        if start < 0 or index.blocks.tolist() != [[0, start]]:
+        if start < 0 or index.blocks.shape != (1, 2) or index.blocks.tolist() != [[0, start]]:
             raise index.broken(f"{file.path} does not hold {index.cell_bytes} bytes of images")
         return BlockReader(file, index)
 
@@ -63,8 +63,12 @@ class BlockReader(Reader):
             return self._index.cell_bytes
         if not block:
             return 0
-        row = self._rows[block]
-        return row * self._index.size if self._index.size else int(self._index.table["offset"][row])
+        row, index = self._rows[block], self._index
+        if index.size:
+            return row * index.size
+        if not 0 <= (place := int(index.table["offset"][row])) <= index.cell_bytes:
+            raise index.broken(f"{INDEX} gives a place outside the cells")
+        return place
 
     def block_of(self, row: int) -> int:
         return bisect_right(self._rows, row) - 1

@@ -90,6 +90,7 @@ class LmdbContainer(Container):
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)
         index.check_length(file)
+        index.check_blocks(file)
         return BlockReader(file, index)
 
     def check(self, folder: Folder, index: Index) -> None:
@@ -107,7 +108,8 @@ class LmdbContainer(Container):
             with environment, environment.begin(buffers=True) as lookup:
                 for block, (row, offset) in enumerate(index.blocks.tolist()):
                     length = reader.start(block + 1) - reader.start(block)
-                    if lookup.get(key_of(row), b"") != file.read(length, offset):
+                    value = lookup.get(key_of(row), b"")
+                    if len(value) != length or file.read(length, offset) != value:
                         raise index.broken(f"{file.path} lacks the block of row {row}")
 
 

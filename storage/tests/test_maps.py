@@ -57,7 +57,9 @@ def test_one_part_of_another_shape_leaves_the_others_mapped(odd: int, path: Path
             assert_records(found, [images[i] for i in ids], np.array(ids) // 300)
             catalog = store._catalog
             assert catalog
-            gather = catalog.gather(catalog.listing, owners := catalog.listing.owners(np.array(ids)))
+            gather = catalog.gather(
+                catalog.listing, owners := catalog.listing.owners(np.array(ids))
+            )
             return bool(gather and gather.shape_of(owners))
 
         first, others = odd * 300, [i * 300 for i in range(10) if i != odd]

@@ -84,14 +84,15 @@ def convert(
         workers see `src` and the folder of `dst` under the same paths. Without one, this process
         writes them one after the other.
     image_mode, orientation, max_pixels: see `EncodedStore`; a store of files has its own
-    on_error: "stop" raises at the first image that cannot be read; "skip" leaves it out
+    on_error: "stop" raises at the first image that is damaged or cannot be stored; "skip" leaves such
+        images out, and raises for what may be no fault of theirs, such as too many open files
     allow_empty: whether class folders may be without images
     progress: wraps the numbers of the images that are converted, to show how far it is
 
     Every file of a folder is decoded once, also where it is kept as it is: a damaged one is refused.
     The same call made again after an exception or a kill keeps the parts that are finished, and
     comes to the same result, byte for byte; see `ExecutorError.__notes__` for where they are.
-    Raises `StoreExistsError` if `dst` exists and is no empty folder; `FolderError`, `ImageFileError`
+    Raises `StoreExistsError` if `dst` exists and is no empty folder to replace; `FolderError`, `ImageFileError`
     and other `StorageError`s; `ExecutorError` if the executor gives up on a part; ValueError for
     other arguments.
     """

@@ -337,14 +337,10 @@ class Index:
     def check_blocks(self, file: File) -> None:
         """Raise `CorruptStoreError` unless the blocks hold every row, inside a file long enough."""
         rows, offsets = self.blocks.T
-        if (
-            not len(rows)
-            or rows[0] != 0
-            or rows[-1] >= self.length
-            or (rows[1:] <= rows[:-1]).any()
-            or offsets.min() < 0
-            or (offsets > file.size - np.diff(rows, append=self.length) * (self.size or 0)).any()
-        ):
+        ends = np.concatenate((rows[1:], (self.length,)))
+        last_offsets = file.size - (ends - rows) * (self.size or 0)
+        wrong = (rows >= ends) | (offsets < 0) | (offsets > last_offsets)
+        if not len(rows) or rows[0] != 0 or wrong.any():
             raise self.broken(f"{INDEX} gives a place outside the cells")
 
     def check_structure(self, file: File) -> None:

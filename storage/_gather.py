@@ -1,8 +1,8 @@
 """Reads a random batch in one gather from memory, without a visit to a part for each image.
 
-This needs cells that are pixels of one shape, in files that can be mapped into memory. Containers
-have checked where the blocks are when they opened them. A part is
-mapped when a batch first needs it, and stays mapped, which keeps no file open.
+This needs cells that are pixels of one shape, in files that can be mapped into memory. A part is
+mapped when a batch first needs it, after it was checked where its blocks are. It stays mapped, which
+keeps no file open.
 """
 
 from collections.abc import Callable

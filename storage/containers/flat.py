@@ -6,6 +6,7 @@ from bisect import bisect_right
 import numpy as np
 
 from .._checksum import Image, Shape
+from .._errors import CorruptStoreError
 from .._files import File, Folder, Map
 from .._index import INDEX, Index, PartCells, Structure
 from ..payloads.base import Cell
@@ -53,6 +54,8 @@ class BlockReader(Reader):
     def __init__(self, file: File, index: Index) -> None:
         super().__init__(index)
         self.file = file
+        if not len(index.blocks):
+            raise self._outside()
         # For one element, a memoryview takes far less time than an array.
         self._rows: memoryview[int] = memoryview(index.blocks[:, 0])
         self._offsets: memoryview[int] = memoryview(index.blocks[:, 1])
@@ -66,8 +69,10 @@ class BlockReader(Reader):
         row, index = self._rows[block], self._index
         if index.size:
             return row * index.size
+        if not 0 <= row < index.length:
+            raise self._outside()
         if not 0 <= (place := int(index.table["offset"][row])) <= index.cell_bytes:
-            raise index.broken(f"{INDEX} gives a place outside the cells")
+            raise self._outside()
         return place
 
     def block_of(self, row: int) -> int:
@@ -75,7 +80,10 @@ class BlockReader(Reader):
 
     def cell(self, row: int, offset: int, size: int) -> Cell:
         block = self.block_of(row)
-        return self.file.read(size, self._offsets[block] + offset - self.start(block))
+        place = self._offsets[block] + offset - self.start(block)
+        if block < 0 or not 0 <= place <= self.file.size - size:
+            raise self._outside()
+        return self.file.read(size, place)
 
     def run(self, start: int, stop: int, out: Image) -> None:
         flat, size, rows = out.data.cast("B"), out.shape[1], self._rows
@@ -84,8 +92,14 @@ class BlockReader(Reader):
             following = block + 1
             end = min(stop, rows[following]) if following < len(rows) else stop
             offset = self._offsets[block] + (row - rows[block]) * size
+            if block < 0 or end <= row or not 0 <= offset <= self.file.size - (end - row) * size:
+                raise self._outside()
             self.file.read_into(flat[(row - start) * size : (end - start) * size], offset)
             row, block = end, following
 
     def map(self) -> Map:
+        self._index.check_blocks(self.file)
         return Map(self.file)
+
+    def _outside(self) -> CorruptStoreError:
+        return self._index.broken(f"{INDEX} gives a place outside the cells")

@@ -90,13 +90,13 @@ class LmdbContainer(Container):
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)
         index.check_length(file)
-        index.check_blocks(file)
         return BlockReader(file, index)
 
     def check(self, folder: Folder, index: Index) -> None:
         """Check that LMDB returns what the index says, unless other code here has the file open."""
         file = folder.open(self.file)
         reader = BlockReader(file, index)
+        index.check_blocks(file)
         index.check_structure(file)
         with lmdb_errors(file):
             try:

@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     given = parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` asks
+            signal.signal(number, _interrupted)
     try:
         return int(given.command(given))
     except (StorageError, ValueError) as error:

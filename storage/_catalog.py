@@ -143,7 +143,7 @@ class Catalog:
         return self.part(name).read_one(image_id - name.first, check)
 
     def gather(self, listing: Listing, owners: Rows) -> Gather | None:
-        """A gather of the parts at these positions in `listing`; None if there cannot be one."""
+        """A gather that knows the parts at these positions in `listing`; None if there is none."""
         kept, gather = self._gather
         if kept is not listing:
             gather = Gather(listing.firsts) if self.kind.payload.is_raw else None

@@ -104,9 +104,13 @@ class os_errors:  # noqa: N801  # a generator would take three times as long
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, DTypeError | ShapeError | LabelError | LengthError):
-            error.args = (f"{self._path}: {error}",)
+            if not str(error).startswith(f"{self._path}: "):  # a task and its coordinator name it
+                error.args = (f"{self._path}: {error}",)
         elif isinstance(error, OSError) and not isinstance(error, StorageError):
-            raise self._translated(error) from error
+            translated = self._translated(error)
+            for note in getattr(error, "__notes__", ()):
+                translated.add_note(note)
+            raise translated from error
 
     def _translated(self, error: OSError) -> StorageError:
         path, reason = self._path, error.strerror or str(error)

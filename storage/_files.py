@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from itertools import starmap
 from typing import BinaryIO, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -100,24 +101,34 @@ class Map:
     Processes share them. Unlike one of `mmap`, it keeps no file open.
     """
 
-    address = 0
-    _counted: ClassVar = list[None]()  # an item for each; threads may append and pop at once
+    _addresses: ClassVar = set[int]()  # of all maps; threads may add and discard at once
 
     def __init__(self, file: File) -> None:
-        """Map a file that is not empty; raises MemoryError if the system allows no more."""
-        self.size = file.size
-        if len(self._counted) >= MOST_MAPS:
+        """Map a file that is not empty; raises MemoryError if the system allows no more.
+
+        Raises `CorruptStoreError` if it has become shorter: its missing pages would end the process.
+        """
+        self.size, self._mapped = file.size, list[int]()
+        if os.fstat(file.number).st_size < self.size:
+            raise CorruptStoreError(f"{file.path}: has become shorter; restore it from a copy")
+        if len(self._addresses) >= MOST_MAPS:
             raise MemoryError
-        shared = mmap.PROT_READ, mmap.MAP_SHARED, file.number, 0
-        if (address := libc.mmap(None, self.size, *shared)) == MAP_FAILED:
+        asked = None, self.size, mmap.PROT_READ, mmap.MAP_SHARED, file.number, 0
+        # Within one call of C, so that no signal comes between the map and the note of its address.
+        self._mapped.extend(starmap(libc.mmap, [asked]))
+        if self.address == MAP_FAILED:
+            self._mapped.clear()
             raise MemoryError
-        self._counted.append(None)
-        self.address = address
+        self._addresses.add(self.address)
+
+    @property
+    def address(self) -> int:
+        return self._mapped[0]
 
     def __del__(self, unmap: Callable[[int, int], int] = libc.munmap) -> None:
-        if self.address:
-            unmap(self.address, self.size)
-            self._counted.pop()
+        for address in getattr(self, "_mapped", ()):
+            self._addresses.discard(address)  # first: another thread's map may come to be there
+            unmap(address, self.size)
 
     def bytes(self) -> NDArray[np.uint8]:
         """All of them; while something refers to them, they stay mapped."""

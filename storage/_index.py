@@ -28,7 +28,6 @@ A digest finds accidental damage. It does not stop someone who makes a new diges
 
 import io
 import mmap
-import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -248,8 +247,6 @@ class Index:
         return self._file.read(self._file.size)
 
     def _mapped(self) -> memoryview:
-        if os.fstat(self._file.number).st_size < self._pairs_at:
-            raise self.broken(f"{INDEX} has become shorter")
         return Map(self._file).bytes().data
 
     def renumbered(self, first: int) -> bytes:
@@ -265,7 +262,6 @@ class Index:
         labels = np.ascontiguousarray(table["label"])
         checksums = renumbered(table["checksum"], ids, new_ids, labels, self.shapes(rows))
         table["checksum"] = checksums
-        del table  # so that `data` can be cut
         fields = [*TRAILER.unpack(data[-TRAILER.size - DIGEST_BYTES : -DIGEST_BYTES])]
         fields[1], fields[-2] = first, xxh3_64_intdigest(data[:at])
         end = data[at : -TRAILER.size - DIGEST_BYTES] + TRAILER.pack(*fields)
@@ -337,6 +333,15 @@ class Index:
             or trusted.min(initial=0) < 0
         ):
             raise self.broken(f"{file.path} is too short")
+
+    def check_blocks(self, file: File) -> None:
+        """Raise `CorruptStoreError` unless the blocks hold every row, inside a file long enough."""
+        rows, offsets = self.blocks.T
+        ends = np.concatenate((rows[1:], (self.length,)))
+        last_offsets = file.size - (ends - rows) * (self.size or 0)
+        wrong = (rows >= ends) | (offsets < 0) | (offsets > last_offsets)
+        if not len(rows) or rows[0] != 0 or wrong.any():
+            raise self.broken(f"{INDEX} gives a place outside the cells")
 
     def check_structure(self, file: File) -> None:
         """Raise `CorruptStoreError` if the trusted bytes are not as they were written."""

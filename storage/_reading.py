@@ -29,8 +29,9 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     if catalog.kind.payload.sums_cells:
         return _read_files(catalog, listing, ids, check)
     owners = listing.owners(ids)
-    if not is_run(ids) and (gather := catalog.gather(listing, owners)):
-        return _read_gathered(catalog, gather, ids, owners, check)
+    gather = None if is_run(ids) else catalog.gather(listing, owners)
+    if gather and (shape := gather.shape_of(owners)):
+        return _read_gathered(catalog, gather, ids, owners, shape, check)
     if (np.diff(owners) >= 0).all():
         return _read_by_part(catalog, listing, ids, owners, check)
     order = np.argsort(owners, kind="stable")
@@ -87,15 +88,15 @@ def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
 
 
 def _read_gathered(
-    catalog: Catalog, gather: Gather, ids: Rows, owners: Rows, check: bool
+    catalog: Catalog, gather: Gather, ids: Rows, owners: Rows, shape: Shape, check: bool
 ) -> tuple[Image, Labels]:
-    """Read ids, in any order, of parts that the gather knows."""
+    """Read ids, in any order, of images of one shape, of parts that the gather knows."""
     records = gather.records(ids, owners)
     labels, stored = records["label"].copy(), records["checksum"]
-    slabs, step = list[Image](), slab_length(gather.shape)
+    slabs, step = list[Image](), slab_length(shape)
     for start in range(0, len(ids), step):
         some = slice(start, start + step)
-        slabs.append(gather.images(ids[some]))
+        slabs.append(gather.images(ids[some], shape))
         if check:  # while the pixels are in the processor's cache
             _check(catalog, ids[some], labels[some], stored[some], slabs[-1])
     return (slabs[0] if len(slabs) == 1 else np.concatenate(slabs)), labels

@@ -6,8 +6,9 @@ from bisect import bisect_right
 import numpy as np
 
 from .._checksum import Image, Shape
+from .._errors import CorruptStoreError
 from .._files import File, Folder, Map
-from .._index import Index, PartCells, Structure
+from .._index import INDEX, Index, PartCells, Structure
 from ..payloads.base import Cell
 from .base import Container, Reader
 
@@ -38,7 +39,7 @@ class FlatContainer(Container):
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)
         start = file.size - index.cell_bytes
-        if start < 0 or index.blocks.tolist() != [[0, start]]:
+        if start < 0 or index.blocks.shape != (1, 2) or index.blocks.tolist() != [[0, start]]:
             raise index.broken(f"{file.path} does not hold {index.cell_bytes} bytes of images")
         return BlockReader(file, index)
 
@@ -53,6 +54,8 @@ class BlockReader(Reader):
     def __init__(self, file: File, index: Index) -> None:
         super().__init__(index)
         self.file = file
+        if not len(index.blocks):
+            raise self._outside()
         # For one element, a memoryview takes far less time than an array.
         self._rows: memoryview[int] = memoryview(index.blocks[:, 0])
         self._offsets: memoryview[int] = memoryview(index.blocks[:, 1])
@@ -63,15 +66,24 @@ class BlockReader(Reader):
             return self._index.cell_bytes
         if not block:
             return 0
-        row = self._rows[block]
-        return row * self._index.size if self._index.size else int(self._index.table["offset"][row])
+        row, index = self._rows[block], self._index
+        if index.size:
+            return row * index.size
+        if not 0 <= row < index.length:
+            raise self._outside()
+        if not 0 <= (place := int(index.table["offset"][row])) <= index.cell_bytes:
+            raise self._outside()
+        return place
 
     def block_of(self, row: int) -> int:
         return bisect_right(self._rows, row) - 1
 
     def cell(self, row: int, offset: int, size: int) -> Cell:
         block = self.block_of(row)
-        return self.file.read(size, self._offsets[block] + offset - self.start(block))
+        place = self._offsets[block] + offset - self.start(block)
+        if block < 0 or not 0 <= place <= self.file.size - size:
+            raise self._outside()
+        return self.file.read(size, place)
 
     def run(self, start: int, stop: int, out: Image) -> None:
         flat, size, rows = out.data.cast("B"), out.shape[1], self._rows
@@ -80,8 +92,14 @@ class BlockReader(Reader):
             following = block + 1
             end = min(stop, rows[following]) if following < len(rows) else stop
             offset = self._offsets[block] + (row - rows[block]) * size
+            if block < 0 or end <= row or not 0 <= offset <= self.file.size - (end - row) * size:
+                raise self._outside()
             self.file.read_into(flat[(row - start) * size : (end - start) * size], offset)
             row, block = end, following
 
     def map(self) -> Map:
+        self._index.check_blocks(self.file)
         return Map(self.file)
+
+    def _outside(self) -> CorruptStoreError:
+        return self._index.broken(f"{INDEX} gives a place outside the cells")

@@ -96,6 +96,7 @@ class LmdbContainer(Container):
         """Check that LMDB returns what the index says, unless other code here has the file open."""
         file = folder.open(self.file)
         reader = BlockReader(file, index)
+        index.check_blocks(file)
         index.check_structure(file)
         with lmdb_errors(file):
             try:
@@ -107,7 +108,8 @@ class LmdbContainer(Container):
             with environment, environment.begin(buffers=True) as lookup:
                 for block, (row, offset) in enumerate(index.blocks.tolist()):
                     length = reader.start(block + 1) - reader.start(block)
-                    if lookup.get(key_of(row), b"") != file.read(length, offset):
+                    value = lookup.get(key_of(row), b"")
+                    if len(value) != length or file.read(length, offset) != value:
                         raise index.broken(f"{file.path} lacks the block of row {row}")
 
 

@@ -17,11 +17,10 @@ from .._errors import (
     ExecutorError,
     FormatError,
     ImageFileError,
-    StorageError,
     os_errors,
     printable,
 )
-from .._files import Folder, StrPath
+from .._files import TEMPORARY, Folder, StrPath
 from .._header import HEADER, VERSION, Header
 from .._part import PartName, renumber_part
 from .._registry import open_store
@@ -32,7 +31,16 @@ from .plan import Plan, Span, is_of, write_plan
 from .sources import Source, find_source
 from .task import Order, Tick
 from .to_folder import write_folder
-from .work import Receipt, Skipped, Work, chosen, is_part, read_receipt, refuse_existing
+from .work import (
+    NOT_THERE,
+    Receipt,
+    Skipped,
+    Work,
+    chosen,
+    is_part,
+    read_receipt,
+    refuse_existing,
+)
 
 FOLDER = "folder"
 FORMATS = (*STORES, FOLDER)
@@ -76,14 +84,15 @@ def convert(
         workers see `src` and the folder of `dst` under the same paths. Without one, this process
         writes them one after the other.
     image_mode, orientation, max_pixels: see `EncodedStore`; a store of files has its own
-    on_error: "stop" raises at the first image that cannot be read; "skip" leaves it out
+    on_error: "stop" raises at the first image that is damaged or cannot be stored; "skip" leaves such
+        images out, and raises for what may be no fault of theirs, such as too many open files
     allow_empty: whether class folders may be without images
     progress: wraps the numbers of the images that are converted, to show how far it is
 
     Every file of a folder is decoded once, also where it is kept as it is: a damaged one is refused.
     The same call made again after an exception or a kill keeps the parts that are finished, and
     comes to the same result, byte for byte; see `ExecutorError.__notes__` for where they are.
-    Raises `StoreExistsError` if `dst` exists and is no empty folder; `FolderError`, `ImageFileError`
+    Raises `StoreExistsError` if `dst` exists and is no empty folder to replace; `FolderError`, `ImageFileError`
     and other `StorageError`s; `ExecutorError` if the executor gives up on a part; ValueError for
     other arguments.
     """
@@ -127,22 +136,23 @@ class Coordinator:
         self._published = self._images = 0  # parts that are in place, and their images
         plan = work.planned()
         if plan is None or not is_of(plan, source, format, as_files):
-            work.empty()
-            refuse_existing(work.target)
+            work.refuse_published()
             write = partial(write_plan, source=source, format=format, as_files=as_files)
             plan = work.write_plan(write)
         self._plan: Plan = plan
         self._kind = plan.kind
+        self._contents = {part: plan.content_of(part) for part in range(len(plan.parts))}
 
     def run(self, executor: Executor | None, skip: bool, progress: Progress) -> Converted:
         if self._work.is_published:
             self._receipts = self._counting()
             self._images = sum(receipt.records for receipt in self._receipts.values())
             if len(open_store(self._work.target)) != self._images:
-                self._work.empty()
-                refuse_existing(self._work.target)
+                self._work.refuse_published()
+            self._refuse_skipped(skip)
         else:
             self._take_stock()
+            self._refuse_skipped(skip)
             ticks = iter(progress(range(self._plan.images)))
             self._write(executor, skip, partial(next, ticks, None))
             self._finish()
@@ -158,15 +168,18 @@ class Coordinator:
         return {part: each for name, (part, each) in self._handed_in() if name == chosen(part)}
 
     def _handed_in(self) -> Iterator[tuple[str, tuple[int, Receipt]]]:
-        for name in os.listdir(self._work.receipts):
-            receipt = read_receipt(self._work.receipts / name)
-            if receipt and receipt.plan == self._plan.identity:
-                yield name, (receipt.part, receipt)
+        with suppress(FileNotFoundError):  # killed while it cleaned up
+            for name in os.listdir(self._work.receipts):
+                if name.startswith(TEMPORARY):
+                    continue
+                receipt = read_receipt(self._work.receipts / name)
+                if receipt and receipt.content == self._contents.get(receipt.part):
+                    yield name, (receipt.part, receipt)
 
     def _take_stock(self) -> None:
         """Keep what is there by its receipt, and remove what else there is."""
         work, counting = self._work, self._counting()
-        work.new.mkdir(exist_ok=True)
+        work.make_folders()
         in_place = set[str]()
         for part in range(len(self._plan.parts)):
             receipt = counting.get(part)
@@ -185,13 +198,18 @@ class Coordinator:
         work.clear(work.attempts, lambda name: name not in tries)
         work.clear(work.receipts, lambda name: name not in receipts)
 
+    def _refuse_skipped(self, skip: bool) -> None:
+        for _, receipt in sorted(self._receipts.items()):
+            if receipt.skipped and not skip:
+                raise ImageFileError("{}: {}".format(*receipt.skipped[0]))
+
     def _name(self, receipt: Receipt) -> PartName:
         """The name of the next part in place."""
         return PartName(self._images, self._images + receipt.records)
 
     def _is_in_place(self, receipt: Receipt) -> bool:
         name = self._name(receipt)
-        with suppress(OSError, StorageError):
+        with suppress(*NOT_THERE):
             return not receipt.records or is_part(self._work.new / name.folder, name, self._kind)
         return False
 
@@ -199,9 +217,7 @@ class Coordinator:
 
     def _write(self, executor: Executor | None, skip: bool, tick: Tick) -> None:
         spans = self._plan.parts
-        for part, receipt in self._receipts.items():
-            if receipt.skipped and not skip:
-                raise ImageFileError("{}: {}".format(*receipt.skipped[0]))
+        for part in self._receipts:
             _repeat(tick, spans[part])
         left = [part for part in range(len(spans)) if part not in self._receipts]
         fixed, run = (os.fspath(self._work.path), self._plan.identity), uuid4().hex

@@ -48,7 +48,7 @@ class Plan:
     path, source: of the source, and its identity
     options: of the source's files; None for images
     as_files: whether files are kept as they are
-    listed: a digest of all labels and names
+    listed: a digest of all records
     """
 
     format: str
@@ -67,6 +67,12 @@ class Plan:
     @property
     def identity(self) -> str:
         return xxh3_64_hexdigest(self.written())
+
+    def content_of(self, part: int) -> str:
+        """The identity of what a part is made of, whatever there is in others."""
+        span, asked = self.parts[part], (self.format, self.path, self.source, self.options)
+        held = *asked, self.as_files, span.first, span.stop, span.digest
+        return xxh3_64_hexdigest(json.dumps(held).encode())
 
     @property
     def images(self) -> int:
@@ -100,9 +106,9 @@ def write_plan(file: BinaryIO, source: Source, format: str, as_files: bool) -> P
             cut()
             first, start, size = i, at, 0
             digest.reset()
-        written = FIXED.pack(row.label, row.size) + row.name + END
+        written = record_of(row)
         digest.update(written)
-        listed.update(of_listing(row))
+        listed.update(written)
         file.write(written)
         i, at, size = i + 1, at + len(written), size + row.size
     if i:
@@ -116,19 +122,19 @@ def write_plan(file: BinaryIO, source: Source, format: str, as_files: bool) -> P
     return plan
 
 
-def of_listing(row: Row) -> bytes:
-    return b"%d\0%b\0" % (row.label, row.name)
+def record_of(row: Row) -> bytes:
+    return FIXED.pack(row.label, row.size) + row.name + END
 
 
 def is_of(plan: Plan, source: Source, format: str, as_files: bool) -> bool:  # noqa: A002
-    """Whether a plan is of this conversion: the same images by name, and the same options."""
+    """Whether a plan is of this conversion: the same files and the same options."""
     options = source.payload.options if source.payload else None
     asked = format, source.path, source.identity, options, as_files
     if asked != (plan.format, plan.path, plan.source, plan.options, plan.as_files):
         return False
     listed = xxh3_64()
-    for row in source.rows(sized=False):
-        listed.update(of_listing(row))
+    for row in source.rows():
+        listed.update(record_of(row))
     return (listed.hexdigest(), source.classes) == (plan.listed, plan.classes)
 
 

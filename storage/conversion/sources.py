@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from .._checksum import Image
 from .._encoded import EncodedStore, KnownFile
-from .._errors import FormatError, ImageFileError, StorageError, os_errors, printable
+from .._errors import FolderError, FormatError, ImageFileError, StorageError, os_errors, printable
 from .._files import Folder, StrPath
 from .._header import HEADER
 from .._registry import open_store
@@ -45,8 +45,8 @@ class Source(ABC):
     passed_over: Mapping[str, int]
 
     @abstractmethod
-    def rows(self, sized: bool = True) -> Iterator[Row]:
-        """All images in order; sized: whether sizes matter. Raises `StorageError`."""
+    def rows(self) -> Iterator[Row]:
+        """All images in order; raises `StorageError`, OSError."""
 
     @abstractmethod
     def file(self, i: int, row: Row) -> KnownFile:
@@ -68,16 +68,16 @@ class FolderSource(Source):
         self._allow_empty = allow_empty
         self.classes, self.passed_over = [], {}
 
-    def rows(self, sized: bool = True) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         scan = scan_folder(self.path, allow_empty=self._allow_empty)
         self.classes = scan.classes
         for labels, names in scan.groups:
             for label, name in zip(labels.tolist(), names, strict=True):
-                yield Row(label, self._size(name) if sized else 0, name)
+                yield Row(label, self._size(name), name)
         self.passed_over = dict(+scan.passed_over)
 
     def _size(self, name: bytes) -> int:
-        with suppress(OSError):  # reading it tells what is wrong
+        with suppress(FileNotFoundError):  # reading it tells what is wrong
             return os.stat(os.path.join(os.fsencode(self.path), name)).st_size  # noqa: PTH118  # bytes
         return 0
 
@@ -100,7 +100,7 @@ class FolderSource(Source):
         data = read_image(self.path, row.name)
         if len(data) != row.size:
             text = f"has {len(data)} bytes and had {row.size} when the conversion was planned"
-            raise ImageFileError(f"{self.shown(i, row)}: {text}; convert again")
+            raise FolderError(f"{self.shown(i, row)}: {text}; convert again")
         return self.payload, data
 
 
@@ -112,15 +112,16 @@ class StoreSource(Source):
         self.classes, self.passed_over = store.classes, {}
         self.identity = repr(store._identity)
 
-    def rows(self, sized: bool = True) -> Iterator[Row]:
-        del sized  # they are known
+    def rows(self) -> Iterator[Row]:
         store, first = self._store, 0
         while first < len(store):  # part by part, wherever another process has joined some
             start = first
             found = store._while_compacted(lambda catalog: catalog.rows(start, check=True))  # noqa: B023  # called at once
             labels, sizes, names = found
-            yield from map(Row, labels.tolist(), sizes.tolist(), names)
-            first += len(labels)
+            # Without what a writer has added since, which may have been joined to the last part.
+            some = labels[: len(store) - first].tolist()
+            yield from map(Row, some, sizes.tolist(), names)
+            first += len(some)
 
     def file(self, i: int, row: Row) -> KnownFile:
         assert isinstance(self._store, EncodedStore)
@@ -157,7 +158,7 @@ def open_source(path: str, identity: str, options: Options | None) -> Source:
     payload = None if options is None else EncodedPayload().with_options(options)
     if not identity:
         with os_errors(printable(path)):
-            Folder(path)  # or each of its images would seem to be missing
+            Folder(path)  # tells it better than a file that is missing
         assert payload
         return FolderSource(path, payload)
     source = StoreSource(open_store(path), payload)

@@ -8,8 +8,9 @@ it is on the disk.
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar, cast
@@ -21,7 +22,14 @@ from xxhash import xxh3_64_hexdigest
 from .._batch import stacked
 from .._checksum import Image
 from .._encoded import Held, KnownFile, file_pieces, slabs
-from .._errors import StorageError, os_errors, printable
+from .._errors import (
+    CorruptRecordError,
+    ImageFileError,
+    ShapeError,
+    StorageError,
+    os_errors,
+    printable,
+)
 from .._files import Folder
 from .._index import INDEX, PartCells, Piece
 from .._names import packed
@@ -35,6 +43,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Tick: TypeAlias = Callable[[], object]
 """Is called for each image."""
+BAD_IMAGE = ImageFileError, CorruptRecordError
+"""What an image itself is to blame for. Other errors are of the machine, and none is left out for them."""
 
 
 class Order(NamedTuple):
@@ -103,7 +113,9 @@ class Input:
                 return self._source.file(number, row)
             image = self._source.image(number, row)
             self._payload.check_shape(image.shape)
-        except StorageError as error:
+        except ShapeError as error:
+            return ImageFileError(f"{self._source.shown(number, row)}: {error}")
+        except BAD_IMAGE as error:
             return error
         return image
 
@@ -137,7 +149,7 @@ def convert_part(order: Order, tick: Tick = int) -> Receipt:
                 folder = Folder(os.fspath(work.attempts)).make_folder(attempt)
                 digest = given.write(folder, first, pieces)
             noted = span.first, len(given.kept), digest, given.skipped
-            receipt = Receipt(order.plan, order.part, attempt, *noted)
+            receipt = Receipt(plan.content_of(order.part), order.part, attempt, *noted)
             work.hand_in(receipt)
         except BaseException:
             with suppress(OSError):  # the conversion has ended
@@ -149,17 +161,23 @@ def convert_part(order: Order, tick: Tick = int) -> Receipt:
 def ahead(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
-    """`map` in some threads, a few items ahead; with one thread, in the caller's."""
+    """`map` in some threads, a few items ahead; in the caller's with one, or if none can be started."""
     if threads == 1:
         yield from map(function, items)
         return
-    pool, waiting = ThreadPoolExecutor(threads), deque[Future[Result]]()
+    pool, waiting, is_alone = ThreadPoolExecutor(threads), deque[Callable[[], Result]](), False
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            if not is_alone:
+                try:
+                    waiting.append(pool.submit(function, item).result)
+                except RuntimeError:  # no thread can be started
+                    is_alone = True
+            if is_alone:
+                waiting.append(partial(function, item))
             if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
+                yield waiting.popleft()()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -14,7 +14,7 @@ from .._files import Folder
 from ..images.headers import format_of
 from ..payloads.png import PngPayload
 from .sources import Row, Source, Taken
-from .task import ahead
+from .task import BAD_IMAGE, ahead
 from .work import Skipped
 
 MOST_NAME_BYTES = 255
@@ -40,7 +40,7 @@ def write_folder(
     def take(i: int) -> Taken | StorageError:
         try:
             return source.file(i, rows[i]) if source.payload else source.image(i, rows[i])
-        except StorageError as error:
+        except BAD_IMAGE as error:
             return error
 
     taken = ahead(take, progress(range(len(rows))), os.cpu_count() or 1)

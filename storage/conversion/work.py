@@ -20,21 +20,23 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from uuid import uuid4
 
 from xxhash import xxh3_64_hexdigest
 
-from .._errors import BusyError, StorageError, StoreExistsError, os_errors, printable
+from .._errors import BusyError, CorruptStoreError, StoreExistsError, os_errors, printable
 from .._files import TEMPORARY, Folder
 from .._index import INDEX, Index
+from .._names import NAMES
 from .._part import Kind, PartName
 from .plan import Plan, read_plan
 
 TRIES, PAUSE_SECONDS = 20, 0.2
 """How often a folder's removal is tried: an orphan may still add files to it, for a part at most."""
+NOT_THERE = FileNotFoundError, CorruptStoreError
+"""What a part raises that is not whole; any other error may pass, and nothing is removed for it."""
 KEPT = "what is finished is kept: convert again in the same way to go on, or remove"
 
 
@@ -53,13 +55,13 @@ class Skipped(NamedTuple):
 class Receipt:
     """What a task has written.
 
-    plan: its identity
+    content: the identity of what the part is made of, see `Plan`
     attempt: the name of its folder
     first: the id that the part begins with there
     digest: the xxh3_64 of its index, which holds the checksum of each record
     """
 
-    plan: str
+    content: str
     part: int
     attempt: str
     first: int
@@ -108,15 +110,19 @@ class Work:
 
     def choose(self, receipt: Receipt) -> None:
         """Make a receipt the one that counts; raises OSError."""
-        with suppress(FileNotFoundError):  # it counts already
-            (self.receipts / receipt.attempt).rename(self.receipts / chosen(receipt.part))
+        path = self.receipts / chosen(receipt.part)
+        try:
+            (self.receipts / receipt.attempt).rename(path)
+        except FileNotFoundError:
+            if read_receipt(path) != receipt:  # or it counts already
+                raise
 
     def is_whole(self, receipt: Receipt, kind: Kind) -> bool:
         """Whether the part of a try is there as its receipt says."""
         if not receipt.records:
             return True
         path = self.attempts / receipt.attempt
-        with suppress(OSError, StorageError):
+        with suppress(*NOT_THERE):
             is_same = xxh3_64_hexdigest((path / INDEX).read_bytes()) == receipt.digest
             return is_same and is_part(path, receipt.name, kind)
         return False
@@ -133,26 +139,34 @@ class Work:
             if not gone.exists():
                 continue
             # What such a task adds meanwhile is removed at the end.
-            shutil.rmtree(gone, ignore_errors=True) if gone.is_dir() else gone.unlink()
+            if gone.is_dir():
+                shutil.rmtree(gone, ignore_errors=True)
+            else:
+                gone.unlink()
 
     def planned(self) -> Plan | None:
-        """The plan of an earlier conversion that did not come to its end."""
-        with suppress(OSError, ValueError, TypeError, KeyError):
+        """The plan of an earlier conversion that did not come to its end; raises OSError."""
+        with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
             return read_plan(self.plan)
         return None
 
     def write_plan(self, write: Callable[[BinaryIO], Plan]) -> Plan:
-        """Start afresh with a new plan; raises OSError and what `write` raises."""
-        self.empty()
-        for folder in (self.attempts, self.receipts, self.new):
-            folder.mkdir()
+        """Put a new plan in the place of an earlier one; raises OSError and what `write` raises.
+
+        What is there stays: its receipts tell whether it is of the new plan, too.
+        """
+        self.make_folders()
         temporary = self.plan.with_name(TEMPORARY + self.plan.name)
-        with temporary.open("xb") as file:
+        with temporary.open("wb") as file:
             plan = write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self.plan)
         return plan
+
+    def make_folders(self) -> None:
+        for folder in (self.attempts, self.receipts, self.new):
+            folder.mkdir(exist_ok=True)
 
     def empty(self) -> None:
         """Remove all that an earlier conversion has left."""
@@ -175,14 +189,27 @@ class Work:
         """Whether an earlier conversion came to its end, and was killed before it cleaned up."""
         return self.plan.exists() and not self.new.exists() and self.target.exists()
 
-    def _has_parts(self) -> bool:
-        with suppress(OSError):
+    def refuse_published(self) -> None:
+        """Raise `StoreExistsError` if another conversion has published its result."""
+        if self.is_published:
+            self.empty()
+            refuse_existing(self.target)
+
+    def _is_worth_keeping(self) -> bool:
+        """Whether the same call can go on with what is there, or nobody can tell now."""
+        try:
+            if self.is_published:
+                return True
             every = map(read_receipt, self.receipts.iterdir())
-            return any(receipt and receipt.records for receipt in every)
-        return False
+            return self.new.exists() and any(receipt and receipt.records for receipt in every)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def _remove(self) -> None:
         with suppress(OSError):  # the result is whole; a hidden folder stays
+            self.plan.unlink(missing_ok=True)  # first: without it nothing else counts
             _rmtree(self.path)
 
     @staticmethod
@@ -197,6 +224,7 @@ class Work:
         if not path.exists():
             refuse_existing(target)
         work = Work(path)
+        new_folders = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = _locked(path, target)
         try:
@@ -204,10 +232,13 @@ class Work:
                 refuse_existing(target)
             yield work
         except BaseException as error:
-            if work.new.exists() and work._has_parts():
+            if work._is_worth_keeping():
                 error.add_note(f"{KEPT} {printable(str(path))}")
             else:
                 work._remove()
+                with suppress(OSError):  # others have put something there
+                    for new_folder in new_folders:
+                        new_folder.rmdir()
             raise
         work._remove()
         del folder  # with its lock, at last
@@ -228,12 +259,19 @@ os.register_at_fork(after_in_child=_release_in_child)
 
 def _locked(path: Path, target: Path) -> Folder:
     """Make the folder, and lock it where the file system has locks."""
-    for _ in count():
+    while True:
         with suppress(FileExistsError):
             path.mkdir()
+        if path.is_symlink():
+            raise StoreExistsError(f"{printable(str(path))}: a symbolic link; remove it")
         with suppress(FileNotFoundError):  # another conversion has just removed it
             folder = Folder(os.fspath(path))
-            break
+            _lock(folder, target)
+            if os.path.samestat(os.fstat(folder.number), path.stat()):
+                return folder
+
+
+def _lock(folder: Folder, target: Path) -> None:
     try:
         fcntl.flock(folder.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _locks.add(folder)
@@ -243,7 +281,6 @@ def _locked(path: Path, target: Path) -> Folder:
     except OSError as error:  # NFS locks no folders
         if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
             raise
-    return folder
 
 
 def _rmtree(path: Path) -> None:
@@ -269,11 +306,15 @@ def is_part(path: Path, name: PartName, kind: Kind) -> bool:
     index = Index(folder.open(INDEX), name.first, name.stop)
     index.check_table()
     kind.container.open(folder, index)
-    return True
+    named = [NAMES] if index.has_names else []
+    return {INDEX, *named, *kind.container.files(*name)} <= {*folder.names()}
 
 
 def refuse_existing(target: Path) -> None:
     with os_errors(printable(str(target))):
+        if target.is_symlink() or target.is_mount():  # a rename cannot replace it
+            text = "a symbolic link or a mount point; choose a name inside it"
+            raise StoreExistsError(f"{printable(str(target))}: {text}")
         if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
             text = "exists and is not empty; choose another name, or remove it"
             raise StoreExistsError(f"{printable(str(target))}: {text}")

@@ -178,18 +178,21 @@ EXTREMES = [0, 1, -1, 7, 2**16, 2**31, 2**32 - 1, MANY, -MANY, 2**62, 2**63 - 1,
 
 
 def forge(_name: str, path: Path, random: Random) -> str:
-    """Change one number of an index, but no label, to one that it cannot be; the digests fit."""
+    """Change a number of an index, or several of its pairs, but no label; the digests fit."""
     places = raw.places(path)
     part = raw.folder_of(path, places[random.integers(len(places))])
     index = raw.read_index(part)
     value = EXTREMES[random.integers(len(EXTREMES))]
     numbers: list[tuple[str, int]] = [(field, 0) for field in FIELDS]
-    numbers += [("pairs", i) for i in range(index.pairs.size)]
+    numbers += [("pairs", i) for i in range(index.pairs.size)] + [("some pairs", 0)]
     held = [column for column in COLUMNS if column in (index.table.dtype.names or ())]
     numbers += [(column, row) for column in held for row in range(len(index.table))]
     name, i = numbers[random.integers(len(numbers))]
     if name == "pairs":
         index.pairs.flat[i] = value
+    elif name == "some pairs":
+        some = random.random(index.pairs.shape) < 0.5
+        index.pairs[some] = random.choice(EXTREMES, some.sum())
     elif name in held:
         index.table[name][i] = value % 2**64 if name == "checksum" else value
     else:

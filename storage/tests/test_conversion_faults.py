@@ -171,6 +171,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
+def test_a_mount_point_is_refused_before_anything_is_written(disk: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreExistsError, match="mount point; choose a name inside it"):
+        convert(plant_photos(tmp_path / "photos", 3), disk)
+    assert sorted(os.listdir(disk.parent)) == ["disk", "photos"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_disk_stops_and_the_rest_follows_when_there_is_room(
     kind: str, disk: Path, tmp_path: Path

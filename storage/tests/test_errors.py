@@ -27,6 +27,7 @@ from .. import (
     CorruptStoreError,
     DiskFullError,
     DTypeError,
+    ExecutorError,
     FolderError,
     FormatError,
     ImageFileError,
@@ -72,6 +73,7 @@ BUILT_INS: dict[type[StorageError], type[Exception]] = {
     DiskFullError: OSError,
     CorruptStoreError: OSError,
     CorruptRecordError: OSError,
+    ExecutorError: RuntimeError,
 }
 """What a caller who does not know this package would already catch."""
 

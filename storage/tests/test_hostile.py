@@ -136,6 +136,35 @@ def test_an_index_that_claims_more_than_there_can_be(
     harmless_uses(store_class, path, trials)
 
 
+BLOCKS: dict[str, list[tuple[int, int]]] = {
+    "none": [],
+    "only the last image": [(2, 4096)],
+    "the first far below": [(-(10**9), 4096)],
+    "the last far beyond": [(0, 4096), (10**9, 4096)],
+    "not in order": [(0, 4096), (2, 4096), (1, 4096)],
+    "twice": [(0, 4096), (1, 4096), (1, 4096)],
+    "before the file": [(0, -4096)],
+    "behind the file": [(0, 10**9)],
+    "as far as there are numbers": [(0, 2**63 - 1)],
+}
+
+
+@pytest.mark.parametrize("name", ["lmdb", "lmdb-png", "lmdb-encoded", "hdf5", "npy"])
+@pytest.mark.parametrize("claim", BLOCKS)
+def test_blocks_that_do_not_hold_every_image(
+    name: str, path: Path, trials: Trials, claim: str
+) -> None:
+    """Ids before the first block must not be looked for in another part's memory."""
+    make(STORES[name], path)
+    part = raw.folder_of(path, range(3))
+    index, blocks = raw.read_index(part), BLOCKS[claim]
+    trusted = index.pairs[index.trailer.blocks :].tolist()
+    pairs = np.array([*blocks, *trusted], np.int64).reshape(-1, 2)
+    trailer = index.trailer._replace(blocks=len(blocks))
+    raw.write_index(part, raw.refit(part, index._replace(pairs=pairs, trailer=trailer)))
+    assert_refused(STORES[name], path, trials)
+
+
 RECORDS = {
     "sides": {"height": HUGE, "width": HUGE, "channels": 3},
     "sides and bytes": {"height": HUGE, "width": HUGE, "channels": 3, "size": HUGE**2},

@@ -14,6 +14,7 @@ import pytest
 from ... import __main__ as command
 from ... import convert, open_store
 from ...conversion import executors
+from ..children import in_child
 from .engines import ROOT, Machines
 from .photos import photo, plant_photos, tree_of
 
@@ -111,6 +112,29 @@ def test_a_worker_that_hangs_is_ended_with_the_command(
     with open_store(tmp_path / "store") as store:
         assert len(store) == N
         assert store[N - 1][0].shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_an_ignored_signal_stays_ignored(
+    number: int, is_ignored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `nohup` asks."""
+
+    def send(_: Any) -> int:
+        os.kill(os.getpid(), number)
+        return 0
+
+    monkeypatch.setattr(command, "_verify", send)
+
+    def run() -> Any:
+        signal.signal(number, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+        try:
+            return command.main(["verify", str(tmp_path)])
+        except SystemExit as error:
+            return error.code
+
+    assert in_child(run) == (0 if is_ignored else 128 + number)
 
 
 def test_workers_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:

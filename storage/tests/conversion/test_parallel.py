@@ -1,7 +1,9 @@
 """Any executor makes the store that one process makes, byte for byte."""
 
+import errno
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -16,15 +18,22 @@ from ... import (
     CorruptStoreError,
     EncodedStore,
     ExecutorError,
+    FolderError,
+    FormatError,
     Hdf5Store,
     ImageFileError,
     LmdbStore,
+    NpyStore,
+    ReadOnlyError,
+    ShapeError,
     StorageError,
+    StoreIOError,
     convert,
     open_store,
 )
 from ...conversion import engine
 from ...conversion.plan import read_plan
+from ...conversion.sources import find_source
 from ...conversion.task import Order
 from ...conversion.work import Receipt
 from .. import raw
@@ -121,6 +130,7 @@ def test_a_bad_image_stops_by_name(executor: Executor, photos: Path, tmp_path: P
 
 
 def test_a_file_that_changes_after_the_plan_is_named(photos: Path, tmp_path: Path) -> None:
+    """It is no bad image. The next call plans it anew."""
     file = photos / "class 3" / "000070.png"
 
     def change(part: int, task: Callable[[], Any]) -> Any:
@@ -128,21 +138,110 @@ def test_a_file_that_changes_after_the_plan_is_named(photos: Path, tmp_path: Pat
             file.write_bytes(photo(70, size=20))
         return task()
 
-    done = convert(photos, tmp_path / "store", executor=Instead(change), on_error="skip")
-    (changed,) = (each for each in done.skipped if each.name == "class 3/000070.png")
-    assert "when the conversion was planned" in changed.reason
+    with pytest.raises(FolderError, match=r"^class 3/000070.png: .* convert again"):
+        convert(photos, tmp_path / "store", executor=Instead(change), on_error="skip")
+    assert convert(photos, tmp_path / "store", on_error="skip").images == 84
+    convert(photos, tmp_path / "alone", on_error="skip")
+    assert tree_of(tmp_path / "store") == tree_of(tmp_path / "alone")
 
 
-def test_without_the_folder_nothing_is_skipped(photos: Path, tmp_path: Path) -> None:
-    """On a machine that does not see the folder, every image would seem to be missing."""
+@pytest.mark.parametrize("is_mounted_on", [False, True])
+def test_without_the_folder_nothing_is_skipped(
+    is_mounted_on: bool, photos: Path, tmp_path: Path
+) -> None:
+    """On a machine that does not see the files, every image would seem to be missing."""
 
     def hide(part: int, task: Callable[[], Any]) -> Any:
-        if part == 0:
+        if part == 3:
             photos.rename(tmp_path / "elsewhere")
+            if is_mounted_on:
+                photos.mkdir()  # an empty mount point
         return task()
 
-    with pytest.raises(StorageError, match="photos: No such file"):
+    with pytest.raises(StoreIOError, match=r"photos.*: No such file"):
         convert(photos, tmp_path / "store", executor=Instead(hide), on_error="skip")
+
+
+@pytest.mark.parametrize("target", ["hdf5-encoded", "lmdb", "folder"])
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_an_image_is_not_skipped_for_a_fault_of_the_machine(
+    target: str, code: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, real = [0], os.open
+
+    def fail(path: Any, *given: Any, **more: Any) -> int:
+        if isinstance(path, bytes) and path.endswith(b".png"):
+            opened[0] += 1
+            if opened[0] in (60, 61, 62):
+                raise OSError(code, os.strerror(code), path)
+        return real(path, *given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.images.folder.os.open", fail)
+        with pytest.raises(ReadOnlyError if code == errno.EACCES else StoreIOError):
+            convert(photos, tmp_path / "store", target, on_error="skip")
+    assert convert(photos, tmp_path / "store", target, on_error="skip").images == 84
+
+
+@pytest.mark.parametrize("target", ["hdf5-encoded", "folder"])
+@pytest.mark.parametrize("started", [0, 1])
+def test_without_threads_the_caller_works(
+    target: str, started: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = threading.Thread.start, [0]
+
+    def start(thread: threading.Thread) -> None:
+        calls[0] += 1
+        if calls[0] > started:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    convert(photos, tmp_path / "alone", target, on_error="skip")
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        done = convert(photos, tmp_path / "store", target, on_error="skip")
+    assert (done.images, len(done.skipped)) == (84, 16)
+    assert calls[0] > started
+    assert tree_of(tmp_path / "store") == tree_of(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("target", ["npy", "folder"])
+def test_what_a_writer_adds_meanwhile_is_not_converted(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it has been joined to a part that the source had."""
+    images = np.arange(20 * 48, dtype=np.uint16).astype(np.uint8).reshape(20, 1, 4, 4, 3)
+    with NpyStore(tmp_path / "source", "x", durable=False) as writer:
+        for i in range(3):
+            writer.store_many(images[i], [i])
+
+        def find(*given: Any) -> Any:
+            found = find_source(*given)
+            for i in range(3, 20):
+                writer.store_many(images[i], [i])
+            return found
+
+        monkeypatch.setattr("storage.conversion.coordinator.find_source", find)
+        done = convert(tmp_path / "source", tmp_path / "made", target)
+    assert done.images == 3
+    if target == "npy":
+        with open_store(tmp_path / "made") as store:
+            assert_records(store.read_many(), images[:3, 0], [0, 1, 2])
+
+
+def test_an_image_that_the_store_cannot_take_is_named_once(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Any, shape: tuple[int, ...]) -> None:
+        raise ShapeError(f"an image of shape {shape} is too large")
+
+    monkeypatch.setattr("storage.payloads.png.PngPayload.check_shape", refuse)
+    text = r"^class 0/000000.png: an image of shape \(8, 8, 3\) is too large$"
+    with pytest.raises(ImageFileError, match=text):
+        convert(photos, tmp_path / "store", "png")
+    with pytest.raises(FormatError, match="no image in it"):
+        convert(photos, tmp_path / "store", "png", on_error="skip")
 
 
 def test_tasks_that_run_twice_at_once(executor: Executor, photos: Path, tmp_path: Path) -> None:

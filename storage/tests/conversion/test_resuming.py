@@ -1,5 +1,6 @@
 """A coordinator that was stopped at any instant goes on with what is there by its receipt."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from ... import (
     ImageFileError,
     LmdbStore,
     StoreExistsError,
+    StoreIOError,
     convert,
     open_store,
 )
@@ -74,6 +76,104 @@ def test_parts_that_wait_for_an_earlier_one_are_kept(whole: Path, tmp_path: Path
     assert go_on(whole, dst) == [2]
     convert(whole, tmp_path / "alone")
     assert tree_of(dst) == tree_of(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("then", ["stop", "skip"])
+def test_a_file_that_was_repaired_is_planned_anew(then: str, tmp_path: Path) -> None:
+    """The parts before it are kept, and the conversion comes to its end."""
+    photos, dst = plant_photos(tmp_path / "photos", 100, bad={70}), tmp_path / "store"
+    with pytest.raises(ImageFileError, match=r"^class 3/000070\.png"):
+        convert(photos, dst)
+    (photos / "class 3" / "000070.png").write_bytes(photo(70, size=9))
+    assert go_on(photos, dst, on_error=then)[0] == 10
+    convert(photos, tmp_path / "alone")
+    assert tree_of(dst) == tree_of(tmp_path / "alone")
+    assert len(tree_of(dst)) > 15
+
+
+def test_a_file_that_was_added_at_the_end_leaves_earlier_parts(whole: Path, tmp_path: Path) -> None:
+    dst = tmp_path / "store"
+    stop(whole, dst, 9)
+    (whole / "class 4" / "x.png").write_bytes(photo(1))
+    written = go_on(whole, dst)
+    assert min(written) == 9
+    convert(whole, tmp_path / "alone")
+    assert tree_of(dst) == tree_of(tmp_path / "alone")
+
+
+def test_a_part_that_lacks_an_image_is_written_again(whole: Path, tmp_path: Path) -> None:
+    dst = tmp_path / "store"
+    left = stop(whole, dst, 5, "files-encoded")
+    placed = sorted((left / "new").glob("0*"))
+    assert len(placed) == 5
+    sorted(placed[3].glob("*.image"))[2].unlink()
+    waiting = next((left / "attempts").glob("000008-*"))
+    sorted(waiting.glob("*.image"))[1].unlink()
+    written = go_on(whole, dst, "files-encoded")
+    assert {3, 5, 8} <= {*written}
+    assert not {0, 1, 2, 6, 7, 9} & {*written}
+    with open_store(dst) as store:
+        store.verify()
+        assert len(store) == 100
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("where", ["work.read_plan", "work.is_part", "coordinator.is_part"])
+def test_nothing_is_removed_for_an_error_that_may_pass(
+    where: str, code: int, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dst = tmp_path / "store"
+    left = stop(whole, dst, 5)
+    before = tree_of(left)
+
+    def fail(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"storage.conversion.{where}", fail)
+        with pytest.raises(StoreIOError, match=os.strerror(code)) as caught:
+            convert(whole, dst)
+    assert "is kept" in caught.value.__notes__[0]
+    assert tree_of(left) == before
+    assert go_on(whole, dst) == [5]
+
+
+def test_a_receipt_that_was_not_renamed_yet_does_not_count(photos: Path, tmp_path: Path) -> None:
+    dst, more = tmp_path / "store", {"on_error": "skip"}
+    left = stop(photos, dst, 2, **more)
+    receipts, attempts = left / "receipts", left / "attempts"
+    (name,) = (each for each in os.listdir(receipts) if each.startswith("000004-"))
+    (receipts / name).rename(receipts / f".tmp-{name}")
+    assert go_on(photos, dst, **more) == [2, 4]
+    assert not attempts.exists()
+    convert(photos, tmp_path / "alone", on_error="skip")
+    assert tree_of(dst) == tree_of(tmp_path / "alone")
+
+
+def test_a_receipt_that_is_gone_is_told(whole: Path, tmp_path: Path) -> None:
+    def act(part: int, task: Callable[[], Any]) -> Any:
+        receipt = task()
+        if part == 3:
+            (tmp_path / ".tmp-store" / "receipts" / receipt.attempt).unlink()
+        return receipt
+
+    with pytest.raises(StoreIOError, match="No such file"):
+        convert(whole, tmp_path / "store", executor=Instead(act))
+    assert min(go_on(whole, tmp_path / "store")) == 3
+
+
+def test_what_was_skipped_stops_also_a_finished_conversion(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dst = tmp_path / "store"
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.conversion.work.Work._remove", lambda _: None)
+        convert(photos, dst, on_error="skip")
+    for _ in range(2):
+        with pytest.raises(ImageFileError, match=r"^class 0/000003.png: .*not an image"):
+            convert(photos, dst)
+    assert len(convert(photos, dst, on_error="skip").skipped) == 16
+    assert sorted(os.listdir(tmp_path)) == ["photos", "store"]
 
 
 def test_what_is_not_there_by_its_receipt_is_written_again(whole: Path, tmp_path: Path) -> None:
@@ -187,7 +287,7 @@ def test_another_conversion_begins_afresh(change: str, whole: Path, tmp_path: Pa
         case "name":
             file.rename(file.with_name("0.png"))
         case "more":
-            file.with_name("x.png").write_bytes(photo(1))
+            file.with_name("!.png").write_bytes(photo(1))
         case "label":
             file.rename(whole / "class 4" / file.name)
     written = go_on(whole, dst, kind, **more)

@@ -1,0 +1,103 @@
+"""Files that are mapped into memory: what is read from there, and that no map is left behind."""
+
+import os
+import sys
+from itertools import count
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .. import STORES, CorruptStoreError, NpyStore, Store
+from .._files import Folder, Map
+from .children import in_child
+from .samples import assert_records, make, pictures
+
+
+@pytest.mark.parametrize("name", ["hdf5", "lmdb", "npy"])
+@pytest.mark.parametrize("file", ["cells", "index"])
+def test_a_file_that_was_cut_after_its_part_was_opened(name: str, file: str, path: Path) -> None:
+    """It is refused before it is mapped: a page that is not there would end the process."""
+    kind = STORES[name]
+    make(kind, path, 3000, (16, 16, 3))
+
+    def read() -> None:
+        with kind(path) as store:
+            _ = store[0]
+            for part in path.glob("0*-0*"):
+                os.truncate(part / (kind.container.file if file == "cells" else "index.npy"), 4096)
+            for _ in range(2):
+                with pytest.raises(CorruptStoreError, match="has become shorter"):
+                    store.read_many([1000, 30, 700])
+
+    in_child(read)
+
+
+def mapped_parts(store: Store) -> int:
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return len({line.split()[-1] for line in lines if str(store.path) in line})
+
+
+@pytest.mark.parametrize("odd", [0, 5, 9])
+def test_one_part_of_another_shape_leaves_the_others_mapped(odd: int, path: Path) -> None:
+    """Batches with images of both shapes are read by part; those before and after are gathered."""
+    images, shapes = [], [(32, 32, 3)] * 10
+    shapes[odd] = (48, 16, 3)
+    with NpyStore(path, "x", durable=False) as store:
+        for i, shape in enumerate(shapes):
+            images += [*pictures(300, shape, seed=i)]
+            store.store_many(images[-300:], [i] * 300)
+    with NpyStore(path) as store:
+
+        def check(ids: list[int]) -> bool:
+            """Whether the batch was gathered."""
+            found = store.read_many(ids)
+            assert_records(found, [images[i] for i in ids], np.array(ids) // 300)
+            catalog = store._catalog
+            assert catalog
+            gather = catalog.gather(
+                catalog.listing, owners := catalog.listing.owners(np.array(ids))
+            )
+            return bool(gather and gather.shape_of(owners))
+
+        first, others = odd * 300, [i * 300 for i in range(10) if i != odd]
+        assert check([first + 7, first + 2])
+        assert not check([first, *others])
+        assert check(others[::-1])
+        assert check([first + 9, first + 1])
+        assert mapped_parts(store) >= 10
+
+
+def test_no_map_is_left_by_an_interruption(tmp_path: Path) -> None:
+    """Between any two instructions of the code that makes it."""
+    file, made = tmp_path / "file", Map.__init__.__code__
+    file.write_bytes(bytes(10_000))
+    before, opened = len(Map._addresses), Folder(str(tmp_path)).open("file")
+    for instant in count():
+        left = [instant]
+
+        def trace(frame: FrameType, event: str, _: Any, left: list[int] = left) -> Any:
+            if frame.f_code is not made:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                left[0] -= 1
+                if left[0] < 0:
+                    raise KeyboardInterrupt
+            return trace
+
+        earlier = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            Map(opened)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(earlier)
+        assert str(file) not in Path("/proc/self/maps").read_text(), instant
+        assert len(Map._addresses) == before
+        if left[0] >= 0:
+            break
+    assert instant > 50

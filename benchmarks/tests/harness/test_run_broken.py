@@ -364,7 +364,9 @@ def test_a_run_in_which_every_benchmark_fails_is_not_saved(tmp_path: Path) -> No
     done = run(*chosen, f"--benchmark-json={saved}", plugins=tmp_path)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     assert not saved.exists()
-    assert f"NOT SAVED: {saved}: no benchmark was measured" in done.stdout
+    # pytest-benchmark says it itself where the first to fail had not been timed yet.
+    said = f"NOT SAVED: {saved}: no benchmark was measured", "Not saving anything, no benchmarks"
+    assert any(text in done.stdout for text in said), done.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@
 # mypy: disable-error-code="arg-type, list-item, call-overload"
 
 import errno
+import gc
 import os
 import pickle
 import resource
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import count
@@ -43,6 +45,7 @@ from .. import (
     StoreIOError,
     StoreNotFoundError,
 )
+from .._errors import os_errors
 from .._ids import check_ids, check_labels
 from .._registry import NpyStore
 from ..containers.npy import NpyContainer
@@ -85,6 +88,28 @@ def test_every_error_is_listed_here_and_derives_from_its_built_in() -> None:
     for kind, built_in in BUILT_INS.items():
         assert issubclass(kind, StorageError)
         assert issubclass(kind, built_in)
+
+
+def test_a_translated_error_keeps_nothing_alive() -> None:
+    """What was open when it was raised is closed with it: a removed file takes room until then."""
+
+    class Opened:
+        pass
+
+    def fail() -> weakref.ref[Opened]:
+        opened = Opened()
+        try:
+            with os_errors("a store"):
+                raise OSError(errno.ENOSPC, "full")
+        except DiskFullError:
+            return weakref.ref(opened)
+        raise AssertionError("no error")
+
+    gc.disable()
+    try:
+        assert fail()() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("kind", BUILT_INS)

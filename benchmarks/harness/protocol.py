@@ -35,6 +35,8 @@ FEW_ROUNDS = 5
 """The tables mark a figure from fewer rounds than this: its median may be off."""
 STRETCH = 5
 """A benchmark may take STRETCH times its budget to reach FEW_ROUNDS, or for a whole warm-up."""
+SETTLING = 0.01
+"""Seconds of random batches until a store that was just opened is as fast as it stays."""
 SMALL_PART, FEWEST_OF_PART = 100, 10
 """A round's part is 1/SMALL_PART of its images, if that is at least FEWEST_OF_PART images."""
 LARGE_BYTES = 2**18
@@ -68,6 +70,8 @@ class Work(Generic[Result]):
         of fast and slow rows, which warm up in more and in fewer, read the same images
     part: given if a round may take very long and every image costs the same
     most: the most timed rounds
+    settling: seconds of rounds that warm up in each pass, at least: a store that was just opened is
+        slower until most of its pages are mapped
     """
 
     run: Callable[[], Result]
@@ -77,6 +81,7 @@ class Work(Generic[Result]):
     rewind: Callable[[], None] = nothing
     part: RoundPart | None = None
     most: int = MAX_ROUNDS
+    settling: float = 0.0
 
 
 class Statistics(Protocol):
@@ -221,12 +226,13 @@ def _warm_up(
         if duration > longest:
             return duration
     spent = duration = 0.0
-    for _ in range(max(1, int(WARM_UP_ROUNDS * work.most))):
+    usual = max(1, int(WARM_UP_ROUNDS * work.most))
+    for done in range(1, work.most + 1):
         rounds.begin()
         start = clock()
         rounds.run()
         duration = clock() - start
         spent += duration
-        if spent >= WARM_UP_SHARE * budget:
+        if spent >= work.settling and (done >= usual or spent >= WARM_UP_SHARE * budget):
             break
     return duration

@@ -27,6 +27,7 @@ from .checks import WrongResultError, require
 from .memory import fix_bounds
 from .options import (
     MOST_COMMITS,
+    USUAL_COMMITS,
     Options,
     check_space,
     choose_cutoffs,
@@ -134,7 +135,8 @@ class Suite:
         self.remarks = [*dataset.remarks]
         self.image_bytes = mean_bytes(self.images)
         self.file_bytes: float | None = None
-        self.batch, self.commits = BATCH, min(self.cutoffs[-1], MOST_COMMITS)
+        most = MOST_COMMITS if options.cutoffs else USUAL_COMMITS
+        self.batch, self.commits = BATCH, min(self.cutoffs[-1], most)
         try:
             self.store_dir = options.store_dir or Path(gettempdir())
             self.file_system = file_system(self.store_dir)

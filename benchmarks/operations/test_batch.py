@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.contenders.base import ImageIds, Openable
 from benchmarks.harness.checks import require
 from benchmarks.harness.opened import OpenStore
-from benchmarks.harness.protocol import RoundPart, Work, images_of_part
+from benchmarks.harness.protocol import SETTLING, RoundPart, Work, images_of_part
 from benchmarks.harness.suite import Case, Measure, Suite
 
 SEED = 0
@@ -42,6 +42,7 @@ def test_read_batch(
                 check=lambda result: suite.assert_equal(*result, ids),
                 after=opened.after,
                 rewind=rewind,
+                settling=0.0 if cold else SETTLING,
             ),
         )
 

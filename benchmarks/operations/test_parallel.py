@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders.base import Openable
-from benchmarks.harness.protocol import Work
+from benchmarks.harness.protocol import SETTLING, Work
 from benchmarks.harness.suite import Case, Measure, Suite
 from benchmarks.harness.workers import BatchIds, Team, Workers
 from benchmarks.results.recorded import variant_of
@@ -67,5 +67,12 @@ def test_parallel_read(
                 cold=cold,
                 variant=variant_of(processes),
             ),
-            Work(before=before, run=team.read, check=check, after=team.after, rewind=rewind),
+            Work(
+                before=before,
+                run=team.read,
+                check=check,
+                after=team.after,
+                rewind=rewind,
+                settling=0.0 if cold else SETTLING,
+            ),
         )

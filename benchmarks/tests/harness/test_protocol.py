@@ -130,6 +130,21 @@ def test_short_rounds_warm_up_for_a_tenth_of_the_budget_and_the_last_says_how_lo
 
 
 @pytest.mark.parametrize(
+    ("settling", "warm_ups"), [(0.0, 5), (1 / 16, 5), (1 / 8, 8), (0.5, 32), (100.0, 100)]
+)
+def test_what_was_just_opened_warms_up_until_it_has_settled_in_each_pass(
+    settling: float, warm_ups: int
+) -> None:
+    clock = Clock()
+    journal = Journal(clock, seconds={"run": 1 / 64})
+    work = replace(journal.work(), settling=settling)
+    passes = measure_in_sweeps(work, clock, 2.0, 2)
+    later = 5 if settling == 0 else warm_ups  # a tenth of a sweep's second takes longer
+    assert journal.calls.count("run") == warm_ups + later + sum(passes.rounds)
+    assert sum(passes.rounds) == 100
+
+
+@pytest.mark.parametrize(
     ("seconds", "warm_ups"), [(0.375, 1), (0.5, 1), (0.50390625, 0), (100.0, 0)]
 )
 def test_of_a_round_that_takes_too_long_a_part_is_the_warm_up(

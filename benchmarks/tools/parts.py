@@ -120,7 +120,7 @@ def table(arguments: tuple[int, int, list[str]], n: int, folder: Path) -> Iterat
         step = min(16, n // parts)
         for operation, (few, many) in times(paths, step).items():
             unit = 1e6 if "batches" in operation else 1
-            row = f"{few * unit:14.4f}{many * unit:14.4f}{many / few:8.2f}"
+            row = f"{few * unit:14.6f}{many * unit:14.6f}{many / few:8.2f}"
             yield f"{f'{name} {operation}':34}{row}"
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             shared, private, files = pool.apply(index_memory, (paths[1], step))

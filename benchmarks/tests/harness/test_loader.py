@@ -193,7 +193,10 @@ def test_a_batch_with_another_image_fails(tmp_path: Path, workers: int) -> None:
     ("options", "why"),
     [
         (("-p", "without_torch"), "loader needs PyTorch"),
-        (("--cache=cold",), "with --cache=cold, workers that keep the store open"),
+        pytest.param(
+            *(("--cache=cold",), "with --cache=cold, workers that keep the store open"),
+            marks=needs_torch,
+        ),
     ],
 )
 def test_what_cannot_be_loaded_is_said_at_the_end(

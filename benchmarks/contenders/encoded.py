@@ -107,7 +107,26 @@ class FileKeeper(Protocol):
     def open_files(self, path: Path) -> FileReader: ...
 
 
-class FileRow(Openable):
+class ReadByOpening(Openable):
+    """A row that reads by opening its store, and asking that."""
+
+    def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
+        return map(opened.__getitem__, range(stop))
+
+    def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
+        with self.open(path, shape) as opened:
+            return opened[image_id]
+
+    def read_many(self, path: Path, shape: Shape) -> tuple[Read, Labels]:
+        with self.open(path, ()) as opened:
+            return opened[0 : shape[0]]  # type: ignore[return-value]  # images or bytes, of its own reader
+
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Read, Labels]:
+        with self.open(path, shape) as opened:
+            return opened.read_many(ids)  # type: ignore[return-value]  # as above
+
+
+class FileRow(ReadByOpening):
     """A row for pictures only, which keeps their files. Each store has its own folder."""
 
     keeps_files = True
@@ -157,23 +176,8 @@ class FileRow(Openable):
     def open(self, path: Path, shape: Shape = ()) -> Opened:
         return Decoded(self.open_files(path), self.options)
 
-    def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
-        return map(opened.__getitem__, range(stop))
 
-    def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
-        with self.open(path, shape) as opened:
-            return opened[image_id]
-
-    def read_many(self, path: Path, shape: Shape) -> tuple[Read, Labels]:
-        with self.open(path) as opened:
-            return opened[0 : shape[0]]  # type: ignore[return-value]  # images, of its own reader
-
-    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Read, Labels]:
-        with self.open(path, shape) as opened:
-            return opened.read_many(ids)  # type: ignore[return-value]  # as above
-
-
-class Undecoded(Openable):
+class Undecoded(ReadByOpening):
     """Another way of reading a row that keeps files: their bytes, which is all that storage does."""
 
     variant = OF_FILES
@@ -193,14 +197,3 @@ class Undecoded(Openable):
 
     def open(self, path: Path, shape: Shape = ()) -> FileReader:
         return self._row.open_files(path)
-
-    def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
-        return map(opened.__getitem__, range(stop))
-
-    def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
-        with self.open(path, shape) as opened:
-            return opened[image_id]
-
-    def read_many(self, path: Path, shape: Shape) -> tuple[Read, Labels]:
-        with self.open(path) as opened:
-            return opened[0 : shape[0]]  # type: ignore[return-value]  # bytes in place of images

@@ -1,20 +1,16 @@
 """Measures a whole run of the suite in a process of its own, as a user does."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.harness.interruption import temporary_directory
-from benchmarks.harness.processes import environment, reason
+from benchmarks.harness.processes import reason, run_pytest
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.runs import load, read_file
 
 from .record import Replicate
 
-REPOSITORY = Path(__file__).parents[2]
 STORES = ("hdf5", "lmdb", "png")
 """Each run measures a second row of one of these, and a slower second row of another, in turn."""
 OPERATIONS = "store_single or store_many or read_single or read_many or read_batch or iterate"
@@ -33,29 +29,16 @@ def run_suite(number: int, arguments: Sequence[str]) -> Replicate:
     with temporary_directory("evaluation-") as folder:
         saved = folder / "run.json"
         start = time.monotonic()
-        with subprocess.Popen(  # noqa: S603  # our own command
+        code, output = run_pytest(
             [
-                *(sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider"),
+                *("benchmarks", "-p", "no:cacheprovider"),
                 *("-p", "benchmarks.evaluation.slower", f"--slow-row={slowed}-twin"),
                 *(f"--twin={same},{slowed}", f"--benchmark-json={saved}", *chosen),
-            ],
-            cwd=REPOSITORY,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        ) as process:
-            try:
-                output = process.communicate()[0]
-            except KeyboardInterrupt:
-                process.terminate()  # and let it remove its stores
-                process.wait()
-                raise
+            ]
+        )
         seconds = round(time.monotonic() - start, 1)
-        if process.returncode:
-            raise ResultsError(f"run {number + 1}: {reason(output, process.returncode)}")
+        if code:
+            raise ResultsError(f"run {number + 1}: {reason(output, code)}")
         return Replicate.of(
             load(os.fspath(saved)),
             arguments=chosen,

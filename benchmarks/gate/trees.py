@@ -74,6 +74,8 @@ def find_base(repository: Path, revision: str) -> Base:
 
 def export_base(repository: Path, base: Base, tree: Path) -> None:
     """Write the base's files, including its own benchmarks, below the new directory `tree`."""
+    if not hasattr(tarfile, "data_filter"):
+        raise InvalidError("the gate needs Python 3.11.4 or newer, which refuses unsafe files")
     listed = git(repository, "ls-tree", "-z", "--name-only", base.commit, *EXPORTED)
     archive = git(repository, "archive", base.commit, *_names(listed))
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:

@@ -3,7 +3,12 @@
 import os
 import re
 import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[2]
 REASON = re.compile(r"(?:E +)?((?:\w+\.)*(?:\w+Error|ERROR|UsageError)\b: .*)")
 """A line of pytest's output that says why it ended."""
 UNSET = {
@@ -35,3 +40,27 @@ def reason(output: str, code: int | None) -> str:
     if found:
         return str(found[-1]).removeprefix("ERROR: ")
     return f"pytest ended with code {code}"
+
+
+def run_pytest(arguments: Sequence[str]) -> tuple[int, str]:
+    """Run pytest in a fresh process; returns its exit code and what it printed.
+
+    After an interruption here, it is ended first, and removes its stores.
+    """
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=REPOSITORY,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            process.terminate()
+            process.communicate()  # not just a wait: it may have more to print than a pipe holds
+            raise
+    return process.returncode, output

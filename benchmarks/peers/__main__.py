@@ -9,7 +9,6 @@ in which the limit and the three stores are measured too, and those of files of 
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from benchmarks.datasets import PictureOptions, is_folder_of_pictures
 from benchmarks.harness.arguments import some_path
 from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
 from benchmarks.harness.output import say
-from benchmarks.harness.processes import environment, reason
+from benchmarks.harness.processes import REPOSITORY, reason, run_pytest
 from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.recorded import WARM
@@ -39,7 +38,6 @@ OPERATIONS = (
 BESIDE = (LIMIT, *DEFAULT_STORES)
 BESIDE_FILES = (LIMIT_OF_FILES, *(name for name, row in STORE_ROWS.items() if row.keeps_files))
 """The rows that are measured with each peer; the second, of a folder of pictures, keep its files."""
-REPOSITORY = Path(__file__).parents[2]
 ENDED_WELL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
@@ -137,32 +135,14 @@ def _run(
 
 def _measure(rows: Sequence[str], measured: Path, options: Sequence[str]) -> tuple[int, str]:
     """Measure rows in a fresh process, to the file `measured`; returns its code and output."""
-    with subprocess.Popen(  # noqa: S603  # our own command
+    return run_pytest(
         [
-            *(sys.executable, "-m", "pytest", "benchmarks/operations", "-q"),
-            *(
-                f"--backend={','.join(rows)}",
-                f"-k={' or '.join(OPERATIONS)}",
-                f"--benchmark-json={measured}",
-            ),
+            *("benchmarks/operations", "-q", f"--backend={','.join(rows)}"),
+            *(f"-k={' or '.join(OPERATIONS)}", f"--benchmark-json={measured}"),
             f"--cache={WARM}",  # unless the options say otherwise
             *options,
-        ],
-        cwd=REPOSITORY,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        try:
-            output, _ = process.communicate()
-        except BaseException:
-            process.terminate()  # it removes its stores
-            process.communicate()  # not just a wait: it may have more to print than a pipe holds
-            raise
-    return process.returncode, output
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -140,3 +140,12 @@ def test_stores_are_the_same_where_no_module_of_the_library_differs(
     assert trees.have_same_stores(base, head)
     (head / "storage" / "containers" / "more.py").write_text("")
     assert not trees.have_same_stores(base, head)
+
+
+def test_a_python_that_does_not_refuse_unsafe_files_is_named(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("tarfile.data_filter")
+    base = trees.find_base(repository, "main")
+    with pytest.raises(InvalidError, match=r"needs Python 3\.11\.4"):
+        trees.export_base(repository, base, tmp_path / "base")

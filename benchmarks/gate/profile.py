@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.datasets import Dataset
 from benchmarks.datasets.batches import BATCH_NAMES
-from benchmarks.harness.options import check_space
+from benchmarks.harness.space import check_space
 from benchmarks.results.recorded import COLD, WARM
 
 OPERATIONS = ("store_single", "store_many", "read_single", "read_many", "read_batch")

@@ -13,18 +13,16 @@ from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import (
     DEFAULT_PICTURE_ROWS,
     DEFAULT_ROWS,
-    FILE_PER_IMAGE,
     FILE_ROWS,
     ROWS,
     STORE_ROWS,
-    TWINS,
     find_row,
 )
 from benchmarks.datasets import Images, PictureOptions
 from storage.images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 
 from .loader import ALL_SETTINGS, USUAL_SETTINGS, LoaderSetting
-from .protocol import MAX_ROUNDS, MIN_ROUNDS, STRETCH
+from .protocol import MAX_ROUNDS
 from .text import one_line
 
 CUTOFFS = (10, 100, 1_000, 10_000, 100_000)
@@ -49,10 +47,6 @@ LONGEST_BUDGET = 86_400
 MOST_DIGITS = 18
 """The most digits of a number of images or pixels; Python refuses to read some thousands."""
 
-FILES_PER_SECOND, PNG_BYTES_PER_SECOND = 20_000, 2**29
-"""PNG files are not stored faster than this on the file systems measured, by files and by pixels."""
-CLUSTER = 4096
-"""The least space that a file system allocates for a file, in bytes."""
 USUAL_COMMITS, MOST_COMMITS = 1_000, 10_000
 """The most commits of one image that a benchmark makes; the second where `--cutoff` is given, since
 10,000 of them take a fifth of a whole run.
@@ -408,71 +402,3 @@ def choose_picture_cutoffs(options: Options, taken: int) -> tuple[int, ...]:
         return choose_cutoffs(options, "the folder", taken, "each once")
     # Not also a usual one that is nearly as large.
     return (*(n for n in PICTURE_CUTOFFS if 2 * n <= taken), taken)
-
-
-@dataclass(frozen=True)
-class Space:
-    """What stores take on a disk."""
-
-    bytes: int = 0
-    files: int = 0
-
-    def __add__(self, other: "Space") -> "Space":
-        return Space(self.bytes + other.bytes, self.files + other.files)
-
-
-def check_space(
-    directory: Path,
-    rows: tuple[str, ...],
-    cutoffs: tuple[int, ...],
-    image_bytes: int,
-    round_budget: float,
-) -> None:
-    """Raise pytest.UsageError if the stores of a run will not fit in `directory`; see `space`."""
-    if why := lacking(directory, space(rows, cutoffs, image_bytes, round_budget)):
-        raise pytest.UsageError(f"{why}; choose another directory or smaller --cutoff")
-
-
-def lacking(directory: Path, needed: Space) -> str:
-    """What `directory` lacks for the stores of a run, or ""."""
-    status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize
-    if free < needed.bytes:
-        return (
-            f"--store-dir: {directory} has {free / 1e6:,.0f} MB free, and the stores of this run"
-            f" take up to {needed.bytes / 1e6:,.0f} MB"
-        )
-    if status.f_files and status.f_favail < needed.files:
-        return (
-            f"--store-dir: {directory} has room for {status.f_favail:,} more files, and the PNG"
-            f" stores of this run take up to {needed.files:,}"
-        )
-    return ""
-
-
-def space(
-    rows: tuple[str, ...], cutoffs: tuple[int, ...], image_bytes: int, round_budget: float
-) -> Space:
-    """The most that the stores of a run take.
-
-    Each row keeps two stores per cutoff, and two of small commits. A row with a file per image also
-    keeps the stores of its storing rounds until the end: those of `MIN_ROUNDS` and a warm-up, and
-    as many as the budget has time for, twice, since `append` needs new stores. A small commit takes
-    three clusters there. A peer may take twice the pixels: a tar has two members for each image.
-    """
-    png_rows = len(FILE_PER_IMAGE.intersection(rows))
-    at_least = MIN_ROUNDS + 1
-    rate = min(FILES_PER_SECOND, PNG_BYTES_PER_SECOND / image_bytes)
-    in_time = 2 * int(rate * round_budget * STRETCH)
-    stored = sum(at_least * n + in_time for n in cutoffs)
-    commits = min(cutoffs[-1], MOST_COMMITS)
-    images = len(rows) * sum(cutoffs) + png_rows * stored + cutoffs[-1]
-    stores = (STORE_ROWS.keys() | TWINS.keys()) & set(rows)
-    images += (sum(cutoffs) + 2 * commits) * len(stores)
-    images += 3 * commits * at_least * len(FILE_PER_IMAGE & stores)
-    images += (sum(cutoffs) + cutoffs[-1]) * len(PEERS.keys() & rows)
-    per_image = -(-image_bytes // CLUSTER) * CLUSTER + 128
-    return Space(
-        images * per_image + 64 * CLUSTER * len(rows) * len(cutoffs),
-        png_rows * (sum(cutoffs) + stored) + 3 * commits * at_least * bool(png_rows),
-    )

@@ -29,16 +29,14 @@ from .options import (
     MOST_COMMITS,
     USUAL_COMMITS,
     Options,
-    check_space,
     choose_cutoffs,
     choose_picture_cutoffs,
     choose_picture_rows,
     choose_rows,
-    lacking,
-    space,
 )
 from .passes import Passes
 from .protocol import MAX_ROUNDS, Benchmark, Result, Work, measure
+from .space import check_space, lacking, space
 from .text import one_line
 from .workspace import MANY_FILES, Workspace, ids_read_singly
 

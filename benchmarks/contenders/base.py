@@ -106,8 +106,12 @@ class Opened(Protocol):
     def __getitem__(self, key: slice, /) -> tuple[object, Labels]: ...
 
     def close(self) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *error: object) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 class Openable(Contender):

@@ -1,7 +1,7 @@
 """Rows that keep the files of pictures as they are: two ways of reading each, decoded or not.
 
-To add one, write a `FileReader` and a `FileRow`. Every row decodes by this
-project's decoder, so that rows differ by their storage alone.
+To add one, write a `FileReader` and a `FileRow`. Every row but `files` decodes by this project's
+decoder, so that rows differ by their storage alone.
 """
 
 from abc import abstractmethod
@@ -53,12 +53,6 @@ class FileReader(Opened):
     def close(self) -> None:
         """Close what is open; what a library has no call for is left to its destructor."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
 
 class Decoded(Opened):
     """An open store of files, which are decoded as they are read."""
@@ -85,12 +79,6 @@ class Decoded(Opened):
 
     def close(self) -> None:
         self._files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
 
 def together(images: list[Image]) -> Read:

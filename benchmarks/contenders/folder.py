@@ -7,7 +7,7 @@ the numbers of the images and of the classes, so that no name of the user's is o
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self, overload
+from typing import overload
 
 import numpy as np
 from PIL import Image as Pillow
@@ -16,7 +16,7 @@ from PIL import ImageOps
 from benchmarks.datasets import PictureOptions
 from storage.images.decoding import PALETTES, kept_mode
 
-from .base import PILLOW, Image, ImageIds, Labels, Opened, Read
+from .base import PILLOW, Image, ImageIds, Labels, Opened, Read, Shape
 from .encoded import FileReader, FileRow, together
 
 
@@ -67,12 +67,6 @@ class PlainLoop(Opened):
     def close(self) -> None:
         """Nothing is open."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        pass
-
 
 def plain_image(path: str, options: PictureOptions) -> Image:
     """The pixels of a file, as training code gets them from Pillow."""
@@ -102,3 +96,6 @@ class FilesRow(FileRow):
 
     def sync(self, path: Path) -> None:
         os.sync()
+
+    def open(self, path: Path, shape: Shape = ()) -> PlainLoop:
+        return PlainLoop(FolderReader(path), self.options)

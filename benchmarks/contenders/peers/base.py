@@ -60,12 +60,6 @@ class PeerReader(Opened):
     def close(self) -> None:
         """Close what is open; what a library has no call for is left to its destructor."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
 
 class MappedReader(PeerReader):
     """Images and labels as arrays of mapped memory, which a subclass sets."""

@@ -3,14 +3,14 @@
 import pickle
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from benchmarks.contenders.base import Labels
+from benchmarks.contenders.base import PILLOW, Labels
 from benchmarks.contenders.encoded import FileRow, Undecoded
 from benchmarks.contenders.limit import PLACE_BYTES, Limit
 from benchmarks.contenders.rows import DEFAULT_PICTURE_ROWS, FILE_ROWS, STORE_ROWS, find_row
@@ -95,6 +95,29 @@ def test_undecoded_files_are_those_that_were_stored(
         some, labels = opened.read_many(np.array([4, 0, 4]))
     assert some == [files[4], files[0], files[4]]
     np.testing.assert_array_equal(labels, LABELS[[4, 0, 4]], strict=True)
+
+
+@each_file_row
+def test_a_row_decodes_with_what_it_records(
+    row: FileRow, pictures: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder as it is with Pillow alone, whatever becomes of this project's decoder."""
+    own = rows(row.name)
+    own.store_many(tmp_path / "store", pictures, LABELS, durable=False)
+
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("decoded by this project")
+
+    monkeypatch.setattr(PictureOptions, "decode", refuse)
+    with own.open(tmp_path / "store") as opened:
+        if own.decoder == PILLOW:
+            for i, picture in enumerate(pictures):
+                assert picture.is_same(opened[i][0])
+        else:
+            for read in (lambda: opened.read_many(np.arange(5)), lambda: opened[1]):
+                with pytest.raises(AssertionError, match="decoded by this project"):
+                    read()
+    assert (own.decoder == PILLOW) == (own.name == "files")
 
 
 @each_file_row

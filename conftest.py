@@ -270,7 +270,9 @@ def pytest_benchmark_update_machine_info(
 ) -> None:
     if SUITE not in config.stash and not _has_benchmarks(config):
         return
-    more = {"peer_libraries": found} if (found := versions(config.stash[OPTIONS].rows)) else {}
+    more = (
+        {machine.PEER_LIBRARIES: found} if (found := versions(config.stash[OPTIONS].rows)) else {}
+    )
     described = machine.describe(machine_info, _suite(config).circumstances(), **more)
     machine_info.clear()
     machine_info.update(described)

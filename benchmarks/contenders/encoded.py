@@ -7,6 +7,7 @@ decoder, so that rows differ by their storage alone.
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from copy import copy
+from itertools import count, islice
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, overload
 
@@ -25,7 +26,14 @@ RGB_BYTES = 3
 """Of a pixel."""
 
 
-class FileReader(Opened):
+class InOrder(Opened):
+    """An open store that can be read one by one."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[Image, int]]: ...
+
+
+class FileReader(InOrder):
     """An open store of files, which reads their bytes."""
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +47,20 @@ class FileReader(Opened):
     def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
         """The files `ids` in that order, and their labels."""
 
+    def run(self, start: int, stop: int) -> tuple[list[bytes], Labels]:
+        """The files `start` to `stop` - 1, and their labels."""
+        return self.read_many(np.arange(start, stop))
+
+    def one_by_one(self) -> Iterator[tuple[bytes, int]]:
+        """A pass over the files and their labels, from the first; it is given up before its end."""
+        for i in count():
+            (data,), (label,) = self.read_many(np.array([i]))
+            yield data, int(label)
+
+    def __iter__(self) -> Iterator[tuple[Image, int]]:
+        """The same, as arrays (n,) of the bytes."""
+        return ((np.frombuffer(data, np.uint8), label) for data, label in self.one_by_one())
+
     @overload
     def __getitem__(self, key: int, /) -> tuple[Image, int]: ...
     @overload
@@ -46,7 +68,7 @@ class FileReader(Opened):
     def __getitem__(self, key: int | slice, /) -> tuple[Image | list[bytes], int | Labels]:
         """One file as an array (n,) of its bytes, or the files of a slice with a stop."""
         if isinstance(key, slice):
-            return self.read_many(np.arange(key.stop)[key])
+            return self.run(key.start or 0, key.stop)
         (data,), (label,) = self.read_many(np.array([key]))
         return np.frombuffer(data, np.uint8), int(label)
 
@@ -54,14 +76,16 @@ class FileReader(Opened):
         """Close what is open; what a library has no call for is left to its destructor."""
 
 
-class Decoded(Opened):
+class Decoded(InOrder):
     """An open store of files, which are decoded as they are read."""
 
     def __init__(self, files: FileReader, options: PictureOptions) -> None:
         self._files, self._options = files, options
 
     def read_many(self, ids: ImageIds, /) -> tuple[Read, Labels]:
-        files, labels = self._files.read_many(ids)
+        return self._decode(*self._files.read_many(ids))
+
+    def _decode(self, files: list[bytes], labels: Labels) -> tuple[Read, Labels]:
         # The stores do not start threads for small images; the header of one file tells enough.
         first = describe(files[0])
         size = first.width * first.height * RGB_BYTES
@@ -73,9 +97,12 @@ class Decoded(Opened):
     def __getitem__(self, key: slice, /) -> tuple[Read, Labels]: ...
     def __getitem__(self, key: int | slice, /) -> tuple[Read, int | Labels]:
         if isinstance(key, slice):
-            return self.read_many(np.arange(key.stop)[key])
+            return self._decode(*self._files[key])
         data, label = self._files[key]
         return self._options.decode(data.tobytes()), label
+
+    def __iter__(self) -> Iterator[tuple[Image, int]]:
+        return ((self._options.decode(data), label) for data, label in self._files.one_by_one())
 
     def close(self) -> None:
         self._files.close()
@@ -98,8 +125,12 @@ class FileKeeper(Protocol):
 class ReadByOpening(Openable):
     """A row that reads by opening its store, and asking that."""
 
+    @abstractmethod
+    def open(self, path: Path, shape: Shape = ()) -> "InOrder": ...
+
     def one_by_one(self, opened: Opened, stop: int) -> Iterator[tuple[Image, int]]:
-        return map(opened.__getitem__, range(stop))
+        assert isinstance(opened, InOrder), opened
+        return islice(opened, stop)
 
     def read_single(self, path: Path, image_id: int, shape: Shape) -> tuple[Image, int]:
         with self.open(path, shape) as opened:
@@ -161,7 +192,7 @@ class FileRow(ReadByOpening):
     def open_files(self, path: Path) -> FileReader:
         return self.reader(path)
 
-    def open(self, path: Path, shape: Shape = ()) -> Opened:
+    def open(self, path: Path, shape: Shape = ()) -> InOrder:
         return Decoded(self.open_files(path), self.options)
 
 

@@ -5,7 +5,7 @@ the numbers of the images and of the classes, so that no name of the user's is o
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import overload
 
@@ -16,8 +16,8 @@ from PIL import ImageOps
 from benchmarks.datasets import PictureOptions
 from storage.images.decoding import PALETTES, kept_mode
 
-from .base import PILLOW, Image, ImageIds, Labels, Opened, Read, Shape
-from .encoded import FileReader, FileRow, together
+from .base import PILLOW, Image, ImageIds, Labels, Read, Shape
+from .encoded import FileReader, FileRow, InOrder, together
 
 
 class FolderReader(FileReader):
@@ -44,7 +44,7 @@ class FolderReader(FileReader):
         return files, self.labels[ids]
 
 
-class PlainLoop(Opened):
+class PlainLoop(InOrder):
     """The images of such a folder, opened one after the other."""
 
     def __init__(self, files: FolderReader, options: PictureOptions) -> None:
@@ -63,6 +63,9 @@ class PlainLoop(Opened):
             return self.read_many(np.arange(key.stop)[key])
         image = plain_image(self._files.paths[key], self._options)
         return image, int(self._files.labels[key])
+
+    def __iter__(self) -> Iterator[tuple[Image, int]]:
+        return map(self.__getitem__, range(len(self._files.paths)))
 
     def close(self) -> None:
         """Nothing is open."""

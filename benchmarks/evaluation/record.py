@@ -89,7 +89,7 @@ class Replicate:
                     *row.key,
                     row.recorded.images_per_round,
                     row.figure.allocated_per_image,
-                    rounds.pack(row.recorded.sweep_medians() or ()),
+                    rounds.pack((row.recorded.sweep_medians() or {}).values()),
                 )
                 for row in run.rows.values()
             ],

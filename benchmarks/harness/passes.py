@@ -16,6 +16,7 @@ class Passes:
     planned: how many it makes, fewer if rounds are long
     recorded: the row's record, made in the first pass
     rounds: rounds of each pass that is done
+    numbers: the sweep of each
     seconds: the durations of all rounds, in the order measured
     left_out: passes that could not be measured
     """
@@ -24,6 +25,7 @@ class Passes:
     planned: int = 1
     recorded: Recorded | None = None
     rounds: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     left_out: int = 0
 
@@ -34,6 +36,7 @@ class Passes:
 
     def add(self, data: list[float]) -> None:
         """Note a pass's durations, and put those of the earlier passes before them in `data`."""
+        self.numbers.append(self.done + self.left_out)
         self.rounds.append(len(data))
         data[:0] = self.seconds
         self.seconds = [*data]

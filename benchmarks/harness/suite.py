@@ -17,14 +17,14 @@ from benchmarks.contenders.encoded import READING, Undecoded
 from benchmarks.contenders.rows import find_row
 from benchmarks.datasets import Dataset, DatasetError, Images, load_dataset, mean_bytes
 from benchmarks.datasets.pictures import MOST_BYTES
-from benchmarks.results.keys import Key, Skipped
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.machine import Circumstances, file_system
 from benchmarks.results.recorded import COLD, OF_FILES, WARM, Recorded
 from storage import disk_usage
 
 from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, place_anew, warm
 from .checks import WrongResultError, require
-from .memory import fix_bounds
+from .memory import Places, fix_bounds
 from .options import (
     MOST_COMMITS,
     USUAL_COMMITS,
@@ -35,7 +35,7 @@ from .options import (
     choose_rows,
 )
 from .passes import Passes
-from .protocol import MAX_ROUNDS, Benchmark, Result, Work, measure
+from .protocol import LONGEST, MAX_ROUNDS, Benchmark, Result, TooLongError, Work, measure
 from .space import check_space, lacking, space
 from .text import one_line
 from .workspace import MANY_FILES, Workspace, ids_read_singly
@@ -125,8 +125,9 @@ class Suite:
         self._progress = progress
         self._read_at: dict[Path, float] = {}
         self._placed_in: dict[Path, int] = {}  # the newest sweep in which a store was placed anew
+        self._places, self._sweep = Places(), -1
         self.left_out: tuple[str, ...] = ()
-        self.skipped: list[Skipped] = []
+        self.skipped: list[SkippedRow] = []
         dataset = self._load()
         self.name, self.identity, self.note = dataset.name, dataset.identity, dataset.note
         self.has_pictures = dataset.is_folder
@@ -253,6 +254,7 @@ class Suite:
 
     def close(self) -> None:
         """Remove the stores."""
+        self._places.close()
         self.workspace.close()
 
     def header(self) -> list[str]:
@@ -306,11 +308,22 @@ class Suite:
             before=partial(self._before, passes, recorded, case, work),
             most=COLD_ROUNDS if case.cold else MAX_ROUNDS,
         )
+        sweep = passes.done + passes.left_out
+        if self.options.timed and sweep != self._sweep:
+            self._places.move()
+            self._sweep = sweep
         if case.cold:
             self._read_at.pop(case.path, None)
         elif case.reads and self.options.timed:
-            self._warm(case, sweep=passes.done)
-        measure(benchmark, measured, self.options.round_budget, passes)
+            self._warm(case, sweep)
+        try:
+            measure(benchmark, measured, self.options.round_budget, passes)
+        except TooLongError as error:
+            self.skip(
+                Key.of(recorded),
+                f"one round would take about {error.seconds:,.0f} s, which is more than {LONGEST}"
+                " times --round-budget",
+            )
         if case.first_batch_seconds is not None:
             earlier = recorded.first_batch_seconds or ()
             recorded.first_batch_seconds = [*earlier, case.first_batch_seconds]
@@ -318,6 +331,8 @@ class Suite:
             stats = benchmark.stats.stats
             passes.add(stats.data)
             recorded.add_rounds(stats.data, stats.median, passes.rounds)
+            if passes.left_out:
+                recorded.sweep_numbers = " ".join(map(str, passes.numbers))
         benchmark.extra_info |= recorded.written()
 
     def _images_of(self, case: Case) -> Images:
@@ -366,7 +381,7 @@ class Suite:
 
     def skip(self, key: Key, reason: str) -> NoReturn:
         """Skip a row, and say why in the summary and the saved run."""
-        self.skipped.append(Skipped(key, reason))
+        self.skipped.append(SkippedRow(key, reason))
         pytest.skip(reason)
 
     def _check(self, recorded: Recorded, case: Case, work: Work[Result], result: Result) -> None:

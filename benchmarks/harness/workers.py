@@ -24,7 +24,7 @@ BatchIds: TypeAlias = list[NDArray[np.int64]]
 KeptBatch: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-class Order(NamedTuple):
+class ReadOrder(NamedTuple):
     """Batches for a process to read; keep: whether it keeps all for the check, or only the last."""
 
     batches: BatchIds
@@ -48,7 +48,7 @@ def _serve(connection: Pipe, core: int) -> None:
         while True:
             with cast(Opened, connection.recv()) as store:
                 connection.send("open")
-                while isinstance(order := connection.recv(), Order):
+                while isinstance(order := connection.recv(), ReadOrder):
                     connection.send("ready")
                     connection.recv()
                     kept = []
@@ -168,7 +168,7 @@ class Team:
         self._is_reading = True
         self._workers.join_first_core()
         for connection, own in zip(self._connections, batches, strict=True):
-            connection.send(Order(own, keep))
+            connection.send(ReadOrder(own, keep))
         self._all_say("ready")
 
     def read(self) -> None:

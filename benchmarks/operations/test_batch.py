@@ -1,5 +1,7 @@
 """Random access to an open store: one batch, and a shuffled pass over all of it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from benchmarks.contenders.base import ImageIds, Openable
@@ -62,7 +64,7 @@ def test_epoch(
     seen_all = sweep > 0 or n > MOST_KEPT or not suite.may_keep(n)
     part = None
     if few := images_of_part(n, suite.image_bytes):
-        part = RoundPart(lambda: opened.store.read_many(order[:few]), few / n)
+        part = RoundPart(lambda: [*batches(few)], few / n)
 
     with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:
 
@@ -70,10 +72,13 @@ def test_epoch(
             opened.before()
             chance.shuffle(order)
 
+        def batches(stop: int) -> Iterator[BatchRead]:
+            for start in range(0, stop, suite.batch):
+                yield opened.store.read_many(order[start : min(start + suite.batch, stop)])
+
         def run() -> list[BatchRead]:
             kept: list[BatchRead] = []
-            for start in range(0, n, suite.batch):  # a batch is freed once the next has been read
-                batch = opened.store.read_many(order[start : start + suite.batch])
+            for batch in batches(n):  # one is freed once the next has been read
                 if not seen_all:  # in the first warm-up, or the only round: all are checked
                     kept.append(batch)
             return kept or [batch]

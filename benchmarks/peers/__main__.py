@@ -3,9 +3,9 @@
     python -m benchmarks.peers [NAMES] [options of the suite, such as --cutoff=1000]
 
 Libraries start threads, hold memory and slow each other down, so each peer has a process of its own,
-in which the limit and the three stores are measured too, and those of files of a folder of pictures
-(--dataset=DIR). All are saved as one run. Exits with 0, with
-1 if a peer failed or the run could not be saved, or with 2 if an option is wrong.
+in which the limit and the three stores are measured too. With a folder of pictures (--dataset=DIR),
+the stores of files are as well. All are saved as one run. Exits with 0, with 1 if a peer failed or the
+run could not be saved, or with 2 if an option is wrong.
 """
 
 import argparse
@@ -16,17 +16,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contenders.peers import PEERS, lacks
-from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS, find_row
-from benchmarks.datasets import PictureOptions, is_folder_of_pictures
+from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
+from benchmarks.datasets import is_folder_of_pictures
 from benchmarks.harness.arguments import some_path
 from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
 from benchmarks.harness.output import say
 from benchmarks.harness.processes import REPOSITORY, reason, run_pytest
 from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
-from benchmarks.results.recorded import WARM
+from benchmarks.results.recorded import WARM, Recorded
 from benchmarks.results.runs import STORAGE, read_file
-from benchmarks.results.summary import LIMIT, LIMIT_OF_FILES
+from benchmarks.results.summary import LIMIT, LIMIT_OF_FILES, Figure
 
 from .merging import RunJson, merged, save
 from .table import table
@@ -81,7 +81,7 @@ def _parse(arguments: list[str] | None) -> tuple[list[str], Sequence[str], Path,
             parser.error(f"there is no {name!r}; choose among {', '.join(PEERS)}")
         if lacking := lacks(name):
             parser.error(lacking)
-        if has_pictures and not _holds_pictures(name):
+        if has_pictures and not PEERS[name].keeps_files:
             parser.error(f"{name} cannot hold a folder of pictures")
     missing = {name: lacking for name in PEERS if (lacking := lacks(name))}
     if not given.names:
@@ -89,12 +89,8 @@ def _parse(arguments: list[str] | None) -> tuple[list[str], Sequence[str], Path,
     names = [name for name in PEERS if name in (given.names or PEERS.keys() - missing.keys())]
     if not has_pictures:
         return names, BESIDE, given.benchmark_storage, options
-    names = [name for name in names if _holds_pictures(name)]
+    names = [name for name in names if PEERS[name].keeps_files]
     return names, (*BESIDE, *BESIDE_FILES), given.benchmark_storage, options
-
-
-def _holds_pictures(name: str) -> bool:
-    return find_row(name).for_pictures(PictureOptions()) is not None
 
 
 def _run(
@@ -105,12 +101,12 @@ def _run(
     folder: Path,
 ) -> int:
     runs: dict[str, RunJson] = {}
-    failures = []
+    failures: list[str] = []
     for place, name in enumerate(names, 1):
         say([f"{name}, {place} of {len(names)}"])
         measured = folder / f"{name}.json"
         code, output = _measure([*beside, name], measured, options)
-        if code == pytest.ExitCode.USAGE_ERROR:
+        if code == pytest.ExitCode.USAGE_ERROR and not (runs or failures):
             sys.stderr.write(f"{reason(output, code)}\n")
             return 2
         if code != pytest.ExitCode.OK:
@@ -124,7 +120,8 @@ def _run(
         say(failures)
         return 1
     run = merged(runs)
-    say(["", *table(run["benchmarks"]), *failures])
+    figures = [Figure.of(Recorded.of(b["extra_info"]), b["stats"]) for b in run["benchmarks"]]
+    say(["", *table(figures), *failures])
     try:
         say([f"saved as {save(run, storage)}"])
     except OSError as error:

@@ -1,8 +1,7 @@
 """One saved run made of several, each of which has a peer, the limit and the stores.
 
-The rounds of what every process measured are pooled. How the machine was doing differs from process
-to process, so the median of each process is kept as well: a peer is compared with the limit and the
-stores of its own process.
+The sweeps of the processes follow each other in it. How the machine was doing differs from process to
+process; a peer has sweeps in common only with what its own process measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,12 @@ from pytest_benchmark.logger import Logger
 from pytest_benchmark.stats import Stats
 from pytest_benchmark.utils import get_machine_id, get_tag, load_storage
 
-from benchmarks.results.keys import SKIPPED
+from benchmarks.results.keys import SKIPPED, Key, SkippedRow
+from benchmarks.results.machine import PEER_LIBRARIES
 from benchmarks.results.recorded import Recorded
 
 RunJson = dict[str, Any]
 """The JSON of a run, or of a benchmark."""
-MEDIANS = "process_medians_microseconds"
-"""The key in `extra_info` of each process' median round, by the name of its peer."""
 
 
 def merged(runs: Mapping[str, RunJson]) -> RunJson:
@@ -27,36 +25,53 @@ def merged(runs: Mapping[str, RunJson]) -> RunJson:
 
     Each benchmark of `runs` has its rounds, as `--benchmark-json` writes them.
     """
-    found: dict[str, dict[str, RunJson]] = {}
-    for peer, run in runs.items():
+    found: dict[str, list[tuple[int, RunJson]]] = {}
+    start = 0
+    for run in runs.values():
         for bench in run["benchmarks"]:
-            found.setdefault(bench["fullname"], {})[peer] = bench
+            found.setdefault(bench["fullname"], []).append((start, bench))
+        start += 1 + max((max(_sweeps(bench)) for bench in run["benchmarks"]), default=0)
     first = next(iter(runs.values()))
     libraries: dict[str, str] = {}
     for run in runs.values():
-        libraries |= run["machine_info"].get("peer_libraries", {})
+        libraries |= run["machine_info"].get(PEER_LIBRARIES, {})
+    benchmarks = [_pooled(benches) for benches in found.values()]
+    measured = {Key.of(Recorded.of(bench["extra_info"])) for bench in benchmarks}
     skipped = [one for run in runs.values() for one in run.get(SKIPPED, [])]
+    skipped = [one for one in skipped if SkippedRow.read(one).key not in measured]
+    orders = [run["sweeps"] for run in runs.values() if "sweeps" in run]
     return first | {
+        "sweeps": {"processes": orders},
         SKIPPED: [one for place, one in enumerate(skipped) if one not in skipped[:place]],
-        "machine_info": first["machine_info"] | {"peer_libraries": libraries},
-        "benchmarks": [_pooled(benches) for benches in found.values()],
+        "machine_info": first["machine_info"] | {PEER_LIBRARIES: libraries},
+        "benchmarks": benchmarks,
     }
 
 
-def _pooled(benches: Mapping[str, RunJson]) -> RunJson:
-    """One benchmark with the rounds of all `benches`."""
-    first = next(iter(benches.values()))
+def _sweeps(bench: RunJson) -> list[int]:
+    """The numbers of a benchmark's sweeps."""
+    return [*(Recorded.of(bench["extra_info"]).sweep_medians() or (0,))]
+
+
+def _pooled(benches: Sequence[tuple[int, RunJson]]) -> RunJson:
+    """One benchmark with the rounds of all `benches`, each with the number of its first sweep."""
+    _, first = benches[0]
     stats = Stats()  # type: ignore[no-untyped-call]  # it has no types
-    for bench in benches.values():
+    rounds: list[int] = []
+    numbers: list[int] = []
+    for start, bench in benches:
         for seconds in bench["stats"]["data"]:
             stats.update(seconds)  # type: ignore[no-untyped-call]  # as above
+        rounds += Recorded.of(bench["extra_info"]).sweep_rounds or ()
+        numbers += [start + number for number in _sweeps(bench)]
     info = dict(first["extra_info"])
     recorded = Recorded.of(info)
-    # The sweeps of different processes do not belong together, so that this is one.
-    recorded.add_rounds(stats.data, stats.median, [len(stats.data)])
-    medians = {peer: bench["stats"]["median"] * 1e6 for peer, bench in benches.items()}
+    recorded.add_rounds(stats.data, stats.median, rounds)
+    recorded.sweep_numbers = " ".join(map(str, numbers))
+    fractions = [bench["extra_info"].get("resident_fraction") for _, bench in benches]
+    recorded.resident_fraction = max(filter(None, fractions), default=recorded.resident_fraction)
     return first | {
-        "extra_info": info | recorded.written() | {MEDIANS: medians},
+        "extra_info": info | recorded.written(),
         "stats": stats.as_dict() | {"iterations": first["stats"]["iterations"]},  # type: ignore[no-untyped-call]
     }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.harness.protocol import FEW_ROUNDS
 from benchmarks.results.jobs import COLD_JOBS, JOBS, Cell, Job, cells
-from benchmarks.results.keys import Skipped
+from benchmarks.results.keys import SkippedRow
 from benchmarks.results.ratio import Ratio
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import MOST_SWEEPS, Outcome, Standing
@@ -46,7 +46,7 @@ def answers(run: SavedRun) -> list[Answer]:
     ]
 
 
-def _why(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
+def _why(job: Job, skipped: Sequence[SkippedRow]) -> tuple[str, ...]:
     """Why the rows of a job were skipped, a sentence for each reason."""
     found = [
         s.reason for s in skipped if (s.key.operation, s.key.cold) == (job.operation, job.cold)

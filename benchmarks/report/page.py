@@ -10,6 +10,8 @@ from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
 from benchmarks.results import decoding
 from benchmarks.results.keys import in_words
+from benchmarks.results.machine import PEER_LIBRARIES
+from benchmarks.results.peers import peer_tables
 from benchmarks.results.runs import SavedRun
 from benchmarks.results.standing import LEVEL, MARGIN
 from benchmarks.results.summary import cache_in_words
@@ -70,6 +72,7 @@ def render(
     )
     environment.filters["linked"] = linked
     figures = [row.figure for row in run.rows.values()]
+    peers = peer_tables(figures)
     return environment.get_template(TEMPLATE).render(
         run=run,
         identity=identity(run),
@@ -86,6 +89,8 @@ def render(
         cold_lines=cold.lines(run),
         pictures=_embedded(pictures),
         cold_pictures=_embedded(cold_pictures),
+        peer_tables=tables.of_peers(peers),
+        peers_ahead=peers[-1].ahead() if peers else {},
         tables=[*tables.of_times(run), *tables.of_disk(run)],
         changes=changes and _changes(run, changes),
         dark_rules=Markup(style.dark_rules()),  # noqa: S704  # constants
@@ -108,8 +113,9 @@ def circumstances(run: SavedRun) -> dict[str, str]:
     )
     durability = known("durability")
     cache = cache_in_words(row.figure for row in run.rows.values())
-    libraries = info.get("libraries")
-    versions = libraries if isinstance(libraries, Mapping) else {}
+    versions: dict[object, object] = {}
+    for libraries in (info.get("libraries"), info.get(PEER_LIBRARIES)):
+        versions |= libraries if isinstance(libraries, Mapping) else {}
     return {
         "Machine": f"{known('cpu_model')}, {known('cores')} cores, {known('memory_gib')} GiB,"
         f" {known('system')} {known('kernel')}",

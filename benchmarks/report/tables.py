@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 from benchmarks.results.jobs import COLD_JOBS, JOBS, Cell, Job, cells
 from benchmarks.results.keys import Key
+from benchmarks.results.peers import PeerCell, PeerTable
 from benchmarks.results.runs import Row, SavedRun
 from benchmarks.results.standing import Outcome
 from benchmarks.results.summary import ORDER, TITLES, format_multiple, format_number
@@ -48,16 +50,18 @@ class TableLine:
 
 @dataclass(frozen=True)
 class Table:
-    """The table of one operation.
+    """The table of one operation, or of one n.
 
     unit: what is timed, and the unit of the figures
-    columns: the n of each column
+    columns: the n of each column, or the operation
+    corner: the head of the first column
     """
 
     title: str
     unit: str
     columns: tuple[str, ...]
     lines: tuple[TableLine, ...]
+    corner: str = "n ="
 
 
 def of_times(run: SavedRun) -> list[Table]:
@@ -88,6 +92,30 @@ def of_disk(run: SavedRun) -> list[Table]:
     }
     unit = "allocated bytes per image after store_many, apparent ones below"
     return [_table("disk", unit, rows, shown)] if rows else []
+
+
+def of_peers(found: Iterable[PeerTable]) -> list[Table]:
+    """One table per n: formats by operations, with their multiple of the limit below."""
+    made = []
+    for one in found:
+        lines = [
+            TableLine(
+                name,
+                tuple(_peer_cell(own[job]) if job in own else NOT_MEASURED for job in one.columns),
+                begins=False,
+                reference=name not in STORE_ROWS and name not in PEERS,
+            )
+            for name, own in one.rows.items()
+        ]
+        columns = tuple(job.name for job in one.columns)
+        unit = "µs per image, of open + one per call; bytes per image"
+        made.append(Table(f"n = {one.n:,}", unit, columns, tuple(lines), corner=""))
+    return made
+
+
+def _peer_cell(cell: PeerCell) -> TableCell:
+    note = "" if cell.multiple is None else format_multiple(cell.multiple)
+    return TableCell(format_number(cell.value), note, "wins" if cell.ahead else "", cell.few)
 
 
 def of_changes(run: SavedRun, changes: Changes) -> list[Table]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.contenders.rows import STORE_ROWS
 
-from .keys import Skipped
+from .keys import SkippedRow
 from .ratio import Ratio
 from .standing import LEVEL, MARGIN, Rivals, Standing, standings
 from .summary import Figure
@@ -84,7 +84,7 @@ class Cell:
 
 def cells(
     figures: Iterable[Figure],
-    skipped: Iterable[Skipped] = (),
+    skipped: Iterable[SkippedRow] = (),
     jobs: Sequence[Job] = (*JOBS, *COLD_JOBS),
 ) -> list[Cell]:
     """Every job at every n that was measured, in the order of the jobs and by rising n.
@@ -135,7 +135,7 @@ def _rivals(job: Job, figures: list[Figure]) -> Rivals:
     return Rivals(first.backend, {other.backend: job.ratio(other, first) for other in others})
 
 
-def in_lines(figures: Iterable[Figure], skipped: Iterable[Skipped] = ()) -> list[str]:
+def in_lines(figures: Iterable[Figure], skipped: Iterable[SkippedRow] = ()) -> list[str]:
     """The standings as lines for a terminal; none if no two stores were measured at one n."""
     at: dict[Job, dict[str, list[str]]] = {}
     for cell in cells(figures, skipped):

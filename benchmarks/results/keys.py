@@ -45,7 +45,7 @@ def in_words(key: Key) -> str:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedRow:
     """A row that could not be measured, and why: a sentence that does not name it."""
 
     key: Key
@@ -66,7 +66,7 @@ class Skipped:
         return cls(key, saved["reason"])
 
 
-def reasons(skipped: Iterable[Skipped]) -> list[str]:
+def reasons(skipped: Iterable[SkippedRow]) -> list[str]:
     """A phrase for each reason, with the rows that it is for."""
     rows: dict[str, list[Key]] = {}
     for one in sorted(skipped, key=lambda one: one.key):
@@ -81,7 +81,7 @@ def _named(keys: list[Key]) -> str:
     return ", ".join(f"{n} rows of {operation}" for operation, n in counts.items())
 
 
-def in_lines(skipped: Iterable[Skipped]) -> list[str]:
+def in_lines(skipped: Iterable[SkippedRow]) -> list[str]:
     """The reasons as lines for a terminal."""
     wrapped = TextWrapper(WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     return [line for reason in reasons(skipped) for line in wrapped.wrap(reason)]

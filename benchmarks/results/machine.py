@@ -14,6 +14,9 @@ from benchmarks.harness.text import one_line
 
 LIBRARIES = ("numpy", "pillow", "deflate", "isal", "lmdb", "h5py", "xxhash", "pytest-benchmark")
 
+PEER_LIBRARIES = "peer_libraries"
+"""The key of the versions of the peers' libraries, by name."""
+
 DIGEST_SHOWN = len("sha256:") + 18
 """Characters of a digest that are enough to identify a data set."""
 

@@ -1,6 +1,6 @@
 """Several runs as one: their sweeps are pooled, which narrows the intervals of what is compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,8 +34,13 @@ def pool(runs: Sequence[SavedRun]) -> SavedRun:
     for place, run in enumerate(runs):
         for key, row in run.rows.items():
             found.setdefault(key, []).append((place, row))
+    libraries: dict[str, str] = {}
+    for run in runs:
+        found_there = run.machine.get(machine.PEER_LIBRARIES)
+        libraries |= found_there if isinstance(found_there, Mapping) else {}
     return replace(
         runs[-1],
+        machine={**runs[-1].machine, machine.PEER_LIBRARIES: libraries},
         name=" + ".join(run.name for run in runs),
         rows={key: _joined(rows) for key, rows in found.items()},
         strangers=tuple(dict.fromkeys(name for run in runs for name in run.strangers)),

@@ -31,8 +31,9 @@ OF_ROUNDS = (
     "microseconds_per_image",
     "rounds_microseconds",
     "sweep_rounds",
+    "sweep_numbers",
 )
-"""The fields that `add_rounds` fills in."""
+"""The fields that say what each round took."""
 
 
 def variant_of(processes: int) -> str:
@@ -63,6 +64,8 @@ class Recorded:
         megabytes are those of pixels, so there are none where files are read undecoded
     rounds_microseconds: the rounds' durations, as `rounds.pack` writes them
     sweep_rounds: how many of them each sweep made; the first are of the first sweep, and so on
+    sweep_numbers: which of the run's sweeps those are, from 0, separated by spaces; None if they are
+        its first ones
     """
 
     operation: str
@@ -89,6 +92,7 @@ class Recorded:
     microseconds_per_image: float | None = None
     rounds_microseconds: str | None = None
     sweep_rounds: Sequence[int] | None = None
+    sweep_numbers: str | None = None
 
     def add_rounds(self, seconds: Iterable[float], median: float, sweeps: Sequence[int]) -> None:
         """Fill in the fields that depend on the durations; a megabyte is 10**6 bytes."""
@@ -109,19 +113,22 @@ class Recorded:
     def is_cold(self) -> bool:
         return self.cache == COLD
 
-    def sweep_medians(self) -> list[float] | None:
-        """The median of each sweep's rounds in seconds; None if they are not recorded, or damaged."""
+    def sweep_medians(self) -> dict[int, float] | None:
+        """The median of the rounds in seconds, by the number of each sweep; None if damaged or absent."""
         try:
             seconds = rounds.unpack(self.rounds_microseconds or "")
             counts = [*(self.sweep_rounds or ())]
-            for count in counts:
+            numbers = [*range(len(counts))]
+            if self.sweep_numbers is not None:
+                numbers = [int(number) for number in self.sweep_numbers.split()]
+            for count in (*counts, *(number + 1 for number in numbers)):
                 require_count(count)
         except (AttributeError, TypeError, ValueError):  # not text, not a list, not numbers
             return None
-        if not counts or sum(counts) != len(seconds):
+        if not counts or sum(counts) != len(seconds) or len({*numbers}) != len(counts):
             return None
-        ends = np.cumsum(counts)[:-1]
-        return [float(np.median(of_sweep)) for of_sweep in np.split(seconds, ends)]
+        of_sweeps = np.split(seconds, np.cumsum(counts)[:-1])
+        return {n: float(np.median(of)) for n, of in zip(numbers, of_sweeps, strict=True)}
 
     def written(self) -> dict[str, Any]:
         """The record as `extra_info`, without the fields that were not measured."""

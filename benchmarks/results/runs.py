@@ -19,7 +19,7 @@ from benchmarks.harness.text import one_line
 
 from . import rounds
 from .errors import ResultsError
-from .keys import SKIPPED, Key, Skipped
+from .keys import SKIPPED, Key, SkippedRow
 from .ratio import Interval, Ratio
 from .recorded import LONGEST, Recorded, require_count, round_budget
 from .saving import INTERRUPTED
@@ -127,7 +127,7 @@ class SavedRun:
     rows: Mapping[Key, Row]
     strangers: tuple[str, ...]
     unreadable: tuple[str, ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedRow, ...] = ()
     interruption: str = ""
 
     @property
@@ -277,10 +277,10 @@ def _known_rows() -> Set[str]:
     return ROWS.keys() | FILE_ROWS.keys() | TWINS.keys() | PEERS.keys()
 
 
-def _skipped(saved: object) -> Iterator[Skipped]:
+def _skipped(saved: object) -> Iterator[SkippedRow]:
     """The skipped rows of back ends that this version knows; damaged ones are left out."""
     for one in saved if isinstance(saved, list) else ():
         with suppress(KeyError, TypeError, ValueError):
-            found = Skipped.read(one)
+            found = SkippedRow.read(one)
             if found.key.backend in _known_rows() and found.key.operation in TITLES:
                 yield found

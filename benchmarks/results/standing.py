@@ -73,7 +73,7 @@ class Rivals:
 
 def standings(cells: Sequence[Rivals]) -> list[Standing]:
     """The standing in each cell of a page, in their order; every cell has at least two stores."""
-    wins = holm([_p_wins(cell.others) for cell in cells], ERROR)
+    wins = holm([p_wins(cell.others) for cell in cells], ERROR)
     level = holm([_p_decided(cell.others) for cell in cells], ERROR)
     made = []
     for cell, has_won, is_level in zip(cells, wins, level, strict=True):
@@ -104,7 +104,8 @@ def _p_level(ratio: Ratio) -> float:
     return max(ratio.p_above(1 / (1 + LEVEL)), ratio.p_below(1 + LEVEL))
 
 
-def _p_wins(others: Mapping[str, Ratio]) -> float:
+def p_wins(others: Mapping[str, Ratio]) -> float:
+    """The p of the test that one is ahead of all others by `MARGIN`, as in `Standing.others`."""
     return max(map(_p_behind, others.values()))
 
 
@@ -118,7 +119,7 @@ def _needed(others: Mapping[str, Ratio], error: float) -> int | None:
         return None
     for sweeps in range(fewest + 1, MOST_SWEEPS + 1):
         then = {name: ratio.after(sweeps) for name, ratio in others.items()}
-        if min(_p_wins(then), _p_decided(then)) <= error:
+        if min(p_wins(then), _p_decided(then)) <= error:
             return sweeps
     return None
 

@@ -63,7 +63,7 @@ class Figure:
     def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
         """The figure of a benchmark from pytest-benchmark's statistics, in memory or saved."""
         images = recorded.images_per_round
-        medians = recorded.sweep_medians() or [stats["median"]]
+        medians = recorded.sweep_medians() or {0: stats["median"]}
         stored = recorded.operation == "store_many"
         first = recorded.first_batch_seconds
         return cls(
@@ -74,7 +74,7 @@ class Figure:
             microseconds=stats["median"] / images * 1e6,
             rounds=stats["rounds"],
             allocated_per_image=recorded.allocated_bytes / images if stored else None,
-            sweeps={(0, place): each / images * 1e6 for place, each in enumerate(medians)},
+            sweeps={(0, number): each / images * 1e6 for number, each in medians.items()},
             cold=recorded.is_cold,
             keeps_files=recorded.file_bytes is not None,
             decodes=recorded.decoder is not None,

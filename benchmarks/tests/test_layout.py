@@ -2,12 +2,12 @@
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .runs import REPOSITORY
 
-BENCHMARKS = REPOSITORY / "benchmarks"
+BENCHMARKS, STORAGE = REPOSITORY / "benchmarks", REPOSITORY / "storage"
 MEASURING = ("contenders", "datasets", "harness", "operations", "peers", "results")
 JUDGING = ("benchmarks.evaluation", "benchmarks.gate", "benchmarks.report", "benchmarks.tools")
 TESTS = ("benchmarks.tests", "storage.tests")
@@ -54,10 +54,27 @@ def test_what_measures_imports_neither_what_judges_nor_tests() -> None:
     assert found == []
 
 
+def twice(names: Iterable[str], known: str) -> list[str]:
+    """The names that are there more than once; `known` is there."""
+    counted = Counter(names)
+    assert known in counted
+    return [name for name, times in counted.items() if times > 1]
+
+
 def test_no_two_things_share_a_name() -> None:
-    counted = Counter(name for path in modules(BENCHMARKS) for name in named(path))
-    assert "Recorded" in counted
-    assert [name for name, times in counted.items() if times > 1] == []
+    assert twice((n for path in modules(BENCHMARKS) for n in named(path)), "Recorded") == []
+
+
+def test_nor_do_classes_of_the_library_and_the_suite() -> None:
+    """Aliases of types may: both call an array of labels `Labels`."""
+    paths = [path for folder in (BENCHMARKS, STORAGE) for path in modules(folder)]
+    classes = (
+        node.name
+        for path in paths
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert twice(classes, "Store") == []
 
 
 def test_a_folder_fits_in_a_screen() -> None:

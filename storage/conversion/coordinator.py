@@ -35,7 +35,7 @@ from .work import (
     NOT_THERE,
     Receipt,
     Skipped,
-    Work,
+    WorkFolder,
     chosen,
     is_part,
     read_receipt,
@@ -106,7 +106,7 @@ def convert(
     asked = {name: value for name, value in every.items() if value is not None}
     target = Path(os.path.abspath(os.fspath(dst)))  # noqa: PTH100  # links in it stay
     skip = on_error == "skip"
-    with os_errors(printable(str(target))), Work.held(target) as work:
+    with os_errors(printable(str(target))), WorkFolder.held(target) as work:
         source = find_source(src, asked, allow_empty)
         if format == FOLDER:
             return _to_folder(source, work, skip, progress)
@@ -114,7 +114,7 @@ def convert(
         return Coordinator(work, source, format, as_files).run(executor, skip, progress)
 
 
-def _to_folder(source: Source, work: Work, skip: bool, progress: Progress) -> Converted:
+def _to_folder(source: Source, work: WorkFolder, skip: bool, progress: Progress) -> Converted:
     work.empty()
     refuse_existing(work.target)
     images, skipped = write_folder(source, work.new, skip, progress)
@@ -131,7 +131,7 @@ def _refuse_none(path: str, images: int) -> None:
 class Coordinator:
     """One run of a conversion to a store, which goes on with what an earlier one has left."""
 
-    def __init__(self, work: Work, source: Source, format: str, as_files: bool) -> None:  # noqa: A002
+    def __init__(self, work: WorkFolder, source: Source, format: str, as_files: bool) -> None:  # noqa: A002
         self._work, self._receipts = work, dict[int, Receipt]()
         self._published = self._images = 0  # parts that are in place, and their images
         plan = work.planned()

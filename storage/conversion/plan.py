@@ -22,7 +22,7 @@ from .._names import END
 from .._part import Kind
 from .._store import STORES
 from ..payloads.base import Options
-from .sources import Row, Source, open_source
+from .sources import PlannedImage, Source, open_source
 
 PART_BYTES, PART_IMAGES = 2**30, 100_000
 """A part ends before it has more bytes of source or more images. The first bounds what is lost with
@@ -122,7 +122,7 @@ def write_plan(file: BinaryIO, source: Source, format: str, as_files: bool) -> P
     return plan
 
 
-def record_of(row: Row) -> bytes:
+def record_of(row: PlannedImage) -> bytes:
     return FIXED.pack(row.label, row.size) + row.name + END
 
 
@@ -166,7 +166,7 @@ def known_plan(path: Path, identity: str) -> Plan:
     return plan
 
 
-def rows_of(path: Path, span: Span) -> Iterator[Row]:
+def rows_of(path: Path, span: Span) -> Iterator[PlannedImage]:
     """The records of a part; raises `StorageError`, OSError."""
     with path.open("rb") as file:
         file.seek(span.start)
@@ -176,5 +176,5 @@ def rows_of(path: Path, span: Span) -> Iterator[Row]:
     while at < len(data):
         end = data.index(END, at + FIXED.size)
         label, size = FIXED.unpack_from(data, at)
-        yield Row(label, size, data[at + FIXED.size : end])
+        yield PlannedImage(label, size, data[at + FIXED.size : end])
         at = end + 1

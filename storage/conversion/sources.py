@@ -22,7 +22,7 @@ Taken: TypeAlias = KnownFile | Image
 """What a conversion takes from its source: a file as it is, or an image."""
 
 
-class Row(NamedTuple):
+class PlannedImage(NamedTuple):
     """What a plan says of an image: its label, the bytes that it takes in the source, its name."""
 
     label: int
@@ -45,18 +45,18 @@ class Source(ABC):
     passed_over: Mapping[str, int]
 
     @abstractmethod
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[PlannedImage]:
         """All images in order; raises `StorageError`, OSError."""
 
     @abstractmethod
-    def file(self, i: int, row: Row) -> KnownFile:
+    def file(self, i: int, row: PlannedImage) -> KnownFile:
         """Image `i` as a file, which is no damaged one. Raises `StorageError`."""
 
     @abstractmethod
-    def image(self, i: int, row: Row) -> Image:
+    def image(self, i: int, row: PlannedImage) -> Image:
         """Image `i`; raises `StorageError`."""
 
-    def shown(self, i: int, row: Row) -> str:
+    def shown(self, i: int, row: PlannedImage) -> str:
         return printable(os.fsdecode(row.name)) or f"image {i}"
 
 
@@ -68,12 +68,12 @@ class FolderSource(Source):
         self._allow_empty = allow_empty
         self.classes, self.passed_over = [], {}
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[PlannedImage]:
         scan = scan_folder(self.path, allow_empty=self._allow_empty)
         self.classes = scan.classes
         for labels, names in scan.groups:
             for label, name in zip(labels.tolist(), names, strict=True):
-                yield Row(label, self._size(name), name)
+                yield PlannedImage(label, self._size(name), name)
         self.passed_over = dict(+scan.passed_over)
 
     def _size(self, name: bytes) -> int:
@@ -81,21 +81,21 @@ class FolderSource(Source):
             return os.stat(os.path.join(os.fsencode(self.path), name)).st_size  # noqa: PTH118  # bytes
         return 0
 
-    def file(self, i: int, row: Row) -> KnownFile:
+    def file(self, i: int, row: PlannedImage) -> KnownFile:
         payload, data = self._read(i, row)
         try:
             return KnownFile(data, payload.shape_of(data, whole=True))
         except ImageFileError as error:
             raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
 
-    def image(self, i: int, row: Row) -> Image:
+    def image(self, i: int, row: PlannedImage) -> Image:
         payload, data = self._read(i, row)
         try:
             return payload.decoded(data, payload.image_mode, payload.max_pixels)
         except ImageFileError as error:
             raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
 
-    def _read(self, i: int, row: Row) -> tuple[EncodedPayload, bytes]:
+    def _read(self, i: int, row: PlannedImage) -> tuple[EncodedPayload, bytes]:
         assert self.payload
         data = read_image(self.path, row.name)
         if len(data) != row.size:
@@ -112,7 +112,7 @@ class StoreSource(Source):
         self.classes, self.passed_over = store.classes, {}
         self.identity = repr(store._identity)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[PlannedImage]:
         store, first = self._store, 0
         while first < len(store):  # part by part, wherever another process has joined some
             start = first
@@ -120,10 +120,10 @@ class StoreSource(Source):
             labels, sizes, names = found
             # Without what a writer has added since, which may have been joined to the last part.
             some = labels[: len(store) - first].tolist()
-            yield from map(Row, some, sizes.tolist(), names)
+            yield from map(PlannedImage, some, sizes.tolist(), names)
             first += len(some)
 
-    def file(self, i: int, row: Row) -> KnownFile:
+    def file(self, i: int, row: PlannedImage) -> KnownFile:
         assert isinstance(self._store, EncodedStore)
         (file,) = self._store.read_files([i])
         if self.payload and self.payload != self._store.payload:
@@ -131,7 +131,7 @@ class StoreSource(Source):
             return KnownFile(file.data, self.payload.shape_of(file.data, whole=True))
         return file
 
-    def image(self, i: int, row: Row) -> Image:
+    def image(self, i: int, row: PlannedImage) -> Image:
         return self._store.read_single(i)[0]
 
 

@@ -36,8 +36,8 @@ from .._names import packed
 from .._part import write_part
 from .._store import image_piece
 from .plan import Plan, known_plan, rows_of
-from .sources import Row, Source, Taken
-from .work import Receipt, Skipped, Work
+from .sources import PlannedImage, Source, Taken
+from .work import Receipt, Skipped, WorkFolder
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,7 +68,7 @@ class Order(NamedTuple):
 class Input:
     """The images of a part, and what is noted of those that were taken."""
 
-    def __init__(self, plan: Plan, source: Source, rows: list[Row], order: Order) -> None:
+    def __init__(self, plan: Plan, source: Source, rows: list[PlannedImage], order: Order) -> None:
         self._plan, self._source, self._rows, self._order = plan, source, rows, order
         self._first = plan.parts[order.part].first
         self._payload = plan.kind.payload
@@ -137,7 +137,7 @@ class Input:
 
 def convert_part(order: Order, tick: Tick = int) -> Receipt:
     """Write a part of the new store; raises `StorageError`."""
-    work, digest = Work(Path(order.work)), ""
+    work, digest = WorkFolder(Path(order.work)), ""
     attempt = f"{order.part:06d}-{uuid4().hex}"
     with os_errors(printable(str(work.target))):
         plan = known_plan(work.plan, order.plan)

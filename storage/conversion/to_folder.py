@@ -13,7 +13,7 @@ from .._errors import ImageFileError, StorageError
 from .._files import Folder
 from ..images.headers import format_of
 from ..payloads.png import PngPayload
-from .sources import Row, Source, Taken
+from .sources import PlannedImage, Source, Taken
 from .task import BAD_IMAGE, ahead
 from .work import Skipped
 
@@ -56,7 +56,7 @@ def write_folder(
     return len(rows) - len(skipped), skipped
 
 
-def write_image(path: Path, folder: str, i: int, row: Row, item: Taken) -> None:
+def write_image(path: Path, folder: str, i: int, row: PlannedImage, item: Taken) -> None:
     name = PurePosixPath(os.fsdecode(row.name))
     if isinstance(item, KnownFile):
         data = item.data

@@ -85,8 +85,8 @@ def read_receipt(path: Path) -> Receipt | None:
     return None
 
 
-class Work:
-    """The folder of one conversion; it is made by `Work.held` alone."""
+class WorkFolder:
+    """The folder of one conversion; it is made by `WorkFolder.held` alone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -214,7 +214,7 @@ class Work:
 
     @staticmethod
     @contextmanager
-    def held(target: Path) -> Iterator["Work"]:
+    def held(target: Path) -> Iterator["WorkFolder"]:
         """The folder for a result, which no other conversion has.
 
         It is removed at the end, also after an exception unless parts are finished. Raises
@@ -223,7 +223,7 @@ class Work:
         path = target.with_name(f"{TEMPORARY}{target.name}")
         if not path.exists():
             refuse_existing(target)
-        work = Work(path)
+        work = WorkFolder(path)
         new_folders = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = _locked(path, target)

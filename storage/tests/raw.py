@@ -65,7 +65,7 @@ def commit_ids(sizes: list[int]) -> list[range]:
 # ---- payloads ----------------------------------------------------------------------------------
 
 
-class Payload(NamedTuple):
+class PlainPayload(NamedTuple):
     """How an image becomes the bytes of a cell, and an image again."""
 
     encode: Callable[[Image], bytes]
@@ -94,15 +94,15 @@ def decode_raw(cell: bytes, shape: Shape) -> Image:
     return np.frombuffer(cell, np.uint8).reshape(shape)
 
 
-PNG = Payload(encode_png, decode_png)
-ENCODED = Payload(encode_png, decode_png, sums_cells=True)  # of what was stored as an array
-RAW = Payload(lambda image: image.tobytes(), decode_raw)
+PNG = PlainPayload(encode_png, decode_png)
+ENCODED = PlainPayload(encode_png, decode_png, sums_cells=True)  # of what was stored as an array
+RAW = PlainPayload(lambda image: image.tobytes(), decode_raw)
 
 
 # ---- containers --------------------------------------------------------------------------------
 
 
-class Structure(NamedTuple):
+class PlainStructure(NamedTuple):
     """Where cells are in the file that holds them, and what of it a library believes."""
 
     blocks: Pairs
@@ -126,11 +126,11 @@ class Cells(NamedTuple):
         return flat.reshape(len(self.data), *self.shape) if self.shape else flat
 
 
-class Container(NamedTuple):
+class PlainContainer(NamedTuple):
     """How the cells of a part lie in its folder: all of them end to end, and to be written."""
 
     read: Callable[[Path], bytes]
-    write: Callable[[Path, Cells], Structure]
+    write: Callable[[Path, Cells], PlainStructure]
 
 
 def read_files(part: Path) -> bytes:
@@ -138,13 +138,13 @@ def read_files(part: Path) -> bytes:
         return b"".join((part / row["file_name"]).read_bytes() for row in csv.DictReader(table))
 
 
-def write_files(part: Path, cells: Cells, suffix: str = ".png") -> Structure:
+def write_files(part: Path, cells: Cells, suffix: str = ".png") -> PlainStructure:
     names = [f"{i:012d}{suffix}" for i, _ in enumerate(cells.data, cells.ids.start)]
     for name, cell in zip(names, cells.data, strict=True):
         (part / name).write_bytes(cell)
     lines = map("{},{},{}\n".format, names, cells.labels, cells.ids)
     (part / "metadata.csv").write_text("file_name,label,id\n" + "".join(lines))
-    return Structure([], [])
+    return PlainStructure([], [])
 
 
 def read_hdf5(part: Path) -> bytes:
@@ -152,21 +152,21 @@ def read_hdf5(part: Path) -> bytes:
         return bytes(file["images"][()].tobytes())
 
 
-def write_hdf5(part: Path, cells: Cells) -> Structure:
+def write_hdf5(part: Path, cells: Cells) -> PlainStructure:
     with h5py.File(part / "images.h5", "w") as file:
         start = file.create_dataset("images", data=cells.stacked()).id.get_offset()
-    return Structure([(0, start)], [(0, start)])
+    return PlainStructure([(0, start)], [(0, start)])
 
 
 def read_npy(part: Path) -> bytes:
     return bytes(np.load(part / "images.npy").tobytes())
 
 
-def write_npy(part: Path, cells: Cells) -> Structure:
+def write_npy(part: Path, cells: Cells) -> PlainStructure:
     images = cells.stacked()
     np.save(part / "images.npy", images)
     start = (part / "images.npy").stat().st_size - images.nbytes
-    return Structure([(0, start)], [(0, start)])
+    return PlainStructure([(0, start)], [(0, start)])
 
 
 def read_lmdb(part: Path) -> bytes:
@@ -181,7 +181,7 @@ CELLS_PER_BLOCK = 3
 """Any number will do; a few blocks in each part are more than one."""
 
 
-def write_lmdb(part: Path, cells: Cells) -> Structure:
+def write_lmdb(part: Path, cells: Cells) -> PlainStructure:
     rows = range(0, len(cells.data), CELLS_PER_BLOCK)
     values = [b"".join(cells.data[row : row + CELLS_PER_BLOCK]) for row in rows]
     file = part / "data.mdb"
@@ -199,14 +199,14 @@ def write_lmdb(part: Path, cells: Cells) -> Structure:
     own = [(at, at + length) for at, length in every if length >= page]
     ends = [0, *(end for both in sorted(own) for end in both), len(data)]
     trusted = [(start, stop - start) for start, stop in [*pairwise(ends)][::2]]
-    return Structure([*zip(rows, offsets, strict=True)], trusted)
+    return PlainStructure([*zip(rows, offsets, strict=True)], trusted)
 
 
-FILES = Container(read_files, write_files)
-FILES_ENCODED = Container(read_files, partial(write_files, suffix=".image"))
-HDF5 = Container(read_hdf5, write_hdf5)
-NPY = Container(read_npy, write_npy)
-LMDB = Container(read_lmdb, write_lmdb)
+FILES = PlainContainer(read_files, write_files)
+FILES_ENCODED = PlainContainer(read_files, partial(write_files, suffix=".image"))
+HDF5 = PlainContainer(read_hdf5, write_hdf5)
+NPY = PlainContainer(read_npy, write_npy)
+LMDB = PlainContainer(read_lmdb, write_lmdb)
 
 CELL_FILES = ("images.h5", "images.npy", "data.mdb")
 """Of which a part has at most one."""
@@ -247,7 +247,7 @@ class Trailer(NamedTuple):
     trusted_digest: int = 0
 
 
-class Index(NamedTuple):
+class PlainIndex(NamedTuple):
     """What `index.npy` holds: the table, and what NumPy does not read."""
 
     table: NDArray[np.void]
@@ -255,7 +255,7 @@ class Index(NamedTuple):
     trailer: Trailer
 
 
-def read_index(part: Path) -> Index:
+def read_index(part: Path) -> PlainIndex:
     """Read an index by its documentation alone, and check all of its digests."""
     data = (part / INDEX).read_bytes()
     digested, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
@@ -269,10 +269,10 @@ def read_index(part: Path) -> Index:
     assert xxh3_64_digest(digested[end:]) == digest
     pairs = np.frombuffer(digested[end : -TRAILER.size], "<i8").reshape(-1, 2).copy()
     assert len(pairs) == trailer.blocks + trailer.trusted
-    return Index(table, pairs, trailer)
+    return PlainIndex(table, pairs, trailer)
 
 
-def shapes_and_places(index: Index) -> list[tuple[Shape, slice]]:
+def shapes_and_places(index: PlainIndex) -> list[tuple[Shape, slice]]:
     """For each record the shape of its image, and where its cell is among all end to end."""
     table, trailer = index.table, index.trailer
     n, held = len(table), table.dtype.names or ()
@@ -289,7 +289,7 @@ def shapes_and_places(index: Index) -> list[tuple[Shape, slice]]:
     return [*zip(shapes, places, strict=True)]
 
 
-def index_of(part: Records, cells: Cells) -> Index:
+def index_of(part: Records, cells: Cells) -> PlainIndex:
     """The index of a part; digests and what belongs to its structure are filled in later."""
     shapes = [(*record.image.shape, 0)[:3] for record in part]
     sizes = [len(cell) for cell in cells.data]
@@ -305,10 +305,10 @@ def index_of(part: Records, cells: Cells) -> Index:
         table[name] = column
     height, width, channels = shapes[0] if cells.shape else (0, 0, 0)
     trailer = Trailer(cells.ids.start, len(part), height, width, channels, sum(sizes))
-    return Index(table, np.empty((0, 2), np.int64), trailer)
+    return PlainIndex(table, np.empty((0, 2), np.int64), trailer)
 
 
-def with_structure(index: Index, structure: Structure, part: Path) -> Index:
+def with_structure(index: PlainIndex, structure: PlainStructure, part: Path) -> PlainIndex:
     """The index with where the cells are, and all digests but that of its end."""
     trailer = index.trailer._replace(
         table_at=len(table_bytes(index)) - index.table.nbytes,
@@ -316,16 +316,16 @@ def with_structure(index: Index, structure: Structure, part: Path) -> Index:
         trusted=len(structure.trusted),
     )
     pairs = np.array([*structure.blocks, *structure.trusted], "<i8").reshape(-1, 2)
-    return refit(part, Index(index.table, pairs, trailer))
+    return refit(part, PlainIndex(index.table, pairs, trailer))
 
 
-def table_bytes(index: Index) -> bytes:
+def table_bytes(index: PlainIndex) -> bytes:
     file = io.BytesIO()
     np.save(file, index.table)
     return file.getvalue()
 
 
-def write_index(part: Path, index: Index) -> None:
+def write_index(part: Path, index: PlainIndex) -> None:
     """Write an index as it is, whatever it says, with a digest of its end that fits."""
     end = index.pairs.tobytes() + TRAILER.pack(MAGIC, *index.trailer)
     (part / INDEX).write_bytes(table_bytes(index) + end + xxh3_64_digest(end))
@@ -337,7 +337,7 @@ def forge(part: Path, **fields: int) -> None:
     write_index(part, index._replace(trailer=index.trailer._replace(**fields)))
 
 
-def refit(part: Path, index: Index) -> Index:
+def refit(part: Path, index: PlainIndex) -> PlainIndex:
     """The index with digests that fit what it says, and what is in the part's file."""
     digested = b""
     for file in (part / name for name in CELL_FILES):

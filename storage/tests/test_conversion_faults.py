@@ -31,7 +31,7 @@ KILLS = 3
 WORKERS, GAVE_UP, EXISTS = 2, 3, 4
 
 
-class Scene:
+class PhotosToConvert:
     """Pictures to convert, and the stores that one process makes of them."""
 
     def __init__(self, folder: Path, n: int) -> None:
@@ -70,8 +70,10 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory, all_trials: Trials) -> Scene:
-    return Scene(tmp_path_factory.mktemp("scene"), FULL_IMAGES if all_trials.full else IMAGES)
+def scene(tmp_path_factory: pytest.TempPathFactory, all_trials: Trials) -> PhotosToConvert:
+    return PhotosToConvert(
+        tmp_path_factory.mktemp("scene"), FULL_IMAGES if all_trials.full else IMAGES
+    )
 
 
 def workers_of(coordinator: int) -> list[int]:
@@ -118,7 +120,9 @@ class Run:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_at_random_times(kind: str, scene: Scene, tmp_path: Path, trials: Trials) -> None:
+def test_killed_at_random_times(
+    kind: str, scene: PhotosToConvert, tmp_path: Path, trials: Trials
+) -> None:
     """A worker or the coordinator, again and again; orphans go on while the next run works."""
     expected = scene.tree(kind)
     begun = time.monotonic()
@@ -136,7 +140,7 @@ def test_killed_at_random_times(kind: str, scene: Scene, tmp_path: Path, trials:
 
 
 def trial_of_kills(
-    scene: Scene, path: Path, kind: str, chance: np.random.Generator, seconds: float
+    scene: PhotosToConvert, path: Path, kind: str, chance: np.random.Generator, seconds: float
 ) -> tuple[str, str, int]:
     """Kill until a conversion has come to its end, or has had its kills, then let it; counts them."""
     killed, runs = 0, list[Run]()
@@ -181,7 +185,7 @@ def test_a_mount_point_is_refused_before_anything_is_written(disk: Path, tmp_pat
 def test_a_full_disk_stops_and_the_rest_follows_when_there_is_room(
     kind: str, disk: Path, tmp_path: Path
 ) -> None:
-    small = Scene(tmp_path / "small", IMAGES)
+    small = PhotosToConvert(tmp_path / "small", IMAGES)
     expected = small.tree(kind)
 
     def overfill() -> list[str]:

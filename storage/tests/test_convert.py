@@ -28,7 +28,7 @@ from .. import (
 )
 from .._errors import FolderError
 from ..conversion import FORMATS
-from ..conversion.work import Work
+from ..conversion.work import WorkFolder
 from ..images.decoding import decode
 from . import raw
 from .images.files import OWN_IMAGES, picture, png_of_16_bits, saved
@@ -291,7 +291,7 @@ def test_an_exception_leaves_nothing(target: str, photos: Path, path: Path) -> N
 
 
 def test_a_second_conversion_to_the_same_name_is_refused(photos: Path, path: Path) -> None:
-    with Work.held(path) as work:
+    with WorkFolder.held(path) as work:
         work.new.mkdir()
         with pytest.raises(BusyError, match="another conversion"):
             convert(photos, path)

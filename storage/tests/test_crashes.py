@@ -42,7 +42,7 @@ def die_in_a_call(store: Store) -> None:
     store.store_many(images(), [label_of(len(store) + i) for i in range(24)])
 
 
-class Scenario(NamedTuple):
+class CrashingScenario(NamedTuple):
     """What was done to a store before, and what the process that is killed does to it."""
 
     before: list[Step]
@@ -51,13 +51,13 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS = {
-    "create": Scenario([], "x", [some(3)]),
-    "append one": Scenario([some(6)], "a", [some(1), some(1)]),
-    "append batches": Scenario([some(6)], "a", [some(9), some(30)]),
-    "append a stream": Scenario([some(6)], "a", [stream(30)]),
-    "fold": Scenario([some(3), *[some(1)] * 14], "a", [some(1), some(2)]),
-    "compact": Scenario([some(1)] * 5 + [some(30), some(2)], "a", [COMPACT]),
-    "reopen": Scenario([some(6), Step(die_in_a_call)], "a", [some(1)]),
+    "create": CrashingScenario([], "x", [some(3)]),
+    "append one": CrashingScenario([some(6)], "a", [some(1), some(1)]),
+    "append batches": CrashingScenario([some(6)], "a", [some(9), some(30)]),
+    "append a stream": CrashingScenario([some(6)], "a", [stream(30)]),
+    "fold": CrashingScenario([some(3), *[some(1)] * 14], "a", [some(1), some(2)]),
+    "compact": CrashingScenario([some(1)] * 5 + [some(30), some(2)], "a", [COMPACT]),
+    "reopen": CrashingScenario([some(6), Step(die_in_a_call)], "a", [some(1)]),
 }
 
 

@@ -22,7 +22,7 @@ HUGE = 100_000
 """Lines and columns of an image that does not fit in the memory there is."""
 
 
-class Payload:
+class HarmfulPickle:
     """What makes a file named `harm` when it is unpickled."""
 
     def __init__(self, harm: Path) -> None:
@@ -66,7 +66,7 @@ def harmless_uses(store_class: type[Store], path: Path, trials: Trials) -> set[s
 def test_no_pickle_in_any_file_is_loaded(
     store_class: type[Store], path: Path, tmp_path: Path, trials: Trials
 ) -> None:
-    payload = pickle.dumps(Payload(tmp_path / "harm"))
+    payload = pickle.dumps(HarmfulPickle(tmp_path / "harm"))
     make(store_class, path)
     files = [file for file in path.rglob("*") if file.is_file() and file.name != "store.lock"]
     for file in files:

@@ -55,7 +55,7 @@ class Bad(Exception):  # noqa: N818  # an outcome that ends a trial
     """What an interruption may not leave: an outcome of `trials`, and a detail."""
 
 
-class Work:
+class StoreInUse:
     """A store's place, what it holds, and the object that is used."""
 
     def __init__(self, store_class: type[Store], path: Path, held: int | None) -> None:
@@ -77,11 +77,11 @@ class Work:
 class Call(NamedTuple):
     """What is interrupted, and what comes before."""
 
-    run: Callable[[Work], object]
+    run: Callable[[StoreInUse], object]
     adds: int = 0
     before: Sequence[Step] = (some(3), some(3))  # by another process
     mode: Mode | None = "r"  # in which the store is open, if it is
-    first: Callable[[Work], object] = lambda _work: None
+    first: Callable[[StoreInUse], object] = lambda _work: None
 
 
 def record(store: Store, image_id: int) -> bool:
@@ -132,28 +132,28 @@ def append_one(store: Store) -> None:
         raise Bad("wrong", f"returned {found} for {expected}")
 
 
-def on_the_store(call: Callable[[Store], object]) -> Callable[[Work], object]:
+def on_the_store(call: Callable[[Store], object]) -> Callable[[StoreInUse], object]:
     return lambda work: call(work.store)
 
 
-def right(read: Callable[[Store], bool]) -> Callable[[Work], object]:
-    def run(work: Work) -> None:
+def right(read: Callable[[Store], bool]) -> Callable[[StoreInUse], object]:
+    def run(work: StoreInUse) -> None:
         if not read(work.store):
             raise Bad("wrong", "what the call returned")
 
     return run
 
 
-def unpickle(work: Work) -> None:
+def unpickle(work: StoreInUse) -> None:
     work.opened = pickle.loads(work.pickled)
     right(every_record)(work)
 
 
-def pickle_it(work: Work) -> None:
+def pickle_it(work: StoreInUse) -> None:
     work.pickled = pickle.dumps(work.store)
 
 
-def leave(work: Work) -> None:
+def leave(work: StoreInUse) -> None:
     with work.store:
         pass
 
@@ -262,7 +262,7 @@ def reads_on(store: Store, n: int, may_refuse: bool = False) -> bool:
     return True
 
 
-def stores_on(work: Work) -> bool:
+def stores_on(work: StoreInUse) -> bool:
     """Whether the object stores on, which it then does right; if it refuses it stores nothing."""
     n = work.held or 0
     try:
@@ -279,7 +279,7 @@ def stores_on(work: Work) -> bool:
     return True
 
 
-def goes_on(work: Work, may_refuse: bool) -> bool:
+def goes_on(work: StoreInUse, may_refuse: bool) -> bool:
     """Whether the object can be used as if nothing had happened."""
     reads = reads_on(work.store, work.held or 0, may_refuse)
     if work.store.mode == "r":
@@ -310,7 +310,7 @@ def in_thread(task: Callable[[], bool]) -> bool:
     return outcomes[0]
 
 
-def succeed(work: Work) -> None:
+def succeed(work: StoreInUse) -> None:
     """What another process does then: open for writing, store two images and check all."""
     try:
         with work.store_class(work.path, "x" if work.held is None else "a") as store:
@@ -330,7 +330,7 @@ def succeed(work: Work) -> None:
 
 
 def judge(
-    work: Work, lengths: Sequence[int | None], used_on: bool = True, may_refuse: bool = True
+    work: StoreInUse, lengths: Sequence[int | None], used_on: bool = True, may_refuse: bool = True
 ) -> tuple[str, str]:
     """An outcome of `trials` and a detail: what an interrupted call has left; raises `Bad`.
 
@@ -398,7 +398,7 @@ def elsewhere(task: Callable[[], object]) -> None:
         raise Bad(outcome, detail)
 
 
-class Plan(NamedTuple):
+class PlannedCall(NamedTuple):
     """A call that is interrupted, and where its store is made anew for each trial."""
 
     call: Call
@@ -406,18 +406,18 @@ class Plan(NamedTuple):
     base: Path
     path: Path
 
-    def afresh(self) -> "Plan":
+    def afresh(self) -> "PlannedCall":
         shutil.rmtree(self.path.parent, ignore_errors=True)
         if self.call.before:
             shutil.copytree(self.base, self.path)
         return self
 
-    def begin(self) -> Work:
+    def begin(self) -> StoreInUse:
         """Bring about what there is before the call."""
         watch()
         gc.disable()  # it might end objects of earlier tests, in code that would be counted
         held = sum(step.adds for step in self.call.before) if self.call.before else None
-        work = Work(self.store_class, self.path, held)
+        work = StoreInUse(self.store_class, self.path, held)
         if self.call.mode is not None:
             work.open(self.call.mode)
         self.call.first(work)
@@ -482,7 +482,7 @@ def test_an_exception_at_any_instant_of_a_call(
 ) -> None:
     """Ctrl-C, after which the object is used on or closed; or a TimeoutError, which is an OSError."""
     kind, call = CALLS[name]
-    plan = Plan(call, store_class, bases(store_class, call), tmp_path / "folder" / "store")
+    plan = PlannedCall(call, store_class, bases(store_class, call), tmp_path / "folder" / "store")
     places = in_child(plan.afresh().instants)
     assert places
     items = [
@@ -535,7 +535,7 @@ class Signalled:
             self.is_armed = False
             raise KeyboardInterrupt
 
-    def work(self, work: Work, random: np.random.Generator) -> Sequence[int | None]:
+    def work(self, work: StoreInUse, random: np.random.Generator) -> Sequence[int | None]:
         """Open the store and make calls until a signal comes; how many images there may be then."""
         lengths = [work.held, work.held or 0]
         try:
@@ -563,7 +563,7 @@ def interrupted_by_signals(store_class: type[Store], path: Path, trial: int) -> 
     held = on_disk(path)
     for _ in range(ROUNDS):
         watch()
-        work = Work(store_class, path, held)
+        work = StoreInUse(store_class, path, held)
         lengths = signalled.work(work, random)
         outcomes.add(judge(work, lengths, used_on=bool(random.integers(2)))[0])
         held = on_disk(path)

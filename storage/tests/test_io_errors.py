@@ -53,7 +53,7 @@ PER_MOMENT = 8
 ATTEMPTS = 3
 
 
-class Scenario(NamedTuple):
+class FailingScenario(NamedTuple):
     """What was done to a store before, the mode in which it is opened, and what is done then."""
 
     before: list[Step]
@@ -66,10 +66,10 @@ class Scenario(NamedTuple):
 
 
 WRITING = {
-    "create": Scenario([], "x", [some(3)]),
-    "append": Scenario([some(1)] * 4, "a", [some(1), some(9), stream(3)]),
-    "fold": Scenario([some(1)] * 15, "a", [some(1)]),
-    "compact": Scenario([some(1)] * 4, "a", [COMPACT]),
+    "create": FailingScenario([], "x", [some(3)]),
+    "append": FailingScenario([some(1)] * 4, "a", [some(1), some(9), stream(3)]),
+    "fold": FailingScenario([some(1)] * 15, "a", [some(1)]),
+    "compact": FailingScenario([some(1)] * 4, "a", [COMPACT]),
 }
 
 
@@ -81,7 +81,7 @@ class Report(NamedTuple):
     right: bool  # whether all of them are right, to the process itself
 
 
-def use(store_class: type[Store], path: Path, scenario: Scenario) -> Report:
+def use(store_class: type[Store], path: Path, scenario: FailingScenario) -> Report:
     """Open and make each call, and where it fails again, as a caller may who has read the error."""
     work_in_small_pieces()
     errors: list[tuple[str, str]] = []
@@ -105,7 +105,7 @@ def use(store_class: type[Store], path: Path, scenario: Scenario) -> Report:
     return Report(errors, length, right is True)
 
 
-def prepare(store_class: type[Store], path: Path, scenario: Scenario) -> None:
+def prepare(store_class: type[Store], path: Path, scenario: FailingScenario) -> None:
     """Put the store in place anew that the scenario begins with, or nothing."""
     base = path.with_name("base")
     shutil.rmtree(path, ignore_errors=True)
@@ -120,7 +120,7 @@ def failing(
     nursery: Nursery,
     store_class: type[Store],
     path: Path,
-    scenario: Scenario,
+    scenario: FailingScenario,
     point: Point,
     kind: str,
 ) -> Traced:
@@ -137,7 +137,7 @@ def moments(
     nursery: Nursery,
     store_class: type[Store],
     path: Path,
-    scenario: Scenario,
+    scenario: FailingScenario,
     names: Sequence[str],
     by_file: bool = True,
 ) -> list[Point]:
@@ -151,7 +151,12 @@ def moments(
 
 
 def judge(
-    store_class: type[Store], path: Path, scenario: Scenario, point: Point, kind: str, ended: Traced
+    store_class: type[Store],
+    path: Path,
+    scenario: FailingScenario,
+    point: Point,
+    kind: str,
+    ended: Traced,
 ) -> tuple[str, str]:
     """An outcome of `trials` and a detail, of one failure after which all works again."""
     if ended.status:
@@ -220,7 +225,9 @@ def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
             tally.add(i, seen.outcome, f"{kind} from {point.name} {point.number} on: {seen.detail}")
 
 
-def run_until_it_fails(store_class: type[Store], path: Path, scenario: Scenario) -> tuple[str, int]:
+def run_until_it_fails(
+    store_class: type[Store], path: Path, scenario: FailingScenario
+) -> tuple[str, int]:
     """The error that ended it, which must be one of the package's, and how many calls returned."""
     work_in_small_pieces()
     history = History(store_class, path, scenario.mode, scenario.steps)
@@ -250,7 +257,7 @@ def test_a_read_that_fails_gives_an_error_and_can_be_made_again(
 ) -> None:
     require_strace()
     path = tmp_path / "store"
-    scenario = Scenario([some(1)] * 4, "r", [])
+    scenario = FailingScenario([some(1)] * 4, "r", [])
     items = [
         (point, kind)
         for point in moments(nursery, store_class, path, scenario, READING)

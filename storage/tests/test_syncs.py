@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import Store
 from .histories import COMPACT, some, stream
 from .samples import each_store
-from .traced import CHANGES, Call, listing, require_strace, traced
+from .traced import CHANGES, SystemCall, listing, require_strace, traced
 from .trials import Trials
 
 pytestmark = each_store
@@ -38,7 +38,7 @@ def say_that_it_has_returned() -> None:
         Path(RETURNED).rmdir()
 
 
-def calls_of(store_class: type[Store], path: Path, durable: bool) -> list[Call]:
+def calls_of(store_class: type[Store], path: Path, durable: bool) -> list[SystemCall]:
     require_strace()
     names = listing(*CHANGES, "open", "openat")
     return traced(lambda: use(store_class, path, durable), "-e", f"trace={names}").calls
@@ -57,7 +57,7 @@ class Disk:
         self._there: set[Path] = set()
         self.unsynced: set[Path] = set()
 
-    def follow(self, call: Call) -> None:
+    def follow(self, call: SystemCall) -> None:
         """Note what a system call has changed or synced."""
         paths = call.paths
         on = re.match(r"\((\d+)<([^>]*)>", call.text)

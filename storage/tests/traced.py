@@ -33,7 +33,7 @@ CHANGES = [
 STRACE_SECONDS = 60
 
 
-class Call(NamedTuple):
+class SystemCall(NamedTuple):
     """A system call as strace prints it, and which thread made it."""
 
     thread: int
@@ -65,7 +65,7 @@ class Traced(NamedTuple):
 
     status: int  # as of a finished process: minus the signal that killed it
     answer: Any  # what the task returned; None where the process was killed. Any: the task's type
-    calls: list[Call]
+    calls: list[SystemCall]
     failed: bool  # whether strace made a call fail
 
 
@@ -111,10 +111,10 @@ def _trace(pid: int, go: int, options: Sequence[str]) -> str:
         return log.read()
 
 
-def parse(log: str) -> list[Call]:
+def parse(log: str) -> list[SystemCall]:
     """The calls of a log, each where it began."""
     lines = re.findall(r"^(\d+) +(\w+)(\(.*)$", log, re.MULTILINE)
-    return [Call(int(thread), name, text) for thread, name, text in lines]
+    return [SystemCall(int(thread), name, text) for thread, name, text in lines]
 
 
 def listing(*names: str) -> str:
@@ -139,7 +139,7 @@ class Point(NamedTuple):
 
 
 def points(
-    calls: Sequence[Call], names: Sequence[str], about: str = "", by_file: bool = True
+    calls: Sequence[SystemCall], names: Sequence[str], about: str = "", by_file: bool = True
 ) -> list[Point]:
     """Every moment before one of the calls `names` whose text has `about` in it.
 

@@ -19,21 +19,23 @@ class Entry(NamedTuple):
 
     module: that of this package which has it
     package: on PyPI, which it needs; None if it is in the standard library
+    keeps_files: whether it can keep the files of pictures
     requirements: the file that installs the package
     """
 
     module: str
     package: str | None
+    keeps_files: bool = False
     requirements: str = "requirements.txt"
 
 
 PEERS = {
     "peer-npy": Entry("npy", "numpy"),
     "peer-safetensors": Entry("safetensors", "safetensors"),
-    "peer-arrow": Entry("arrow", "pyarrow"),
-    "peer-parquet": Entry("parquet", "pyarrow"),
+    "peer-arrow": Entry("arrow", "pyarrow", keeps_files=True),
+    "peer-parquet": Entry("parquet", "pyarrow", keeps_files=True),
     "peer-parquet-default": Entry("parquet", "pyarrow"),
-    "peer-lance": Entry("lance", "pylance"),
+    "peer-lance": Entry("lance", "pylance", keeps_files=True),
     "peer-vortex": Entry("vortex", "vortex-data"),
     "peer-zarr": Entry("zarr", "zarr"),
     "peer-zarr-default": Entry("zarr", "zarr"),
@@ -42,12 +44,12 @@ PEERS = {
     "peer-h5py": Entry("h5py", "h5py"),
     "peer-h5py-default": Entry("h5py", "h5py"),
     "peer-lmdb": Entry("lmdb", "lmdb"),
-    "peer-hf-datasets": Entry("hf_datasets", "datasets"),
-    "peer-webdataset": Entry("webdataset", "webdataset"),
+    "peer-hf-datasets": Entry("hf_datasets", "datasets", keeps_files=True),
+    "peer-webdataset": Entry("webdataset", "webdataset", keeps_files=True),
     "peer-array-record": Entry("array_record", "array_record"),
-    "peer-litdata": Entry("litdata", "litdata"),
-    "peer-mds": Entry("mds", "mosaicml-streaming", "mds-requirements.txt"),
-    "peer-tar": Entry("tar", None),
+    "peer-litdata": Entry("litdata", "litdata", keeps_files=True),
+    "peer-mds": Entry("mds", "mosaicml-streaming", True, "mds-requirements.txt"),
+    "peer-tar": Entry("tar", None, keeps_files=True),
 }
 """The peers by name, in the order of the tables."""
 

@@ -60,6 +60,9 @@ class ArrowFileReader(FileReader):
     def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
         return [self._files[i].as_py() for i in ids.tolist()], self._labels[ids]
 
+    def run(self, start: int, stop: int) -> tuple[list[bytes], Labels]:
+        return self._files[start:stop].to_pylist(), self._labels[start:stop].copy()
+
     def close(self) -> None:
         del self._files, self._labels
         self._source.close()

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 
-from benchmarks.contenders.base import Image, ImageIds, Labels, Openable, Opened, Shape
-from benchmarks.contenders.encoded import FileRow
+from benchmarks.contenders.base import Image, ImageIds, Labels, Openable, Opened, Read, Shape
+from benchmarks.contenders.encoded import FileReader, FileRow, together
 from benchmarks.contenders.syncing import sync_tree
 from benchmarks.datasets import PictureOptions
 
@@ -147,6 +147,29 @@ class FilePeer(FileRow):
     """How a peer keeps the files of pictures, as they are."""
 
     operations = RANDOM
+
+    def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Read, Labels]:
+        if "read_batch" in self.operations:
+            return super().read_some(path, ids, shape)
+        with self.open_files(path) as files:  # undecoded: there may be no room for all images
+            found = dict(zip(range(max(ids) + 1), files.one_by_one(), strict=False))
+        images = together([self.options.decode(found[i][0]) for i in ids.tolist()])
+        return images, np.array([found[i][1] for i in ids.tolist()], np.int64)
+
+
+class InOrderFileReader(FileReader):
+    """An open store of files that are read in order only."""
+
+    def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
+        raise NotImplementedError(f"{type(self).__name__} reads in order only")
+
+    def run(self, start: int, stop: int) -> tuple[list[bytes], Labels]:
+        require_in_order(start)
+        files, labels = zip(*islice(self.one_by_one(), stop), strict=True)
+        return [*files], np.array(labels, np.int64)
+
+    @abstractmethod
+    def one_by_one(self) -> Iterator[tuple[bytes, int]]: ...
 
 
 def own_images(cells: Sequence[bytes], shape: Shape) -> Image:

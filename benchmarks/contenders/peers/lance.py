@@ -2,10 +2,12 @@
 
 https://lancedb.github.io/lance/guide/read_and_write/ shows `write_dataset`, and `take` for random
 rows in any order, repeats included. Version 2.0 of the files reads and stores this column faster
-than the default, 2.1 (by measurement). pylance 14.
+than the default, 2.1 (by measurement). Of pictures, the files are a blob column
+(https://lancedb.github.io/lance/guide/blob/, which needs file version 2.2; small ones lie in the
+data file), which `read_blobs` reads whole. pylance 14.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import lance
@@ -13,13 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
+from benchmarks.contenders.encoded import FileReader
 
-from .base import Peer, PeerReader
-from .tables import own_columns, record_batch
+from .base import FilePeer, Peer, PeerReader
+from .tables import BATCH, file_tables, own_columns, record_batch
 
 FOLDER = "images.lance"
-BATCH = 256
-"""Images that are read at a time for one by one."""
 
 
 class LanceReader(PeerReader):
@@ -56,4 +57,33 @@ class LancePeer(Peer):
         lance.write_dataset(table, path / FOLDER, data_storage_version="2.0")
 
 
-ROWS = (LancePeer("peer-lance"),)
+class LanceFileReader(FileReader):
+    """An open dataset of files."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._data = lance.dataset(path / FOLDER)
+
+    def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
+        chosen, place = np.unique(ids, return_inverse=True)  # a repeated id would be read again
+        found = self._data.read_blobs("image", indices=chosen.tolist(), preserve_order=True)
+        labels = self._data.take(ids, columns=["label"])["label"].to_numpy()
+        return [found[i][1] for i in place.tolist()], labels.copy()
+
+    def one_by_one(self) -> Iterator[tuple[bytes, int]]:
+        for batch in self._data.to_batches(batch_size=BATCH, blob_handling="all_binary"):
+            yield from zip(batch["image"].to_pylist(), batch["label"].to_pylist(), strict=True)
+
+
+class LanceFiles(FilePeer):
+    """One dataset of files."""
+
+    reader = LanceFileReader
+
+    def write(self, path: Path, files: Iterable[bytes], labels: Labels) -> None:
+        schema = pa.schema([lance.blob_field("image"), pa.field("label", pa.int64())])
+        batches = file_tables(files, labels, schema, lance.blob_array)
+        lance.write_dataset(batches, path / FOLDER, schema, data_storage_version="2.2")
+
+
+ROWS = (LancePeer("peer-lance", LanceFiles),)

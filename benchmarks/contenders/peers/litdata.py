@@ -3,11 +3,11 @@
 https://github.com/Lightning-AI/litData: "Optimize datasets for fast streaming". `optimize` starts its
 worker by fork, so that the images need not be sent to it. Reading at random would load a chunk for
 nearly every image. Its index may ask for unpickling: read only what this benchmark has just written.
-litdata 0.2.76 to 0.2.x, with PyTorch.
+Of pictures, a sample has the file's bytes. litdata 0.2.76 to 0.2.x, with PyTorch.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.contenders.base import Image, Labels, Shape
 
-from .base import IN_ORDER, Peer, PeerReader, require_in_order
+from .base import IN_ORDER, FilePeer, InOrderFileReader, Peer, PeerReader, require_in_order
 
-CACHES = ("DATA_OPTIMIZER_CACHE_FOLDER", "DATA_OPTIMIZER_DATA_CACHE_FOLDER")
+CACHES = "DATA_OPTIMIZER_CACHE_FOLDER", "DATA_OPTIMIZER_DATA_CACHE_FOLDER"
 
 
 class LitdataReader(PeerReader):
@@ -52,19 +52,49 @@ class LitdataPeer(Peer):
         def sample(i: int) -> dict[str, Any]:
             return {"image": images[i], "label": int(labels[i])}
 
-        # It first removes its cache folders, by default /tmp/chunks and /tmp/data, whosever they are.
-        with TemporaryDirectory(prefix="litdata-", dir=path.parent) as cache:
-            for name in CACHES:
-                os.environ[name] = str(Path(cache, name))
-            litdata.optimize(
-                fn=sample,
-                inputs=[*range(len(images))],
-                output_dir=str(path),
-                num_workers=1,
-                chunk_bytes="64MB",
-                start_method="fork",
-                verbose=False,
-            )
+        _optimize(path, sample, len(images))
 
 
-ROWS = (LitdataPeer("peer-litdata"),)
+class LitdataFileReader(InOrderFileReader):
+    """An open dataset of files."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._data = litdata.StreamingDataset(str(path))
+
+    def one_by_one(self) -> Iterator[tuple[bytes, int]]:
+        return ((sample["image"], sample["label"]) for sample in self._data)
+
+
+class LitdataFiles(FilePeer):
+    """A folder of chunks of files."""
+
+    operations = IN_ORDER
+    reader = LitdataFileReader
+
+    def write(self, path: Path, files: Iterable[bytes], labels: Labels) -> None:
+        coming = iter(files)  # the worker is given the numbers in their order
+
+        def sample(i: int) -> dict[str, Any]:
+            return {"image": next(coming), "label": int(labels[i])}
+
+        _optimize(path, sample, len(labels))
+
+
+def _optimize(path: Path, sample: Callable[[int], dict[str, Any]], n: int) -> None:
+    # It first removes its cache folders, by default /tmp/chunks and /tmp/data, whosever they are.
+    with TemporaryDirectory(prefix="litdata-", dir=path.parent) as cache:
+        os.environ |= {name: str(Path(cache, name)) for name in CACHES}
+        litdata.optimize(
+            fn=sample,
+            inputs=[*range(n)],
+            output_dir=str(path),
+            num_workers=1,
+            chunk_bytes="64MB",
+            start_method="fork",
+            keep_data_ordered=True,
+            verbose=False,
+        )
+
+
+ROWS = (LitdataPeer("peer-litdata", LitdataFiles),)

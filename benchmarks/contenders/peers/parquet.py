@@ -5,9 +5,8 @@ repeat (https://arrow.apache.org/docs/python/parquet.html, "Finer-grained Readin
 "Compression, Encoding, and File Compatibility"). `peer-parquet-default`: `write_table` as it is: one
 row group of up to 1,048,576 rows, dictionaries, Snappy.
 
-A row group is the least that the reader reads, so a random batch reads each group that it needs,
-once. One image at a time is read by `iter_batches`. Of pictures, the files are a column of large
-binaries, in row groups of 100. pyarrow 26.
+A row group is the least that can be read: a random batch reads each that it needs, once. Of
+pictures, the files are a column of large binaries, in row groups of 100. pyarrow 26.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,18 +20,13 @@ import pyarrow.parquet as pq
 from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
 from benchmarks.contenders.encoded import FileReader
 
+from . import tables
 from .base import FilePeer, Peer, PeerReader
-from .tables import FILES, RowGroups, file_tables, own_columns, record_batch
+from .tables import RowGroups, own_columns, own_files, record_batch
 
 FILE = "images.parquet"
 ROW_GROUP = 1_000
-TUNED: dict[str, Any] = {
-    "row_group_size": ROW_GROUP,
-    "use_dictionary": False,
-    "compression": "none",
-}
-BATCH = 256
-"""Images that are decoded at a time for reading one by one."""
+TUNED: dict[str, Any] = {"use_dictionary": False, "compression": "none"}
 
 
 class ParquetReader(PeerReader):
@@ -49,7 +43,7 @@ class ParquetReader(PeerReader):
         return own_columns(self._groups.take(ids), self.shape)
 
     def __iter__(self) -> Iterator[tuple[Image, int]]:
-        for batch in self._groups.file.iter_batches(BATCH):
+        for batch in self._groups.file.iter_batches(tables.BATCH):
             images, labels = own_columns(batch, self.shape)
             # A copy each: a view would keep its whole batch.
             yield from zip(map(np.copy, images), labels.tolist(), strict=True)
@@ -66,8 +60,14 @@ class ParquetFileReader(FileReader):
         self._groups = RowGroups(path / FILE)
 
     def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
-        table = self._groups.take(ids)
-        return table["image"].to_pylist(), np.array(table["label"].to_numpy())
+        return own_files(self._groups.take(ids))
+
+    def run(self, start: int, stop: int) -> tuple[list[bytes], Labels]:
+        return own_files(self._groups.run(start, stop))
+
+    def one_by_one(self) -> Iterator[tuple[bytes, int]]:
+        for batch in self._groups.file.iter_batches(tables.FILES_AT_ONCE):
+            yield from zip(batch["image"].to_pylist(), batch["label"].to_pylist(), strict=True)
 
     def close(self) -> None:
         self._groups.file.close()
@@ -79,9 +79,8 @@ class ParquetFiles(FilePeer):
     reader = ParquetFileReader
 
     def write(self, path: Path, files: Iterable[bytes], labels: Labels) -> None:
-        settings = {name: value for name, value in TUNED.items() if name != "row_group_size"}
-        with pq.ParquetWriter(path / FILE, FILES, **settings) as writer:
-            for batch in file_tables(files, labels):
+        with pq.ParquetWriter(path / FILE, tables.FILES, **TUNED) as writer:
+            for batch in tables.file_tables(files, labels):
                 writer.write_batch(batch)
 
 
@@ -95,4 +94,7 @@ class ParquetPeer(Peer):
         pq.write_table(table, path / FILE, **self.settings)
 
 
-ROWS = (ParquetPeer("peer-parquet", ParquetFiles, **TUNED), ParquetPeer("peer-parquet-default"))
+ROWS = (
+    ParquetPeer("peer-parquet", ParquetFiles, row_group_size=ROW_GROUP, **TUNED),
+    ParquetPeer("peer-parquet-default"),
+)

@@ -1,6 +1,6 @@
 """What the peers that use pyarrow share: columns of images and of files, and Parquet's row groups."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
 
 FILES = pa.schema({"image": pa.large_binary(), "label": pa.int64()})
+BATCH = 256
+"""Images that are read at a time for one by one."""
 FILES_AT_ONCE = 100
 """Files in a batch, which is held in memory while it is written."""
 
@@ -40,12 +42,27 @@ def own_columns(table: pa.Table | pa.RecordBatch, shape: Shape) -> tuple[Image, 
     return images, np.array(table["label"].to_numpy())
 
 
-def file_tables(files: Iterable[bytes], labels: Labels) -> Iterator[pa.RecordBatch]:
-    """The files and their labels as batches of `FILES`."""
+def own_files(table: pa.Table) -> tuple[list[bytes], Labels]:
+    """A table's files and labels."""
+    return table["image"].to_pylist(), np.array(table["label"].to_numpy())
+
+
+def binaries(files: list[bytes]) -> pa.Array:
+    """A column of files."""
+    return pa.array(files, pa.large_binary())
+
+
+def file_tables(
+    files: Iterable[bytes],
+    labels: Labels,
+    schema: pa.Schema = FILES,
+    column: Callable[[list[bytes]], pa.Array] = binaries,
+) -> Iterator[pa.RecordBatch]:
+    """The files, as `column` makes one of them, and their labels as batches of `schema`."""
     coming, start = iter(files), 0
     while some := [*islice(coming, FILES_AT_ONCE)]:
         of_some = pa.array(labels[start : start + len(some)])
-        yield pa.record_batch([pa.array(some, pa.large_binary()), of_some], schema=FILES)
+        yield pa.record_batch([column(some), of_some], schema=schema)
         start += len(some)
 
 

@@ -5,7 +5,10 @@ The libraries start threads, and some may not be forked or loaded beside others.
 
 import pickle
 import sys
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +17,16 @@ from PIL import Image as Pillow
 from benchmarks.contenders import peers
 from benchmarks.contenders.base import Image, Labels
 from benchmarks.contenders.peers.base import Peer
-from benchmarks.datasets import PictureOptions
+from benchmarks.datasets import Images, PictureOptions
 from benchmarks.datasets.pictures import load_pictures
 
 from .test_contenders import LABELS, assert_own_array
 
 SHAPES = ((5, 4, 3), (7, 9, 1), (64, 48, 3))
 """(H, W, C); none is CIFAR-10's, and one has large pixels for its number of images."""
+PICTURES = 210
+"""More than are written at a time."""
+LARGE = 1_200
 
 
 def assert_own_labels(found: Labels, expected: Labels) -> None:
@@ -70,35 +76,63 @@ def check_at_random(peer: Peer, path: Path, images: Image, labels: Labels) -> No
         assert_own_labels(some_labels, labels[4:7])
 
 
+def plant_pictures(folder: Path, n: int) -> None:
+    """Small JPEGs, and one large PNG that does not fit beside others."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (LARGE, LARGE, 3), np.uint8)
+    Pillow.fromarray(noise).save(folder / "000.png")
+    for i in range(1, n):
+        Pillow.new("RGB", (3 + i % 9, 4), (i, 2 * i % 256, 0)).save(folder / f"{i:03}.jpg")
+
+
 def check_files(peer: Peer, folder: Path) -> None:
     """What it does with the files of pictures, if it keeps them."""
     options = PictureOptions()
     row = peer.for_pictures(options)
+    assert (row is not None) is peers.PEERS[peer.name].keeps_files
     if row is None:
         return
-    (folder / "photos").mkdir()
-    n = len(LABELS)
-    for i in range(n):
-        Pillow.new("RGB", (3 + i, 4), (i, 2 * i, 0)).save(folder / "photos" / f"{i}.jpg")
+    plant_pictures(folder / "photos", PICTURES)
     pictures = load_pictures(folder / "photos", options, limit=None).images
+    every = np.arange(PICTURES)
+    labels = every % 7
     for durable in (True, False):
         path = folder / f"files-{durable}"
-        row.store_many(path, pictures, LABELS, durable)
+        row.store_many(path, pictures, labels, durable)
         before = sorted(path.rglob("*"))
-        images, labels = row.read_many(path, (n,))
-        assert all(one.is_same(image) for one, image in zip(pictures, images, strict=True))
-        assert_own_labels(labels, LABELS)
-        with row.open_files(path) as opened:
-            pickled = pickle.dumps(opened)
+        assert_are(row.read_many(path, (PICTURES,)), pictures, labels)
+        some = np.array([0, 5, PICTURES - 1])
+        assert_are(row.read_some(path, some, (PICTURES,)), pictures[some], labels[some])
+        with row.open(path) as opened:
+            for _ in range(2):  # a pass may be given up, and a next begins at the first picture
+                assert_are(zip(*row.one_by_one(opened, 7), strict=True), pictures[:7], labels[:7])
+        with row.open_files(path) as files:
+            pickled = pickle.dumps(files)
         # As another process opens it.
-        with pickle.loads(pickled) as opened:  # noqa: S301  # made two lines above
-            ids: NDArray[np.int64] = np.array([11, 3, 3, 0, 6])
-            files, labels = opened.read_many(ids)
-            assert files == [picture.read() for picture in pictures[ids]]
-            assert_own_labels(labels, LABELS[ids])
-            data, label = opened[5]
-            assert (data.tobytes(), label) == (pictures[5].read(), LABELS[5])
+        with pickle.loads(pickled) as files:  # noqa: S301  # made two lines above
+            assert_are_files(files[0:150], pictures[:150], labels[:150])
+            one_by_one = zip(*islice(files.one_by_one(), 150), strict=True)
+            assert_are_files(one_by_one, pictures[:150], labels[:150])
+            if "read_batch" in row.operations:
+                ids = np.array([11, 3, 3, 0, 206])
+                assert_are_files(files.read_many(ids), pictures[ids], labels[ids])
+                data, label = files[5]
+                assert (data.tobytes(), label) == (pictures[5].read(), labels[5])
         assert sorted(path.rglob("*")) == before, "reading left files"
+
+
+def assert_are(found: Iterable[Any], pictures: Images, labels: Labels) -> None:
+    """The images of the pictures, and their labels."""
+    images, found_labels = found
+    assert all(one.is_same(image) for one, image in zip(pictures, images, strict=True))
+    np.testing.assert_array_equal(found_labels, labels)
+
+
+def assert_are_files(found: Iterable[Any], pictures: Images, labels: Labels) -> None:
+    """The files of the pictures, and their labels."""
+    files, found_labels = found
+    assert [*files] == [picture.read() for picture in pictures]
+    np.testing.assert_array_equal(found_labels, labels)
 
 
 def main(name: str, folder: Path) -> None:

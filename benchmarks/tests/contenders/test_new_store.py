@@ -23,17 +23,17 @@ def read_sqlite(part: Path) -> bytes:
         return b"".join(cell for (cell,) in database.execute("SELECT cell FROM cells ORDER BY row"))
 
 
-def write_sqlite(part: Path, cells: Cells) -> Structure:
+def write_sqlite(part: Path, cells: Cells) -> PlainStructure:
     file = part / "cells.sqlite"
     with closing(sqlite3.connect(file)) as database, database:
         database.execute("CREATE TABLE cells (row INTEGER PRIMARY KEY, cell BLOB NOT NULL)")
         database.executemany("INSERT INTO cells VALUES (?, ?)", enumerate(cells.data))
     data = file.read_bytes()
-    return Structure([], [(0, 100), (len(data), 0)])
+    return PlainStructure([], [(0, 100), (len(data), 0)])
 
 
 CELL_FILES = (*CELL_FILES, "cells.sqlite")
-STORES["sqlite"] = Container(read_sqlite, write_sqlite), RAW
+STORES["sqlite"] = PlainContainer(read_sqlite, write_sqlite), RAW
 """
 """Put at the end of `storage/tests/raw.py`, by which tests read and write every store's files."""
 

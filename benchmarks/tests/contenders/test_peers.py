@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from benchmarks.contenders import peers
 from benchmarks.contenders.base import Image, Labels
 from benchmarks.contenders.peers import PEERS
-from benchmarks.contenders.peers.base import Peer
+from benchmarks.contenders.peers.base import InOrderFileReader, Peer
 from benchmarks.contenders.rows import ROWS
 from benchmarks.tests.runs import REPOSITORY, SECONDS, environment, run
 
@@ -28,6 +31,8 @@ CLAIMED = os.environ.get("REQUIRE_PEERS", "")
 IN_ORDER_ONLY = {"peer-webdataset", "peer-litdata"}
 ALL_TESTS, TESTS_IN_ORDER = 10, 4
 """Benchmarks of a peer at one cutoff."""
+ALL_FILE_TESTS, FILE_TESTS_IN_ORDER = 19, 7
+"""The same of pictures, most of them twice."""
 
 each_peer = pytest.mark.parametrize("name", PEERS)
 
@@ -86,6 +91,27 @@ def test_it_goes_through_every_benchmark_that_it_has(name: str) -> None:
     done = run("--benchmark-disable", f"--backend={name}", tests="benchmarks/operations")
     assert done.returncode == 0, done.stdout
     tests = TESTS_IN_ORDER if name in IN_ORDER_ONLY else ALL_TESTS
+    assert f" {tests} passed" in f" {done.stdout}", done.stdout
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for i in range(12):
+        folder = tmp_path / "photos" / str(i % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        Pillow.new("RGB", (8 + i, 9), (i, 0, 0)).save(folder / f"{i}.png")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("name", [name for name, entry in PEERS.items() if entry.keeps_files])
+def test_one_that_keeps_files_goes_through_every_benchmark_of_pictures(
+    name: str, photos: Path
+) -> None:
+    skip_if_missing(name)
+    options = ("--benchmark-disable", f"--backend={name}", f"--dataset={photos}")
+    done = run(*options, tests="benchmarks/operations")
+    assert done.returncode == 0, done.stdout
+    tests = FILE_TESTS_IN_ORDER if name in IN_ORDER_ONLY else ALL_FILE_TESTS
     assert f" {tests} passed" in f" {done.stdout}", done.stdout
 
 
@@ -150,6 +176,24 @@ def test_durable_syncs_every_file_and_every_folder(
     new = [store / "inner" / "file", store / "inner", store, tmp_path]
     statuses = [path.stat() for path in new] if durable else []
     assert synced == [(status.st_dev, status.st_ino) for status in statuses]
+
+
+class Counted(InOrderFileReader):
+    """Files that say which they are."""
+
+    def one_by_one(self) -> Iterator[tuple[bytes, int]]:
+        return ((b"%d" % i, i) for i in range(9))
+
+
+def test_files_that_are_read_in_order_only_are_read_from_the_first(tmp_path: Path) -> None:
+    opened = Counted(tmp_path)
+    for _ in range(2):
+        files, labels = opened[0:3]
+        assert (files, labels.tolist()) == ([b"0", b"1", b"2"], [0, 1, 2])
+    with pytest.raises(NotImplementedError, match="they are read in order only"):
+        opened[2:4]
+    with pytest.raises(NotImplementedError, match="Counted reads in order only"):
+        opened.read_many(np.array([0, 1]))
 
 
 def test_a_peer_takes_no_part_in_storing_one_image(tmp_path: Path) -> None:

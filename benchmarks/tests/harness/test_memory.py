@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from benchmarks.harness.memory import HUGE_PAGE, Places
 from benchmarks.tests.runs import REPOSITORY
 
 FAULTS = """
@@ -35,6 +37,19 @@ def pages() -> tuple[int, int]:
     )
     batch, thousand = map(int, done.stdout.split())
     return batch, thousand
+
+
+def test_arrays_lie_elsewhere_after_each_move() -> None:
+    places, large, small = Places(), set[int](), set[int]()
+    for _ in range(20):
+        places.move()
+        array, batch = np.empty(30 * HUGE_PAGE // 2, np.uint8), np.empty(800_000, np.uint8)
+        large.add(array.ctypes.data % HUGE_PAGE)
+        small.add(batch.ctypes.data)
+        del array, batch
+    places.close()
+    assert len(large) > 10
+    assert len(small) > 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc is known to reuse large arrays")

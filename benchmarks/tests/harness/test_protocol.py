@@ -10,11 +10,13 @@ import pytest
 
 from benchmarks.harness.passes import Passes
 from benchmarks.harness.protocol import (
+    LONGEST,
     MAX_ROUNDS,
     MIN_ROUNDS,
     STRETCH,
     Measured,
     RoundPart,
+    TooLongError,
     Work,
     images_of_part,
     measure,
@@ -145,7 +147,7 @@ def test_what_was_just_opened_warms_up_until_it_has_settled_in_each_pass(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "warm_ups"), [(0.375, 1), (0.5, 1), (0.50390625, 0), (100.0, 0)]
+    ("seconds", "warm_ups"), [(0.375, 1), (0.5, 1), (0.50390625, 0), (30.0, 0)]
 )
 def test_of_a_round_that_takes_too_long_a_part_is_the_warm_up(
     seconds: float, warm_ups: int
@@ -159,6 +161,23 @@ def test_of_a_round_that_takes_too_long_a_part_is_the_warm_up(
     assert journal.calls[3:] == [*PARTS] * (warm_ups + len(benchmark.durations))
     assert len(benchmark.durations) == MIN_ROUNDS
     assert benchmark.durations == [seconds] * MIN_ROUNDS
+
+
+@pytest.mark.parametrize("part", [1 / 64, None])
+def test_a_row_whose_round_would_take_far_too_long_is_left_out(part: float | None) -> None:
+    clock = Clock()
+    seconds = LONGEST * 2.0 + 1
+    journal = Journal(clock, {"part": seconds / 64, "run": seconds})
+    work = journal.work()
+    if part:
+        work = replace(work, part=RoundPart(lambda: journal.part("part"), part))
+    benchmark = FakeBenchmark(clock)
+    with pytest.raises(TooLongError) as caught:
+        measure(benchmark, work, 2.0, Passes(1), clock)
+    assert caught.value.seconds == seconds
+    assert benchmark.durations == []
+    assert benchmark.has_error
+    assert journal.calls == ["before", "part" if part else "run", "after"]
 
 
 def test_a_part_that_fails_is_cleared_once_and_marked() -> None:

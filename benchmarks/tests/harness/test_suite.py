@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import benchmarks.harness.protocol
 import benchmarks.harness.suite
 from benchmarks.contenders.base import DECODER, PILLOW, Openable
 from benchmarks.contenders.limit import Limit
@@ -202,6 +203,18 @@ def test_where_a_store_stays_in_memory_nothing_is_called_cold(
     (skipped,) = made.skipped
     assert skipped.key == Key("read_many", "", "limit", N, cold=True)
     assert re.search(reason, skipped.reason)
+
+
+def test_a_row_whose_rounds_take_far_too_long_is_skipped_with_what_would_measure_it(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks.harness.protocol, "LONGEST", -1)
+    path = made.workspace.store(Limit(), N)
+    with pytest.raises(pytest.skip.Exception, match="more than 300 times --round-budget"):
+        made.measure(benchmark_of(1.0), Passes(1), a_read(path, cold=False), Work(nothing, ignore))
+    (skipped,) = made.skipped
+    assert skipped.key == Key("read_many", "", "limit", N)
+    assert skipped.reason.startswith("one round would take about 0 s")
 
 
 def test_a_row_is_skipped_once_three_passes_and_none_before_were_not_cold(

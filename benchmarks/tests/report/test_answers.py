@@ -9,7 +9,7 @@ import pytest
 from benchmarks.contenders.rows import DEFAULT_STORES, STORE_ROWS
 from benchmarks.report.answers import Answer, answers
 from benchmarks.results.jobs import JOBS
-from benchmarks.results.keys import Key, Skipped
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.runs import load
 from benchmarks.tests.saved import (
     SPREAD,
@@ -179,7 +179,7 @@ def test_what_was_not_measured_is_said_so(tmp_path: Path) -> None:
 
 def test_why_a_job_was_not_measured_is_said(tmp_path: Path) -> None:
     skipped = [
-        Skipped(Key("loader", variant, name, 1000), "torch is not installed").written()
+        SkippedRow(Key("loader", variant, name, 1000), "torch is not installed").written()
         for variant in ("0 workers", "2 forked workers")
         for name in ("png", "hdf5")
     ]
@@ -191,7 +191,7 @@ def test_why_a_job_was_not_measured_is_said(tmp_path: Path) -> None:
 def test_stores_that_were_left_out_are_named_beside_the_winner(tmp_path: Path) -> None:
     """As those that hold pixels are, where there is no space for them."""
     skipped = [
-        Skipped(Key("read_many", "", name, n), "no space").written()
+        SkippedRow(Key("read_many", "", name, n), "no space").written()
         for name in ("png", "lmdb", "hdf5")
         for n in (100, 1000)
     ]

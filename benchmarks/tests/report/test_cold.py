@@ -8,11 +8,11 @@ import pytest
 from benchmarks.report import style
 from benchmarks.report.__main__ import main
 from benchmarks.report.cold import draw, lines
-from benchmarks.results.keys import Key, Skipped
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.runs import SavedRun, load
 from benchmarks.tests.saved import Saved, bench, cold_bench, save, whole_run
 
-SKIPPED = Skipped(Key("read_batch", "", "png", 1000, cold=True), "tmpfs keeps it")
+SKIPPED = SkippedRow(Key("read_batch", "", "png", 1000, cold=True), "tmpfs keeps it")
 
 
 def with_cold_rows() -> Saved:

@@ -22,7 +22,7 @@ from benchmarks.report.__main__ import main
 from benchmarks.report.figures import PLANS
 from benchmarks.report.remarks import remarks
 from benchmarks.report.words import linked
-from benchmarks.results.keys import Key, Skipped
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.runs import load
 from benchmarks.results.summary import TITLES, format_multiple, format_number
 from benchmarks.tests.runs import REPOSITORY, environment
@@ -529,10 +529,10 @@ def test_missing_rows_are_named_and_nothing_empty_is_drawn(tmp_path: Path) -> No
 def test_why_rows_were_skipped_is_said_once_and_before_the_figures(tmp_path: Path) -> None:
     skipped = [
         *(
-            Skipped(Key("loader", v, "png", 1000), "torch is not installed")
+            SkippedRow(Key("loader", v, "png", 1000), "torch is not installed")
             for v in ("0 workers", "")
         ),
-        *(Skipped(Key(op, "", "lmdb", 10), "no space") for op in ("read_many", "store_many")),
+        *(SkippedRow(Key(op, "", "lmdb", 10), "no space") for op in ("read_many", "store_many")),
     ]
     saved = only(
         whole_run(),

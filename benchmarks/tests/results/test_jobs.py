@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from benchmarks.results.jobs import JOBS, cells, in_lines
-from benchmarks.results.keys import Key, Skipped
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.ratio import SweepMedians
 from benchmarks.results.summary import Figure
 
@@ -96,7 +96,7 @@ def test_cold_stores_compete_with_cold_ones_only() -> None:
 def test_a_winner_among_fewer_stores_than_the_run_has_is_said_to_be_one() -> None:
     two = [figure("hdf5", 10, 2.0), figure("lmdb", 10, 4.0)]
     elsewhere = figure("npy", 10, 1.0, "epoch")
-    skipped = [Skipped(Key("read_many", "", "png", 10), "why")]
+    skipped = [SkippedRow(Key("read_many", "", "png", 10), "why")]
     assert in_lines([*two, figure("limit", 10, 1.0)])[2] == "  hdf5 at n=10"
     assert in_lines([*two, elsewhere], skipped)[2] == "  hdf5, without png, npy at n=10"
     (cell,) = cells([*two, elsewhere], skipped)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results.errors import ResultsError
-from benchmarks.results.keys import Key, Skipped
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.pool import pool
 from benchmarks.results.runs import SavedRun, load
 from benchmarks.tests.saved import SPREAD, Saved, faster, only, save, whole_run, without_rounds
@@ -63,8 +63,8 @@ def test_a_row_of_one_run_only_is_kept_and_unknown_rounds_give_way(tmp_path: Pat
 
 
 def test_what_one_run_measured_was_not_skipped(tmp_path: Path) -> None:
-    nowhere = Skipped(Key("loader", "3 workers", "png", 1000), "torch is not installed")
-    elsewhere = Skipped(KEY, "no space")
+    nowhere = SkippedRow(Key("loader", "3 workers", "png", 1000), "torch is not installed")
+    elsewhere = SkippedRow(KEY, "no space")
     lacking = only(whole_run(), lambda info: info["backend"] != "hdf5")
     lacking["skipped"] = [nowhere.written(), elsewhere.written()]
     one = loaded(lacking, tmp_path, 1)

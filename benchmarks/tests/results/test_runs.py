@@ -14,7 +14,7 @@ from pytest_benchmark.utils import get_machine_id, load_storage
 
 from benchmarks.contenders.rows import ROWS
 from benchmarks.results.errors import ResultsError
-from benchmarks.results.keys import Key, Skipped
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.runs import find, load
 from benchmarks.tests.saved import (
     MACHINE,
@@ -296,8 +296,8 @@ def test_a_cold_row_stands_beside_the_warm_one() -> None:
 
 
 def test_skipped_rows_are_read_but_for_damaged_and_unknown_ones() -> None:
-    known = Skipped(Key("read_many", "", "png", 10, cold=True), "tmpfs keeps it")
-    strange = Skipped(known.key._replace(backend="tape"), "why")
+    known = SkippedRow(Key("read_many", "", "png", 10, cold=True), "tmpfs keeps it")
+    strange = SkippedRow(known.key._replace(backend="tape"), "why")
     rows = [known.written(), strange.written(), {"n": 0}, 7]
     saved = whole_run() | {"skipped": rows}
     assert load(str(save(saved, Path("run.json")))).skipped == (known,)

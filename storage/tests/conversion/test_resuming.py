@@ -20,7 +20,7 @@ from ... import (
     open_store,
 )
 from ..._part import renumber_part
-from ...conversion.work import Work
+from ...conversion.work import WorkFolder
 from ..children import fork
 from .engines import Instead
 from .photos import photo, plant_photos, tree_of
@@ -28,14 +28,14 @@ from .photos import photo, plant_photos, tree_of
 pytestmark = pytest.mark.usefixtures("small_parts")
 
 
-class StoppedError(Exception):
+class BrokenOffError(Exception):
     pass
 
 
 def stopping_at(part: int) -> Instead:
     def act(i: int, task: Callable[[], Any]) -> Any:
         if i == part:
-            raise StoppedError
+            raise BrokenOffError
         return task()
 
     return Instead(act)
@@ -67,7 +67,7 @@ def test_parts_that_wait_for_an_earlier_one_are_kept(whole: Path, tmp_path: Path
     def act(i: int, task: Callable[[], Any]) -> Any:
         ends.append(i)
         if i == 2:
-            raise StoppedError
+            raise BrokenOffError
         return task()
 
     with pytest.raises(Exception, match="gave up on part 2"):
@@ -167,7 +167,7 @@ def test_what_was_skipped_stops_also_a_finished_conversion(
 ) -> None:
     dst = tmp_path / "store"
     with monkeypatch.context() as patch:
-        patch.setattr("storage.conversion.work.Work._remove", lambda _: None)
+        patch.setattr("storage.conversion.work.WorkFolder._remove", lambda _: None)
         convert(photos, dst, on_error="skip")
     for _ in range(2):
         with pytest.raises(ImageFileError, match=r"^class 0/000003.png: .*not an image"):
@@ -219,11 +219,11 @@ def test_stopped_while_it_renumbers(
             names = sorted(set(folder.names()) - {"index.npy"})
             folder.remove("index.npy")
             folder.rename(names[0], f"{names[0]}x")
-            raise StoppedError
+            raise BrokenOffError
         renumber_part(folder, *given)
 
     monkeypatch.setattr("storage.conversion.coordinator.renumber_part", stopped)
-    with pytest.raises(StoppedError):
+    with pytest.raises(BrokenOffError):
         convert(photos, dst, kind, on_error="skip", executor=Instead(lambda _, task: task()))
     monkeypatch.undo()
     monkeypatch.setattr("storage.conversion.plan.PART_BYTES", 1)  # the plan is made already
@@ -236,15 +236,15 @@ def test_killed_around_the_last_rename(
     point: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = convert(photos, tmp_path / "alone", on_error="skip")
-    dst, real = tmp_path / "store", Work.publish
+    dst, real = tmp_path / "store", WorkFolder.publish
 
-    def die(work: Work) -> None:
+    def die(work: WorkFolder) -> None:
         if point == "after":
             real(work)
         os._exit(9)
 
     def run() -> None:
-        monkeypatch.setattr(Work, "publish", die)
+        monkeypatch.setattr(WorkFolder, "publish", die)
         convert(photos, dst, on_error="skip")
 
     assert os.waitstatus_to_exitcode(os.waitpid(fork(run), 0)[1]) == 9
@@ -263,7 +263,7 @@ def test_another_conversion_does_not_take_a_finished_one_for_its_own(
 ) -> None:
     dst = tmp_path / "store"
     monkeypatch.setattr(
-        "storage.conversion.work.Work._remove", lambda _: None
+        "storage.conversion.work.WorkFolder._remove", lambda _: None
     )  # as if killed there
     convert(photos, dst, on_error="skip")
     before = tree_of(dst)

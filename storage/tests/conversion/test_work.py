@@ -11,7 +11,7 @@ import pytest
 
 from ... import BusyError, DiskFullError, StorageError, StoreExistsError, StoreIOError, convert
 from ...conversion import work
-from ...conversion.work import Work
+from ...conversion.work import WorkFolder
 from .photos import plant_photos, tree_of
 
 pytestmark = pytest.mark.usefixtures("small_parts")
@@ -128,12 +128,12 @@ def test_a_lock_on_a_folder_that_was_removed_is_none(
 
     with monkeypatch.context() as patch:
         patch.setattr(work, "_lock", lock)
-        with Work.held(tmp_path / "store"):
+        with WorkFolder.held(tmp_path / "store"):
             assert len(calls) == 2
             patch.undo()
             with (
                 pytest.raises(BusyError, match="another conversion"),
-                Work.held(tmp_path / "store"),
+                WorkFolder.held(tmp_path / "store"),
             ):
                 pass
     assert os.listdir(tmp_path) == []

@@ -93,6 +93,10 @@ def warm(path: Path) -> None:
                 os.close(descriptor)
 
 
+LEAST_TAKEN = 2**23
+"""Bytes; arrays that are much smaller would take no pages of the system's."""
+
+
 def place_anew(path: Path) -> None:
     """Let the files below `path` lie elsewhere in memory, with all of them there; raises OSError.
 
@@ -100,7 +104,7 @@ def place_anew(path: Path) -> None:
     """
     evict(path)
     size = sum(file.stat().st_size for file in files_below(path))
-    taken = np.ones(secrets.randbelow(2 * size + 1), np.uint8)
+    taken = np.ones(secrets.randbelow(max(2 * size, LEAST_TAKEN)), np.uint8)
     warm(path)
     del taken
 

@@ -38,7 +38,7 @@ from .passes import Passes
 from .protocol import LONGEST, MAX_ROUNDS, Benchmark, Result, TooLongError, Work, measure
 from .space import check_space, lacking, space
 from .text import one_line
-from .workspace import MANY_FILES, Workspace, ids_read_singly
+from .workspace import Workspace, ids_read_singly
 
 CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
@@ -63,8 +63,8 @@ PLACE_MATTERS = frozenset(
 """Where the pages of a file lie in memory makes these up to 25 % faster or slower, for as long as they
 lie there. So a store is placed anew in each sweep, and what is compared meets several places.
 """
-PLACED_ANEW = range(2**20, 2**26 + 1)
-"""Bytes; smaller stores fit in a processor's caches, and reading larger ones again takes long."""
+PLACED_ANEW, MOST_PLACED = range(2**16, 2**26 + 1), 200
+"""Bytes, and files; reading more again takes long, and less fits in a processor's first cache."""
 
 
 @dataclass
@@ -346,7 +346,7 @@ class Suite:
         """Have a store in memory, and the first time in a sweep perhaps elsewhere in it."""
         path = case.path
         usage = self.workspace.usage[path]
-        can_move = CAN_EVICT and usage.files <= MANY_FILES and usage.apparent_bytes in PLACED_ANEW
+        can_move = CAN_EVICT and usage.files <= MOST_PLACED and usage.apparent_bytes in PLACED_ANEW
         if can_move and case.operation in PLACE_MATTERS and self._placed_in.get(path) != sweep:
             place_anew(path)
             self._placed_in[path] = sweep

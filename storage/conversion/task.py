@@ -47,6 +47,10 @@ BAD_IMAGE = ImageFileError, CorruptRecordError
 """What an image itself is to blame for. Other errors are of the machine, and none is left out for them."""
 
 
+WORTH_THREADS = 2**13
+"""Bytes in the source; smaller images are decoded before another thread could take them over."""
+
+
 class Order(NamedTuple):
     """What a task is to do.
 
@@ -93,7 +97,9 @@ class Input:
             done += len(images)
 
     def _taken(self, tick: Tick) -> Iterator[Taken]:
-        for i, one in enumerate(ahead(self._take, range(len(self._rows)), self._order.threads)):
+        are_small = sum(row.size for row in self._rows) < WORTH_THREADS * len(self._rows)
+        threads = 1 if are_small else self._order.threads
+        for i, one in enumerate(ahead(self._take, range(len(self._rows)), threads)):
             tick()
             row = self._rows[i]
             if isinstance(one, StorageError):

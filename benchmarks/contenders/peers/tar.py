@@ -8,63 +8,39 @@ place, and opening for that reads all headers, since a tar has no index.
 import io
 import tarfile
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
+from benchmarks.contenders.base import Image, Labels
 
-from benchmarks.contenders.base import Image, ImageIds, Labels, Shape
-from benchmarks.contenders.encoded import FileReader
-
-from .base import FilePeer, Peer, PeerReader, own_images
+from .archives import Archive, FileArchive, PixelArchive, members, saved_labels
+from .base import FilePeer, Peer
 
 FILE = "images.tar"
-LABELS = "labels.npy"
 
 
-class Archive:
-    """An open archive, with the headers of its members and its labels."""
+class Tar(Archive):
+    """An open archive, with the headers of its members."""
 
     def open(self, path: Path) -> None:
         self._tar = tarfile.open(path / FILE, "r:")  # noqa: SIM115  # `close` closes it
-        *self._members, last = self._tar.getmembers()
-        self._labels = np.load(io.BytesIO(self._cell(last)), allow_pickle=False)
+        self._members = self._tar.getmembers()
+        self._labels = saved_labels(self.cell(-1))
 
-    def _cell(self, member: tarfile.TarInfo) -> bytes:
-        file = self._tar.extractfile(member)
+    def cell(self, i: int) -> bytes:
+        file = self._tar.extractfile(self._members[i])
         assert file is not None, "the benchmark wrote it as a file"
         return file.read()
-
-    def cells(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
-        return [self._cell(self._members[i]) for i in ids.tolist()], self._labels[ids]
 
     def close(self) -> None:
         self._tar.close()
 
 
-class TarReader(Archive, PeerReader):
+class TarReader(Tar, PixelArchive):
     """An open archive of pixels."""
 
-    def __init__(self, path: Path, shape: Shape) -> None:
-        super().__init__(path, shape)
-        self.open(path)
 
-    def run(self, start: int, stop: int) -> tuple[Image, Labels]:
-        return self.read_many(np.arange(start, stop))
-
-    def read_many(self, ids: ImageIds, /) -> tuple[Image, Labels]:
-        cells, labels = self.cells(ids)
-        return own_images(cells, self.shape), labels
-
-
-class TarFileReader(Archive, FileReader):
+class TarFileReader(Tar, FileArchive):
     """An open archive of files."""
-
-    read_many = Archive.cells
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.open(path)
 
 
 class TarFiles(FilePeer):
@@ -87,12 +63,9 @@ class TarPeer(Peer):
 
 def write(path: Path, cells: Iterable[bytes], labels: Labels) -> None:
     """Write an archive of one member for each cell."""
-    encoded = io.BytesIO()
-    np.save(encoded, labels, allow_pickle=False)
-    members = chain(enumerate(cells), [(LABELS, encoded.getvalue())])
     with tarfile.open(path / FILE, "w:") as tar:
-        for name, data in members:
-            member = tarfile.TarInfo(str(name))
+        for name, data in members(cells, labels):
+            member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
 

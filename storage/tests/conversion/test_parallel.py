@@ -34,7 +34,7 @@ from ... import (
 from ...conversion import engine
 from ...conversion.plan import read_plan
 from ...conversion.sources import find_source
-from ...conversion.task import Order
+from ...conversion.task import Input, Order
 from ...conversion.work import Receipt
 from .. import raw
 from ..samples import assert_records
@@ -197,6 +197,7 @@ def test_without_threads_the_caller_works(
         real(thread)
 
     convert(photos, tmp_path / "alone", target, on_error="skip")
+    monkeypatch.setattr("storage.conversion.task.WORTH_THREADS", 0)
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
@@ -204,6 +205,26 @@ def test_without_threads_the_caller_works(
     assert (done.images, len(done.skipped)) == (84, 16)
     assert calls[0] > started
     assert tree_of(tmp_path / "store") == tree_of(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(("worth", "are_used"), [(1, True), (10**6, False)])
+def test_threads_take_images_that_are_large_enough(
+    worth: int, are_used: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For small ones, handing them over takes longer than decoding them."""
+    taken: list[int] = []
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("storage.conversion.task.WORTH_THREADS", worth)
+    real = Input._take
+
+    def take(given: Input, i: int) -> object:
+        taken.append(threading.get_ident())
+        return real(given, i)
+
+    monkeypatch.setattr(Input, "_take", take)
+    convert(photos, tmp_path / "store", "hdf5-encoded", on_error="skip")
+    assert len(taken) == 100
+    assert (threading.get_ident() not in taken) is are_used
 
 
 @pytest.mark.parametrize("target", ["npy", "folder"])

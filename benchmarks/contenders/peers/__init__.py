@@ -50,6 +50,7 @@ PEERS = {
     "peer-litdata": Entry("litdata", "litdata", keeps_files=True),
     "peer-mds": Entry("mds", "mosaicml-streaming", True, "mds-requirements.txt"),
     "peer-tar": Entry("tar", None, keeps_files=True),
+    "peer-zip": Entry("zip", None, keeps_files=True),
 }
 """The peers by name, in the order of the tables."""
 

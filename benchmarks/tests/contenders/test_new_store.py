@@ -76,7 +76,7 @@ TESTS = sorted(
     str(path.relative_to(REPOSITORY))
     for path in (REPOSITORY / "storage" / "tests").glob("test_*.py")
 )
-GROUPS = 12
+GROUPS = 6
 """The modules of tests are run in as many processes, which other tests may run beside."""
 NOT_ITS = ("lines_of_the_docstrings", "a_read_that_fails")
 """Tests of what the modules of this project's containers say, and of a disk that fails while it is

@@ -64,15 +64,14 @@ def usual(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byte
 @pytest.mark.parametrize(
     "variables",
     [
-        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
-        {"MPLBACKEND": "no such backend"},
-        {"MPLBACKEND": "pgf"},
-        {"MPLCONFIGDIR": "{}/settings"},
-        {"MATPLOTLIBRC": "{}/settings/matplotlibrc"},
-        {"MATPLOTLIBRC": "{}/broken/matplotlibrc"},
+        {
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "MPLCONFIGDIR": "{}/settings",
+        },
+        {"MPLBACKEND": "no such backend", "MATPLOTLIBRC": "{}/settings/matplotlibrc"},
+        {"MPLBACKEND": "pgf", "MATPLOTLIBRC": "{}/broken/matplotlibrc"},
         {"MPLCONFIGDIR": "{}/broken"},
-        {"MPLCONFIGDIR": "/proc/nowhere"},
-        {"HOME": "/proc/nowhere"},
+        {"MPLCONFIGDIR": "/proc/nowhere", "HOME": "/proc/nowhere"},
     ],
     ids=lambda variables: " ".join(f"{name}={value}" for name, value in variables.items()),
 )

@@ -24,6 +24,7 @@ class KeptRow(NamedTuple):
     images: per round
     allocated_per_image: bytes, if the row is of `store_many`
     microseconds: the median round of each sweep, as `rounds.pack` writes them
+    numbers: the sweeps' numbers, as in `Recorded.sweep_numbers`
     """
 
     operation: str
@@ -34,6 +35,7 @@ class KeptRow(NamedTuple):
     images: int
     allocated_per_image: float | None
     microseconds: str
+    numbers: str | None = None
 
     @property
     def key(self) -> Key:
@@ -90,6 +92,7 @@ class Replicate:
                     row.recorded.images_per_round,
                     row.figure.allocated_per_image,
                     rounds.pack((row.recorded.sweep_medians() or {}).values()),
+                    row.recorded.sweep_numbers,
                 )
                 for row in run.rows.values()
             ],
@@ -120,6 +123,7 @@ class Replicate:
 
 def _figure(row: KeptRow) -> Figure:
     sweeps = rounds.unpack(row.microseconds) * 1e6 / row.images
+    numbers = range(len(sweeps)) if row.numbers is None else map(int, row.numbers.split())
     return Figure(
         operation=row.operation,
         variant=row.variant,
@@ -128,7 +132,7 @@ def _figure(row: KeptRow) -> Figure:
         microseconds=float(np.median(sweeps)),
         rounds=len(sweeps),
         allocated_per_image=row.allocated_per_image,
-        sweeps={(0, place): float(median) for place, median in enumerate(sweeps)},
+        sweeps={(0, n): float(median) for n, median in zip(numbers, sweeps, strict=True)},
         cold=row.cold,
     )
 

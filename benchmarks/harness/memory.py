@@ -1,4 +1,4 @@
-"""Memory for arrays: from the same source in each round, whatever ran before, and elsewhere in each sweep.
+"""Memory for arrays: from the same source in each round, and at another place in each sweep.
 
 For a large array, the C library takes memory from the system, which clears it page by page, or uses
 again what an earlier array left. Which of the two depends on all that was freed before (glibc raises
@@ -6,9 +6,9 @@ again what an earlier array left. Which of the two depends on all that was freed
 runs as in others. With fixed bounds, arrays above `LARGE` always come from the system, as in a fresh
 process, and smaller ones, such as batches, use memory again, as in a long one.
 
-Where they then lie is drawn when a process starts, and stays. Of the same array, reading a file into
-it takes up to a fifth longer in one place within 2 MiB than in another, so that a run's sweeps would
-agree with each other, and not with those of the next run.
+The system draws addresses when a process starts, and large arrays then keep their place within 2 MiB.
+Reading a file into an array takes up to a fifth longer in one place than in another. So the sweeps of
+a run would agree with each other, and not with those of the next run.
 """
 
 import ctypes

@@ -2,10 +2,10 @@
 
 Each round gets fresh state, made before the clock starts. After the clock has stopped, its result
 is checked and its files are removed. One round, or up to five short ones, warm up and do not count,
-since the first may look up what later ones find. If a small part of a round shows that a whole one takes
-very long, that part is the warm-up, or the row is left out. Then timed rounds run: up to 100, as many as fit the time
-budget. If they may take up to STRETCH times the budget to be five, they are; else they are three.
-The median is the figure.
+since the first may look up what later ones find. If a small part of a round shows that a whole one
+takes very long, that part is the warm-up; if one takes LONGEST times the budget, the row is left out.
+Then timed rounds run: up to 100, as many as fit the time budget. If they may take up to STRETCH times
+the budget to be five, they are; else they are three. The median is the figure.
 
 A cold row makes fewer rounds, since its store has to be evicted from memory before each.
 
@@ -179,7 +179,7 @@ def measure(
 ) -> None:
     """Measure a pass of `work`; all passes have about `budget` seconds of timed rounds.
 
-    Raises TooLongError, before any round, if a part shows that one takes LONGEST times the budget.
+    Raises TooLongError, before any timed round, if one would take LONGEST times the budget.
     With `--benchmark-disable`, one round is run and checked. A round that fails its check or is
     interrupted marks the benchmark as failed, so that it is not saved as a good one.
     """

@@ -16,10 +16,10 @@ from .summary import ORDER, Figure
 COLUMNS = (
     Job("store all", "", "store_many"),
     Job("read all", "", "read_many"),
-    Job("the same, files", "", "read_many", OF_FILES),
+    Job("read all, files", "", "read_many", OF_FILES),
     Job("open + one", "", "read_single"),
     Job("random batch", "", "read_batch"),
-    Job("the same, files", "", "read_batch", OF_FILES),
+    Job("random batch, files", "", "read_batch", OF_FILES),
     Job("epoch", "", "epoch"),
     Job("one by one", "", "iterate", "single"),
     Job("slice", "", "iterate", "slice"),

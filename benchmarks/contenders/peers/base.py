@@ -151,8 +151,12 @@ class FilePeer(FileRow):
     def read_some(self, path: Path, ids: ImageIds, shape: Shape) -> tuple[Read, Labels]:
         if "read_batch" in self.operations:
             return super().read_some(path, ids, shape)
-        with self.open_files(path) as files:  # undecoded: there may be no room for all images
-            found = dict(zip(range(max(ids) + 1), files.one_by_one(), strict=False))
+        wanted = {*ids.tolist()}
+        with self.open_files(
+            path
+        ) as files:  # there may be no room for all files, nor for their images
+            in_order = zip(range(max(wanted) + 1), files.one_by_one(), strict=False)
+            found = {i: file for i, file in in_order if i in wanted}
         images = together([self.options.decode(found[i][0]) for i in ids.tolist()])
         return images, np.array([found[i][1] for i in ids.tolist()], np.int64)
 

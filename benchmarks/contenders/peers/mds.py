@@ -2,8 +2,8 @@
 
 https://docs.mosaicml.com/projects/streaming/en/stable/: `MDSWriter` with a column `ndarray` of a
 fixed type and shape, which is stored as its bytes; `LocalDataset`, which has random access to shards
-on this machine. Of pictures, the files are a column `bytes`. mosaicml-streaming 0.13 needs NumPy below 2.2, and so an environment of its own:
-`mds-requirements.txt`.
+on this machine. Of pictures, the files are a column `bytes`. mosaicml-streaming 0.13 needs NumPy below
+2.2, and so an environment of its own: `mds-requirements.txt`.
 """
 
 from collections.abc import Iterable

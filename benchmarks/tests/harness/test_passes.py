@@ -16,6 +16,14 @@ def test_the_rounds_of_all_passes_are_kept_in_their_order() -> None:
     assert not passes.are_complete
 
 
+def test_a_pass_that_was_left_out_keeps_its_sweep() -> None:
+    passes = Passes(sweeps=5)
+    passes.add([1.0])
+    passes.left_out += 2
+    passes.add([1.0])
+    assert passes.numbers == [0, 3]
+
+
 @pytest.mark.parametrize(
     ("sweeps", "rounds", "planned", "each"),
     [(5, 100, 5, 20), (5, 8, 5, 2), (5, 7, 5, 1), (5, 3, 3, 1), (2, 3, 2, 2), (1, 100, 1, 100)],

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.peers.merging import merged
 from benchmarks.report import tables
 from benchmarks.report.page import render
-from benchmarks.results.peers import peer_tables
+from benchmarks.results.peers import COLUMNS, peer_tables
 from benchmarks.results.runs import SavedRun, load
 from benchmarks.tests.peers.runs_of_peers import TWO, measured
 from benchmarks.tests.saved import Saved, save, whole_run
@@ -50,3 +50,8 @@ def test_the_page_says_which_peers_are_ahead(run: SavedRun) -> None:
 def test_a_page_without_peers_has_no_such_part(tmp_path: Path) -> None:
     run = load(str(save(whole_run(), tmp_path / "run.json")))
     assert "what people would pick instead" not in render(run, None, (), (), ())
+
+
+def test_no_two_columns_share_a_name() -> None:
+    names = [job.name for job in COLUMNS]
+    assert len({*names}) == len(names)

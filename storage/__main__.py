@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -25,6 +26,8 @@ FAILED, INTERRUPTED = 1, 128
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):  # as it is for stderr: no name or sign is an error
+        sys.stdout.reconfigure(errors="backslashreplace")
     given = parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` asks

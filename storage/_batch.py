@@ -130,5 +130,5 @@ def check_shape(shape: Shape, what: str) -> None:
     sides, channels = shape[:2], shape[2:] or (1,)
     fits = len(shape) in (2, 3) and 1 <= min(sides) <= max(sides) <= MAX_SIDE
     if not fits or not 1 <= channels[0] <= MAX_CHANNELS:
-        advice = "give (H, W) or (H, W, C) with H, W >= 1 and 1 <= C <= 4"
+        advice = f"give (H, W) or (H, W, C) with H and W from 1 to {MAX_SIDE} and C from 1 to 4"
         raise ShapeError(f"{what} of shape {shape}; {advice}")

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 
@@ -13,6 +13,7 @@ from ._checksum import Labels, Rows
 from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
 from ._gather import Gather
+from ._header import HEADER, StoreFolder
 from ._index import INDEX, Index, PartCells, Piece
 from ._names import END
 from ._part import Kind, Part, PartName, Record, read_names, write_part
@@ -38,6 +39,22 @@ def count_name(n: int) -> str:
     return f"count-{n:012d}"
 
 
+LOCK = "store.lock"
+NO_IMAGES = count_name(0)
+
+
+def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:
+    """The names in a store's directory that are neither `is_own` nor from an interrupted call."""
+    others = {name for name in listed if not name.startswith(TEMPORARY)} - {HEADER, LOCK, NO_IMAGES}
+    return sorted(name for name in others if not is_own(name))
+
+
+def parts_of(listed: Iterable[str]) -> list[PartName]:
+    """The parts among the names in a store's directory."""
+    found = filter(None, map(PART.fullmatch, listed))
+    return [PartName(int(match[1]), int(match[2])) for match in found]
+
+
 class Listing:
     """The parts that count at one time, in id order, and their `length` in images. Immutable."""
 
@@ -59,7 +76,7 @@ class Listing:
 class Catalog:
     """The parts of a store. `listing` is replaced as a whole: readers go on with the old one."""
 
-    def __init__(self, folder: Folder, kind: Kind) -> None:
+    def __init__(self, folder: StoreFolder, kind: Kind) -> None:
         """Find the parts in `folder`; raises `CorruptStoreError`, OSError."""
         self.folder = folder
         self.kind = kind
@@ -79,7 +96,9 @@ class Catalog:
 
     def look_again(self, listed: list[str] | None = None) -> None:
         """List the parts again, since another process may have joined some."""
-        listed = self.folder.names() if listed is None else listed
+        if listed is None:
+            listed = self.folder.names()
+            self.folder.refuse_replaced()
         while True:
             try:
                 names = self._chain(listed)
@@ -98,11 +117,9 @@ class Catalog:
 
     def _chain(self, listed: Iterable[str]) -> list[PartName]:
         """The parts in id order, without those that a longer part has replaced."""
-        found = filter(None, map(PART.fullmatch, listed))
-        every = [PartName(int(match[1]), int(match[2])) for match in found]
         names: list[PartName] = []
         expected = 0
-        for name in sorted(every, key=lambda name: (name.first, -name.stop)):
+        for name in sorted(parts_of(listed), key=lambda name: (name.first, -name.stop)):
             if name.first > expected:
                 raise self._missing(expected, name.first)
             if name.first < expected < name.stop:
@@ -121,13 +138,16 @@ class Catalog:
         """The index of a part."""
         if part := self._parts.get(name):
             return part.index
-        return Index(self.folder.open(f"{name.folder}/{INDEX}"), name.first, name.stop)
+        file = self.folder.open(f"{name.folder}/{INDEX}")
+        self.folder.refuse_replaced()
+        return Index(file, name.first, name.stop)
 
     def part(self, name: PartName) -> Part:
         """The open part of that name; the parts opened last stay open."""
         part = self._parts.get(name)
         if part is None:
             folder = Folder(name.folder, self.folder)
+            self.folder.refuse_replaced()
             index = Index(folder.open(INDEX), name.first, name.stop)
             part = self._parts[name] = Part(folder, index, self.kind)
             if len(self._parts) > MAX_OPEN_PARTS:
@@ -192,12 +212,19 @@ class Catalog:
 
     # ---- writing ---------------------------------------------------------------------------------
 
+    def _joined(self) -> list[PartName]:
+        """The parts that no longer count, since they were joined to larger ones."""
+        return [*{*parts_of(self.folder.names())}.difference(self.listing.names)]
+
+    def replacing(self) -> set[PartName]:
+        """The parts that count in the place of others which are still there."""
+        return {self.listing.name_of(name.first) for name in self._joined()}
+
     def remove_remains(self) -> None:
         """Remove what a killed writer has left."""
-        counting = {name.folder for name in self.listing.names}
-        for name in self.folder.names():
-            if name.startswith(TEMPORARY) or (PART.fullmatch(name) and name not in counting):
-                self.folder.remove(name)
+        unfinished = [name for name in self.folder.names() if name.startswith(TEMPORARY)]
+        for name in [*unfinished, *(name.folder for name in self._joined())]:
+            self.folder.remove(name)
         self._count()
 
     def _count(self) -> None:

@@ -25,10 +25,14 @@ from .payloads.encoded import EncodedPayload
 
 
 class KnownFile(NamedTuple):
-    """The bytes of a file and the shape of its image, which is not checked again."""
+    """The bytes of a file and the shape of its image, which is not checked again.
+
+    label: as it was read; a store that takes the file is given labels of its own
+    """
 
     data: bytes
     shape: Shape
+    label: int | None = None
 
 
 File: TypeAlias = StrPath | bytes | bytearray | memoryview | KnownFile
@@ -135,7 +139,8 @@ class EncodedStore(Store):
             elif isinstance(file, bytes | bytearray | memoryview):
                 held = Held(bytes(file), shown)
             elif isinstance(file, str | os.PathLike):
-                held, name = self._read(os.fspath(file)), os.path.basename(os.fsencode(file))  # noqa: PTH119
+                held = self._read(path := os.fspath(file))
+                name = os.path.basename(os.fsencode(path))  # noqa: PTH119  # it takes less time
             else:
                 raise DTypeError(f"file {i} is a {type(file).__name__}; give a path or bytes")
             if names is None:
@@ -145,9 +150,9 @@ class EncodedStore(Store):
     def _read(self, path: str) -> Held:
         try:
             return Held(read_file(path), printable(path))
-        except OSError as error:
-            text = f"{printable(path)}: {error.strerror or error}"
-            raise self._error(ImageFileError, text) from error
+        except (OSError, MemoryError, ValueError) as error:  # the last for a path that is none
+            reason = getattr(error, "strerror", "") or str(error) or "does not fit into memory"
+            raise self._error(ImageFileError, f"{printable(path)}: {reason}") from error
 
     def _file_pieces(
         self, files: Iterator[Held], labels: Labels, decode: bool, first: int
@@ -178,7 +183,7 @@ class EncodedStore(Store):
         return [file.data for file in self.read_files(ids)]
 
     def read_files(self, ids: Ids | None = None) -> list[KnownFile]:
-        """As `read_bytes`, with the shapes of the images, so that another store can take them."""
+        """As `read_bytes`, with labels, and the shapes of the images, so that another store can take them."""
         self._ready()
         ids = range(self._length) if ids is None else ids
         checked = check_ids(ids, self._length, self._name)
@@ -187,7 +192,10 @@ class EncodedStore(Store):
 
 
 def read_file(path: StrPath) -> bytes:
-    """The bytes of a regular file, or of one that a link leads to; raises OSError."""
+    """The bytes of a regular file, or of one that a link leads to.
+
+    Raises OSError, MemoryError, or ValueError for text that is no path.
+    """
     number = os.open(path, READING)  # does not wait for a pipe's other end
     with os.fdopen(number, "rb", 0) as file:
         if not stat.S_ISREG(os.fstat(number).st_mode):

@@ -89,8 +89,11 @@ class FolderError(StorageError, ValueError):
 
 def printable(path: str) -> str:
     """A path for messages: one line, with bytes that are not UTF-8 escaped."""
-    shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return shown.replace("\n", "\\n")
+    try:
+        data = path.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # of no bytes at all
+        data = path.encode(errors="backslashreplace")
+    return data.decode(errors="backslashreplace").replace("\n", "\\n")
 
 
 class os_errors:  # noqa: N801  # a generator would take three times as long

@@ -67,14 +67,14 @@ class Descriptor:
 
 
 class File(Descriptor):
-    """A regular file, open for reading; size: its length in bytes."""
+    """A regular file, open for reading; size: its length in bytes when it was opened."""
 
     def __init__(self, number: int, path: str) -> None:
         """Take over a descriptor; raises `CorruptStoreError` if it is not of a regular file."""
         super().__init__(number, path)
-        status = os.fstat(number)
-        self.size = status.st_size
-        if not stat.S_ISREG(status.st_mode):
+        self.status = os.fstat(number)
+        self.size = self.status.st_size
+        if not stat.S_ISREG(self.status.st_mode):
             raise CorruptStoreError(f"{path}: not a regular file; restore it from a copy")
 
     def read(self, length: int, offset: int = 0) -> bytes:
@@ -252,14 +252,25 @@ class WriterLock:
     def __init__(self, folder: Folder, name: str) -> None:
         """Take the lock; raises OSError, or `BusyError` at once if another writer holds it."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._name = name
         # A file object is closed exactly once, whatever interrupts.
         self._file = os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.number), "r+b", 0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.check(folder)
         except BlockingIOError:
             self.release()
             advice = "close it, or open with mode='r'"
             raise BusyError(f"{folder.path}: another writer has the store open; {advice}") from None
+
+    def check(self, folder: Folder) -> None:
+        """Raise `BusyError` if the file was removed or replaced: another writer may have locked it."""
+        with suppress(FileNotFoundError):
+            now = os.stat(self._name, dir_fd=folder.number, follow_symlinks=False)
+            if os.path.samestat(now, os.fstat(self._file.fileno())):
+                return
+        text = f"{self._name} was removed or replaced: another writer may be at work; open it again"
+        raise BusyError(f"{folder.path}: {text}")
 
     def release(self) -> None:
         """Release the lock; a second call does nothing."""

@@ -51,21 +51,40 @@ class Header(NamedTuple):
         return json.dumps(described).encode() + b"\n"
 
 
-def open_folder(path: str) -> tuple[Folder, Header, tuple[int, int]]:
-    """Return a store's directory, its header, and an identity that a replacement lacks.
+class StoreFolder(Folder):
+    """The directory of a store, held open, as is its header: so no other file has its number.
 
-    Raises `StoreNotFoundError`, `CorruptStoreError`, OSError.
+    identity: differs for another store under the same path, in other processes, too
     """
-    try:
-        folder = Folder(path)
-        file = folder.open(HEADER)
-    except (FileNotFoundError, NotADirectoryError):
-        text = f"{printable(path)}: no store here; create one with mode='x' or mode='a'"
-        raise StoreNotFoundError(text) from None
-    status = os.fstat(file.number)
-    if header := read_header(file.read(min(file.size, MOST_HEADER))):
-        return folder, header, (status.st_ino, status.st_mtime_ns)
-    raise CorruptStoreError(f"{folder.path}: {HEADER} names no format and version; restore it")
+
+    def __init__(self, path: str) -> None:
+        """Open a store's directory; raises `StoreNotFoundError`, `CorruptStoreError`, OSError."""
+        try:
+            super().__init__(path)
+            self._header = self.open(HEADER)
+        except (FileNotFoundError, NotADirectoryError):
+            text = f"{printable(path)}: no store here; create one with mode='x' or mode='a'"
+            raise StoreNotFoundError(text) from None
+        self._status = status = self._header.status
+        self.identity = status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+    def header(self) -> Header:
+        """What the header says; raises `CorruptStoreError`, OSError."""
+        if header := read_header(self._header.read(min(self._header.size, MOST_HEADER))):
+            return header
+        raise CorruptStoreError(f"{self.path}: {HEADER} names no format and version; restore it")
+
+    def refuse_replaced(self) -> None:
+        """Raise `CorruptStoreError` if the store was removed, or another one was made in its place."""
+        with suppress(FileNotFoundError):
+            now = os.stat(HEADER, dir_fd=self.number, follow_symlinks=False)
+            if os.path.samestat(now, self._status):
+                return
+        raise replaced(self.path)
+
+
+def replaced(path: str) -> CorruptStoreError:
+    return CorruptStoreError(f"{path}: the store was removed or replaced; open it again")
 
 
 @lru_cache(maxsize=16)
@@ -89,7 +108,8 @@ def check_classes(classes: object) -> tuple[str, ...]:
     """Return names of classes as a tuple; raises `DTypeError`."""
     if isinstance(classes, str | bytes) or not isinstance(classes, Sequence):
         raise DTypeError(f"classes are a {type(classes).__name__}; give a list of names")
-    for name in classes:
+    names = tuple(classes)  # read once: what is checked is what is kept
+    for name in names:
         if not isinstance(name, str):
             raise DTypeError(f"classes contain a {type(name).__name__}; give a list of names")
-    return tuple(classes)
+    return names

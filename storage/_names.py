@@ -27,7 +27,11 @@ def packed(name: object) -> bytes:
         raise DTypeError(
             f"a name is a {type(name).__name__}; give text, or the bytes of a file name"
         )
-    if END in (data := os.fsencode(name)):
+    try:
+        data = os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise DTypeError(f"a name is no text of a file system: {name!r}; rename it") from error
+    if END in data:
         raise DTypeError(f"a name contains a zero byte: {data!r}; leave it out")
     return data + END
 
@@ -38,9 +42,10 @@ def pack(names: object, n: int) -> bytearray:
         return bytearray()
     if isinstance(names, str | bytes) or not isinstance(names, Sequence):
         raise DTypeError(f"names are a {type(names).__name__}; give a list of names")
-    if len(names) != n:
-        raise LengthError(f"{len(names)} names but {n} labels; give one name per image")
-    return bytearray(b"".join(map(packed, names)))
+    kept = [*map(packed, names)]  # read once: what is counted is what is kept
+    if len(kept) != n:
+        raise LengthError(f"{len(kept)} names but {n} labels; give one name per image")
+    return bytearray(b"".join(kept))
 
 
 def is_given(names: bytes | bytearray) -> bool:

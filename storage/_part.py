@@ -131,8 +131,8 @@ class Part:
             raise self.index.wrong(row)
         return image, label
 
-    def file(self, row: int, check: bool) -> tuple[Cell, Shape]:
-        """The cell and shape of a record whose checksum is of its cell.
+    def file(self, row: int, check: bool) -> tuple[Cell, Shape, int]:
+        """The cell, shape and label of a record whose checksum is of its cell.
 
         Raises `CorruptRecordError`.
         """
@@ -140,14 +140,14 @@ class Part:
         cell = self.reader.cell(row, offset, size)
         if check and checksum(self.first + row, label, shape, cell) != stored:
             raise self.index.wrong(row)
-        return cell, shape
+        return cell, shape, label
 
     def decoded(self, row: int, check: bool) -> Image:
         """The image of such a cell.
 
         Raises `CorruptRecordError`, or `ImageFileError` if it is whole and cannot be decoded.
         """
-        cell, shape = self.file(row, check)
+        cell, shape, _ = self.file(row, check)
         try:
             return self._payload.image(cell, shape)
         except ValueError as error:

@@ -41,16 +41,16 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     return ordered, labels[places]
 
 
-def read_cells(catalog: Catalog, ids: Rows, check: bool) -> list[tuple[bytes, Shape]]:
-    """The cells of the records `ids`, and the shapes of their images; raises as `read`.
+def read_cells(catalog: Catalog, ids: Rows, check: bool) -> list[tuple[bytes, Shape, int]]:
+    """The cells of the records `ids`, with the shapes of their images and labels; raises as `read`.
 
     Their checksums are of their cells.
     """
-    listing, cells = catalog.listing, dict[int, tuple[bytes, Shape]]()
+    listing, cells = catalog.listing, dict[int, tuple[bytes, Shape, int]]()
     for image_id in np.unique(ids).tolist():  # part by part
         name = listing.name_of(image_id)
-        cell, shape = catalog.part(name).file(image_id - name.first, check)
-        cells[image_id] = bytes(cell), shape
+        cell, shape, label = catalog.part(name).file(image_id - name.first, check)
+        cells[image_id] = bytes(cell), shape, label
     return [cells[image_id] for image_id in ids.tolist()]
 
 

@@ -5,7 +5,7 @@ import os
 from ._encoded import EncodedStore
 from ._errors import FormatError, os_errors, printable
 from ._files import StrPath
-from ._header import open_folder
+from ._header import StoreFolder
 from ._session import Mode
 from ._store import STORES, Store
 from .containers.files import FilesContainer
@@ -65,7 +65,7 @@ def open_store(
     """Open an existing store of any format; see `Store` for the arguments and errors."""
     shown = printable(os.fspath(path))
     with os_errors(shown):
-        name = open_folder(os.fspath(path))[1].format
+        name = StoreFolder(os.fspath(path)).header().format
     if name not in STORES:
         raise FormatError(f"{shown}: a store of format {name!r}; this release has {[*STORES]}")
     return STORES[name](path, mode, durable=durable, verify=verify)

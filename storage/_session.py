@@ -3,12 +3,12 @@
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias, TypeVar
 
-from ._catalog import Catalog, count_name
+from ._catalog import LOCK, NO_IMAGES, Catalog, strangers
 from ._errors import (
     BusyError,
     ClosedError,
@@ -21,23 +21,15 @@ from ._errors import (
     printable,
 )
 from ._files import TEMPORARY, Folder, StrPath, WriterLock
-from ._header import HEADER, VERSION, Header, check_classes, open_folder
-from ._part import Kind
+from ._header import HEADER, VERSION, Header, StoreFolder, check_classes, replaced
+from ._part import Kind, PartName
+from ._verify import problems_of
 from .containers.base import Container
 from .payloads.base import Payload
 
 Mode: TypeAlias = Literal["r", "a", "x"]
 Result = TypeVar("Result")
 ErrorT = TypeVar("ErrorT", bound=StorageError)
-
-LOCK = "store.lock"
-NO_IMAGES = count_name(0)
-
-
-def strangers(listed: Iterable[str], is_own: Callable[[str], object]) -> list[str]:
-    """The names in a store's directory that are neither `is_own` nor from an interrupted call."""
-    others = {name for name in listed if not name.startswith(TEMPORARY)} - {HEADER, LOCK, NO_IMAGES}
-    return sorted(name for name in others if not is_own(name))
 
 
 class Session:
@@ -48,6 +40,7 @@ class Session:
     payload: Payload
 
     _alive: ClassVar = weakref.WeakSet["Session"]()
+    _folder: Folder
     _catalog: Catalog | None = None
     _lock: WriterLock | None = None
     _closed = True  # until it is open
@@ -95,15 +88,18 @@ class Session:
     def _error(self, kind: type[ErrorT], text: str) -> ErrorT:
         return kind(f"{self._name}: {text}")
 
-    def _replaced(self) -> CorruptStoreError:
-        return self._error(CorruptStoreError, "the store was removed or replaced; open it again")
+    def _incomplete(self, name: PartName, reason: str) -> CorruptStoreError:
+        text = f"{name.folder} takes the place of other parts but is not whole"
+        advice = "copy it again, or remove that folder"
+        return self._error(CorruptStoreError, f"{text} ({reason}); {advice}")
 
     # ---- opening and closing -------------------------------------------------------------------
 
     def _enter(self) -> None:
         """Open the directory of a store of this format, and find its parts."""
-        self._folder, header, self._identity = open_folder(self._path)
-        name, version, options, classes = header
+        self._folder = folder = StoreFolder(self._path)
+        self._identity = folder.identity
+        name, version, options, classes = folder.header()
         if (name, version) != (self.format, VERSION):
             wanted = f"not {self.format!r} version {VERSION}; use open_store, or another release"
             raise self._error(FormatError, f"is of format {name!r} version {version}, {wanted}")
@@ -116,13 +112,16 @@ class Session:
         except ValueError as error:
             text = f"was made with {error}; use another release"
             raise self._error(FormatError, text) from error
-        self._attach()
+        self._attach(folder)
 
-    def _attach(self) -> None:
+    def _attach(self, folder: StoreFolder) -> None:
         """Find the store's parts; a writer also removes what a killed writer has left."""
-        self._catalog = catalog = Catalog(self._folder, Kind(self.container, self.payload))
+        self._catalog = catalog = Catalog(folder, Kind(self.container, self.payload))
         self._length = catalog.listing.length
         if self.mode != "r":
+            for name in catalog.replacing():  # a copy of it may have been broken off
+                for wrong in problems_of(catalog, name, name.stop):
+                    raise wrong if isinstance(wrong, BusyError) else self._incomplete(name, wrong)
             catalog.remove_remains()
 
     def _open_for_writing(self) -> None:
@@ -210,7 +209,8 @@ class Session:
         """As `_ready`, under the lock; finds the parts again after an interrupted call."""
         if not self._is_settled:
             with os_errors(self._name):
-                self._attach()
+                if self._catalog is not None:
+                    self._attach(self._catalog.folder)
             self._is_settled = True
         return self._ready()
 
@@ -239,6 +239,9 @@ class Session:
         def change() -> Result:
             with os_errors(self._name):
                 catalog = self._settled()
+                catalog.folder.refuse_replaced()
+                if self._lock is not None:
+                    self._lock.check(catalog.folder)
                 self._is_settled = False  # until the call has succeeded
                 result = call(catalog)
             self._is_settled = True
@@ -253,7 +256,7 @@ class Session:
                 catalog = self._ready()
                 listing = catalog.listing
                 if listing.length < self._length:
-                    raise self._replaced()
+                    raise replaced(self._name)
                 try:
                     return read(catalog)
                 except FileNotFoundError as error:
@@ -290,7 +293,7 @@ def opened_again(
     """A reader of the same store as a pickled one, with as many images."""
     session = kind(path, durable=durable, verify=verify)
     if session._identity != identity:
-        raise session._replaced()
+        raise replaced(session._name)
     session._length = length
     return session
 

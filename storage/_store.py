@@ -1,6 +1,5 @@
 """The contract that all stores share: what users call."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import prod
@@ -111,8 +110,6 @@ class Store(Session):
         names: bytearray,
     ) -> range:
         """Make a part of what `pieces` yields, given the first id."""
-        if not os.fstat(catalog.folder.number).st_nlink:
-            raise self._replaced()
         first = catalog.listing.length
         catalog.publish(labels, pieces(first), names, self.durable)
         self._length = catalog.listing.length

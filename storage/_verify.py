@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from ._batch import SLAB_BYTES
-from ._catalog import COUNT, PART, Catalog
+from ._catalog import COUNT, PART, Catalog, strangers
 from ._checksum import Rows
 from ._errors import BusyError, CorruptStoreError, printable
 from ._files import Folder
@@ -14,7 +14,6 @@ from ._index import INDEX
 from ._names import NAMES
 from ._part import PartName
 from ._reading import read, read_cells
-from ._session import strangers
 
 WRONG = (CorruptStoreError, FileNotFoundError)
 AT_ONCE = 1024
@@ -28,9 +27,10 @@ def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
     a part was joined to others meanwhile.
     """
     listed = catalog.folder.names()
+    catalog.folder.refuse_replaced()
     strays = strangers(listed, lambda name: PART.fullmatch(name) or COUNT.fullmatch(name))
     found: list[str | BusyError] = [
-        f"{printable(name)} does not belong to the store" for name in strays
+        f"{printable(name)} does not belong to the store; remove it" for name in strays
     ]
     # Two listings, since the count may be renamed during one.
     counts = [len([*filter(COUNT.fullmatch, names)]) for names in (listed, catalog.folder.names())]
@@ -39,11 +39,11 @@ def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
         found.append(f"has {counts[1]} files named count-… instead of one; {mend}")
     for name in catalog.listing.names:
         if name.first < length:
-            found += _of_part(catalog, name, min(name.stop, length))
+            found += problems_of(catalog, name, min(name.stop, length))
     return list(dict.fromkeys(found))
 
 
-def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | BusyError]:
+def problems_of(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | BusyError]:
     """The problems of a part; of its records, only those before `stop` count."""
     container = catalog.kind.container
     try:
@@ -51,7 +51,7 @@ def _of_part(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | Busy
         index = catalog.index(name)
         known = {INDEX, *[NAMES] * index.has_names, *container.files(name.first, name.stop)}
         for stray in sorted(set(folder.names()) - known):
-            yield f"{name.folder}/{printable(stray)} does not belong to the store"
+            yield f"{name.folder}/{printable(stray)} does not belong to the store; remove it"
         catalog.part(name)
     except WRONG as error:
         reason = _reason(catalog, name, error)

@@ -5,6 +5,8 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from benchmarks.datasets import Images, PictureFile, PictureOptions, decoded
 from storage import EncodedStore, Store
 
@@ -92,19 +94,20 @@ class Twin(StoreContender):
 
 
 class StoredFiles(FileReader):
-    """An open store of files, and its labels."""
+    """An open store of files."""
 
     def __init__(self, store_class: type[Store], path: Path) -> None:
         super().__init__(path)
         store = store_class(path)
         assert isinstance(store, EncodedStore), f"{store_class.format} keeps no files"
-        self._store, self._labels = store, store.labels
+        self._store = store
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (type(self._store), self.path)
 
     def read_many(self, ids: ImageIds, /) -> tuple[list[bytes], Labels]:
-        return self._store.read_bytes(ids), self._labels[ids]
+        files = self._store.read_files(ids)
+        return [file.data for file in files], np.array([file.label for file in files])
 
     def close(self) -> None:
         self._store.close()

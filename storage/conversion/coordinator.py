@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
 
-from .._catalog import count_name
+from .._catalog import LOCK, count_name
 from .._encoded import EncodedStore
 from .._errors import (
     ExecutorError,
@@ -24,7 +24,6 @@ from .._files import TEMPORARY, Folder, StrPath
 from .._header import HEADER, VERSION, Header
 from .._part import PartName, renumber_part
 from .._registry import open_store
-from .._session import LOCK
 from .._store import STORES
 from .engine import here, there
 from .plan import Plan, Span, is_of, write_plan

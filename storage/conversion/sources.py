@@ -110,7 +110,8 @@ class StoreSource(Source):
     def __init__(self, store: Store, payload: EncodedPayload | None) -> None:
         self._store, self.path, self.payload = store, os.fspath(store.path), payload
         self.classes, self.passed_over = store.classes, {}
-        self.identity = repr(store._identity)
+        inode, modified, _changed = store._identity  # a backup by hard links changes the last
+        self.identity = repr((inode, modified))
 
     def rows(self) -> Iterator[PlannedImage]:
         store, first = self._store, 0
@@ -136,7 +137,8 @@ class StoreSource(Source):
 
 
 def is_store(path: StrPath) -> bool:
-    return (Path(path) / HEADER).exists()
+    with os_errors(printable(os.fspath(path))):
+        return (Path(path) / HEADER).exists()
 
 
 def find_source(src: StrPath, asked: Options, allow_empty: bool) -> Source:

@@ -21,16 +21,19 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import FolderError, os_errors, printable
+from .._errors import FolderError, ImageFileError, os_errors, printable
 from .._files import StrPath
 from .metadata import METADATA, read_metadata
 
 SUFFIXES = frozenset(
-    b".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .pbm .pgm .ppm .pnm .tif .tiff .webp .jp2 .j2k"
-    b" .jpx .avif .avifs .heic .heif .jxl".split()
+    [
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"),
+        *(".pbm", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jxl"),
+        *(".avif", ".avifs", ".heic", ".heif"),
+    ]
 )
 """What is taken for an image, in any case; those that Pillow cannot read are refused by name later."""
-LITTER = frozenset((b"__MACOSX", b"__pycache__", b"thumbs.db", b"desktop.ini"))
+LITTER = frozenset(("__MACOSX", "__pycache__", "thumbs.db", "desktop.ini"))
 SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
 HIDDEN, LEFT_BEHIND = "hidden", "left by another program"
 LINKED, IRREGULAR = "a link to a folder", "not a regular file"
@@ -100,7 +103,11 @@ def read_image(root: str, name: bytes, size: int = -1) -> bytes:
         os_errors(printable(os.fsdecode(path))),
         open(path, "rb", buffering=0, opener=_open_regular) as file,
     ):
-        return file.read(size) or b"" if size >= 0 else file.readall()
+        try:
+            return file.read(size) or b"" if size >= 0 else file.readall()
+        except MemoryError as error:
+            text = f"{printable(os.fsdecode(path))}: does not fit into memory"
+            raise ImageFileError(text) from error
 
 
 def read_folder(path: StrPath, *, allow_empty: bool = False) -> ImageFolder:
@@ -186,7 +193,7 @@ def _by_metadata(
     shown = printable(root)
     if len(tables) > 1:
         raise FolderError(f"{shown}: has {' and '.join(tables)}; keep one of them")
-    passed_over[_no_image(os.fsencode(tables[0]))] -= 1
+    passed_over[_no_image(tables[0])] -= 1
     rows, classes = read_metadata(root, tables[0])
     present = {*chain.from_iterable(found)}
     missing = [os.fsdecode(name) for name in rows if name not in present]
@@ -233,52 +240,55 @@ def _list(root: bytes, prefix: bytes, passed_over: Counter[str]) -> tuple[list[b
     """The images that lie directly in `root + prefix`, in order, and the folders.
 
     Most of the time goes to the operating system, so files are handled all at once, and only what
-    is no file one by one.
+    is no file one by one. They are text until the end: that is sorted in two thirds of the time.
     """
-    others = list[os.DirEntry[bytes]]()
+    others = list[os.DirEntry[str]]()
     try:
-        with os.scandir(root + prefix) as entries:
+        with os.scandir(os.fsdecode(root + prefix)) as entries:
             names = [e.name for e in entries if e.is_file() or others.append(e)]  # type: ignore[func-returns-value]  # None, as is meant
     except OSError as error:
         _name(error)
         raise
     names.sort()
-    start, stop = bisect_left(names, b"."), bisect_left(names, b"/")  # the byte after a dot
+    start, stop = bisect_left(names, "."), bisect_left(names, "/")  # the character after a dot
     if start < stop:
         passed_over[HIDDEN] += stop - start
         del names[start:stop]
-    return _images(names, prefix, passed_over), _folders(others, prefix, passed_over)
+    return _images(names, os.fsdecode(prefix), passed_over), _folders(others, prefix, passed_over)
 
 
-def _images(names: list[bytes], prefix: bytes, passed_over: Counter[str]) -> list[bytes]:
-    """The paths of the files that are images by their names."""
+def _images(names: list[str], prefix: str, passed_over: Counter[str]) -> list[bytes]:
+    """The paths of the files that are images by their names, which are sorted as text."""
     if not names:
         return []
-    paths = prefix + (b"\0" + prefix).join(names)
-    suffix = names[0][names[0].rfind(b".") :]
-    if _is_image(suffix) and (paths + b"\0").count(suffix + b"\0") == len(names):
-        return paths.split(b"\0")  # the usual case, in a quarter of the time
-    others = Counter(_no_image(name) for name in names if not _is_image(name))
-    passed_over.update(others)
-    return [prefix + name for name in names if _is_image(name)]
+    paths = prefix + ("\0" + prefix).join(names)
+    suffix = names[0][names[0].rfind(".") :]
+    if not _is_image(suffix) or (paths + "\0").count(suffix + "\0") < len(names):
+        passed_over.update(_no_image(name) for name in names if not _is_image(name))
+        images = [prefix + name for name in names if _is_image(name)]
+        if not images:
+            return []
+        paths = "\0".join(images)
+    found = os.fsencode(paths).split(b"\0")
+    return found if paths.isascii() else sorted(found)  # bytes may have another order than text
 
 
 def _folders(
-    entries: list[os.DirEntry[bytes]], prefix: bytes, passed_over: Counter[str]
+    entries: list[os.DirEntry[str]], prefix: bytes, passed_over: Counter[str]
 ) -> list[bytes]:
     """The paths of the folders among what is no file; raises FolderError for a link to nowhere."""
     folders = []
     for entry in entries:
-        if entry.name.startswith(b"."):
+        if entry.name.startswith("."):
             passed_over[HIDDEN] += 1
         elif entry.name in LITTER:
             passed_over[LEFT_BEHIND] += 1
         elif entry.is_dir(follow_symlinks=False):
-            folders.append(prefix + entry.name)
+            folders.append(prefix + os.fsencode(entry.name))
         elif entry.is_dir():
             passed_over[LINKED] += 1
-        elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110  # bytes
-            raise FolderError(f"{printable(os.fsdecode(entry.path))}: {TO_NOWHERE}")
+        elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110  # surrogates
+            raise FolderError(f"{printable(entry.path)}: {TO_NOWHERE}")
         else:
             passed_over[IRREGULAR] += 1
     return folders
@@ -286,21 +296,21 @@ def _folders(
 
 def _name(error: OSError) -> None:
     """Raise the error of a link or a folder with its name."""
-    shown = printable(os.fsdecode(error.filename or b""))
+    shown = printable(os.fsdecode(error.filename or ""))
     if error.errno == errno.ELOOP:
         raise FolderError(f"{shown}: {TO_NOWHERE}") from error
     error.strerror = f"{error.strerror}: {shown}"
 
 
-def _is_image(name: bytes) -> bool:
-    return name[name.rfind(b".") :].lower() in SUFFIXES
+def _is_image(name: str) -> bool:
+    return name[name.rfind(".") :].lower() in SUFFIXES
 
 
-def _no_image(name: bytes) -> str:
+def _no_image(name: str) -> str:
     """Why a file with that name is passed over."""
     if name.lower() in LITTER:
         return LEFT_BEHIND
-    suffix = printable(os.fsdecode(os.path.splitext(name)[1].lower()))  # noqa: PTH122  # bytes
+    suffix = printable(os.path.splitext(name)[1].lower())  # noqa: PTH122  # it takes less time
     return f"no image by its suffix {suffix}" if suffix else "no suffix"
 
 

@@ -27,9 +27,11 @@ from .base import TASK_BYTES, Cell, Payload, in_threads
 
 MODES = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}  # Pillow's, PNG's colour type
 LEVEL = 1  # ISA-L's next takes a quarter longer for files as large
-FEW_BYTES = 2**13  # one call of NumPy takes less time for fewer pixels than a call for each row
+FEW_BYTES = 2**8  # of a row of all images: one call of NumPy takes less time than one for each row
 MAX_ROW_BYTES, MAX_BYTES = 2**28 - 64, 2**31 - 2**24
-"""31-bit counts set these limits: of a row's bits in Pillow, of compressed bytes in PNG."""
+"""31-bit counts set these limits: of a row's bits in Pillow, of compressed bytes in PNG.
+
+The second is of all rows, each with the byte that names its filter."""
 MAX_DEFLATE_RATIO = 1032  # a smaller file does not hold the pixels that it claims
 LARGEST_OVERHEAD = 2**16  # even an uncompressed PNG takes less than twice its pixels and this
 
@@ -42,8 +44,8 @@ class PngPayload(Payload):
     """Lossless compression, in files that every tool reads."""
 
     def check_shape(self, shape: Shape) -> None:
-        if prod(shape[1:]) > MAX_ROW_BYTES or prod(shape) > MAX_BYTES:
-            most = f"at most {MAX_ROW_BYTES} bytes a row and {MAX_BYTES} in all"
+        if prod(shape[1:]) > MAX_ROW_BYTES or shape[0] + prod(shape) > MAX_BYTES:
+            most = f"at most {MAX_ROW_BYTES} bytes a row, {MAX_BYTES} in all with one more for each"
             raise ShapeError(f"an image of shape {shape} is too large for a PNG here: {most}")
 
     def check_size(self, shape: Shape, size: int) -> None:
@@ -56,7 +58,8 @@ class PngPayload(Payload):
         return [*chain.from_iterable(in_threads(encoded, tasks, images.nbytes))]
 
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
-        start, filters, size = form_of(shape := images.shape[1:])
+        start, size = form_of(shape := images.shape[1:])
+        filters = filters_of(shape[0])
         own = dict[int, bytearray]()
         for i, cell in enumerate(cells):
             stream = compressed(memoryview(cell), start)
@@ -78,21 +81,26 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 @lru_cache
-def form_of(shape: Shape) -> tuple[bytes, bytes, int]:
-    """How files of that shape begin, the filters of their rows, and the bytes of all rows."""
+def form_of(shape: Shape) -> tuple[bytes, int]:
+    """How files of that shape begin, and the bytes of all rows with their filters."""
     height, width = shape[:2]
     header = HEADER.pack(width, height, 8, MODES[prod(shape[2:])][1], 0, 0, 0)
     start = SIGNATURE + chunk(b"IHDR", header)
-    return start, b"\1" + b"\2" * (height - 1), height * (1 + prod(shape[1:]))
+    return start, height * (1 + prod(shape[1:]))
+
+
+def filters_of(height: int) -> bytes:
+    """The filters of an image's rows."""
+    return b"\1" + b"\2" * (height - 1)
 
 
 def encoded(images: NDArray[np.uint8]) -> list[bytes]:
     """The files of images of one shape, (n, H, W[, C])."""
-    start, filters, size = form_of(images.shape[1:])
+    start, size = form_of(images.shape[1:])
     n, height = images.shape[:2]
     pixels, step = images.reshape(n, height, -1), prod(images.shape[3:])
     rows = np.empty((n, height, size // height), np.uint8)
-    rows[:, :, 0] = [*filters]
+    rows[:, :, 0] = np.frombuffer(filters_of(height), np.uint8)
     filtered = rows[:, :, 1:]
     filtered[:, 0, :step] = pixels[:, 0, :step]
     np.subtract(pixels[:, 0, step:], pixels[:, 0, :-step], out=filtered[:, 0, step:])
@@ -130,7 +138,7 @@ def restore(rows: bytes | bytearray, images: NDArray[np.uint8]) -> None:
     pixels[...] = np.frombuffer(rows, np.uint8).reshape(n, height, -1)[:, :, 1:]
     first = pixels[:, 0].reshape(n, *rest)
     np.add.accumulate(first, axis=1, out=first)
-    if images.nbytes < FEW_BYTES:
+    if images.nbytes < FEW_BYTES * height:
         np.add.accumulate(pixels, axis=1, out=pixels)
         return
     for above, row in pairwise(pixels.swapaxes(0, 1)):

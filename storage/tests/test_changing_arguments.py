@@ -50,6 +50,13 @@ def label(i: int, times: int) -> int:
     return 100 * i + times
 
 
+class Longer(list[str]):
+    """A list that has fewer items than it says."""
+
+    def __len__(self) -> int:
+        return super().__len__() + 1
+
+
 def assert_stored_as_given(
     store_class: type[Store], path: Path, images: Changing[Image], labels: Sequence[int]
 ) -> None:
@@ -218,3 +225,19 @@ def test_a_generator_is_left_to_the_caller(store_class: type[Store], path: Path)
         with pytest.raises(LengthError):
             store.store_many(given, [0, 1])
         assert len([*given]) > 0
+
+
+def test_names_are_counted_as_they_are_kept(store_class: type[Store], path: Path) -> None:
+    images, labels = make(store_class, path)
+    with store_class(path, "a") as store:
+        with pytest.raises(LengthError, match="1 names but 2 labels"):
+            store.store_many(pictures(2), [1, 2], Longer("a"))
+        store.verify()
+        assert store.names == [""] * len(images)
+        assert_records(store.read_many(), images, labels)
+
+
+def test_classes_that_change_are_kept_as_given(store_class: type[Store], path: Path) -> None:
+    classes = Changing(lambda i, times: f"{i}, {times}", n=3)
+    with store_class(path, "x", classes=classes) as store:
+        assert store.classes == [given[0] for given in classes.given]

@@ -341,9 +341,10 @@ def test_signals_leave_nothing_under_the_final_name(
 # ---- the command line --------------------------------------------------------------------------
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "storage", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    every = os.environ | environment
+    return subprocess.run(command, cwd=ROOT, env=every, capture_output=True, text=True)
 
 
 def test_commands_give_one_line_and_an_exit_code(photos: Path, path: Path) -> None:
@@ -404,6 +405,23 @@ def test_wrong_commands_end_with_2(photos: Path, path: Path) -> None:
     for command in ("convert", "info", "verify", "compact"):
         assert run(command, "--help").returncode == 0
     assert set(STORES) < set(FORMATS)
+
+
+def test_output_that_is_no_utf_8_is_no_error(photos: Path, path: Path) -> None:
+    target = path.with_name("é")
+    for arguments in (("info", photos), ("convert", photos, target), ("verify", target)):
+        done = run(*arguments, PYTHONIOENCODING="ascii")
+        assert done.returncode == 0, done.stderr
+        assert "\\xd7" in done.stdout or "\\xe9" in done.stdout
+
+
+def test_what_may_not_be_looked_at_is_named_in_one_line(photos: Path, path: Path) -> None:
+    too_long = path.with_name("x" * 300)
+    for arguments in (("info", too_long), ("convert", too_long, path), ("verify", too_long)):
+        done = run(*arguments)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith(f"error: {too_long}: ")
+        assert "Traceback" not in done.stderr
 
 
 def test_a_terminal_alone_shows_progress(photos: Path, path: Path) -> None:

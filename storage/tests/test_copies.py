@@ -10,7 +10,7 @@ import pytest
 from .. import CorruptStoreError, Store, open_store
 from .histories import COMPACT, Step, some, stream
 from .model import append, image_of, is_right, label_of
-from .samples import Image, each_store, tree
+from .samples import Image, contents, each_store, tree
 
 pytestmark = each_store
 
@@ -87,6 +87,33 @@ def test_a_copy_from_before_a_compaction_laid_over_one_from_after(
     n = go_on(store_class, copy, [COMPACT])
     shutil.copytree(store, copy, dirs_exist_ok=True)
     assert_whole(copy, n)
+
+
+def test_a_copy_of_folded_commits_that_was_broken_off(
+    store_class: type[Store], tmp_path: Path
+) -> None:
+    """At each file, whole or cut short: those commits stay, until the copy is finished or removed."""
+    store, copy = tmp_path / "store", tmp_path / "copy"
+    n = go_on(store_class, store, [some(1)] * 15)
+    shutil.copytree(store, copy)
+    go_on(store_class, store, [some(1)])
+    (part,) = (path for path in store.iterdir() if path.is_dir())
+    target = copy / part.name
+    target.mkdir()
+    for file in [None, *sorted(part.iterdir())]:
+        if file is not None:
+            data = file.read_bytes()
+            (target / file.name).write_bytes(data[: len(data) // 2])
+        before = contents(copy)
+        with pytest.raises(CorruptStoreError, match=r"not whole \(.+\); copy it again, or remove"):
+            store_class(copy, "a")
+        assert contents(copy) == before
+        if file is not None:
+            shutil.copyfile(file, target / file.name)
+    shutil.copytree(copy, tmp_path / "without")
+    shutil.rmtree(tmp_path / "without" / part.name)
+    assert_whole(tmp_path / "without", n)
+    assert_whole(copy, n + 1)
 
 
 def is_empty(path: Path) -> bool:

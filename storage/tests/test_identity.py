@@ -44,6 +44,11 @@ def remove(path: Path) -> None:
     shutil.rmtree(path)
 
 
+def empty(path: Path) -> None:
+    for entry in path.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
 def turn_link(path: Path) -> Path:
     """`path` is a symbolic link: what it names keeps its place."""
     target = path.resolve()
@@ -55,6 +60,7 @@ def turn_link(path: Path) -> Path:
 WAYS: dict[str, Callable[[Path], Path | None]] = {
     "renamed": rename,
     "removed": remove,
+    "emptied": empty,
     "a link turned": turn_link,
 }
 """How the store makes room for another, and where it is then."""
@@ -201,3 +207,41 @@ def test_a_writer_keeps_others_from_its_own_store_only(
         if moved is not None:
             with pytest.raises(BusyError):
                 store_class(moved, "a")
+
+
+def test_a_writer_whose_lock_file_was_removed_stores_no_more(
+    store_class: type[Store], tmp_path: Path
+) -> None:
+    """Another writer then has the store, as after a backup was restored without empty files."""
+    images, labels = make(store_class, tmp_path / "store")
+    image = pictures(1, seed=2)[0]
+    with store_class(tmp_path / "store", "a") as first:
+        (tmp_path / "store" / "store.lock").unlink()
+        with store_class(tmp_path / "store", "a") as second:
+            assert second.store_single(image, 7) == OWN
+            for call in (lambda: first.store_single(image, 8), first.compact):
+                with pytest.raises(BusyError, match=r"store\.lock was removed or replaced"):
+                    call()
+        assert_records(first.read_many(range(OWN)), images, labels)
+    with store_class(tmp_path / "store", "a") as store:
+        store.verify()
+        assert store.labels.tolist() == [*labels.tolist(), 7]
+
+
+def test_a_pickled_reader_does_not_take_an_older_copy_for_its_store(
+    store_class: type[Store], tmp_path: Path
+) -> None:
+    """The copy has its header's time, and perhaps its number in the file system."""
+    path, copy = tmp_path / "store", tmp_path / "copy"
+    make(store_class, path)
+    shutil.copytree(path, copy)
+    with store_class(path, "a") as writer:
+        writer.store_many(pictures(4, seed=2), range(4))
+    with store_class(path) as reader:
+        pickled = pickle.dumps(reader)
+    shutil.rmtree(path)
+    shutil.copytree(copy, path)
+    with store_class(path, "a") as writer:
+        writer.store_many(pictures(4, seed=3), range(4))
+    with pytest.raises(StorageError, match="removed or replaced"):
+        pickle.loads(pickled)

@@ -16,7 +16,7 @@ from .trials import Trials
 
 pytestmark = each_store
 
-LARGE = [(1, 12_000_000)]
+LARGE = [(1, 12_000_000), (3_000_000, 1)]
 LARGER = [
     (1, 70_000_000),
     (9_000_000, 2, 4),

@@ -69,6 +69,7 @@ def test_without_names_there_is_no_file_of_them(store_class: type[Store], path: 
         (dict.fromkeys("ab"), DTypeError),
         (["a", 1], DTypeError),
         (["a", "b\0"], DTypeError),
+        (["a", "\ud800"], DTypeError),
     ],
     ids=str,
 )

@@ -31,7 +31,7 @@ def put(root: Path, *names: str | bytes) -> None:
 
 
 def has_image_suffix(path: Path) -> bool:
-    return os.fsencode(path.suffix.lower()) in SUFFIXES
+    return path.suffix.lower() in SUFFIXES
 
 
 def found(root: Path, **options: bool) -> dict[bytes, str]:

@@ -23,6 +23,8 @@ from .payloads.encoded import EncodedPayload
 FAILED, INTERRUPTED = 1, 128
 """Exit codes: of an error; to which the number of a signal is added. argparse's is 2."""
 
+MOST_WORKERS = 1024
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
@@ -37,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (StorageError, ValueError) as error:
         say(f"error: {error}", to=sys.stderr)
         _say_notes(error)
+        return FAILED
+    except OSError as error:  # of the output: all others are a StorageError
+        if not isinstance(error, BrokenPipeError):
+            say(f"error: the output cannot be written: {error.strerror}", to=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last try
         return FAILED
     except KeyboardInterrupt as error:
         say("interrupted", to=sys.stderr)
@@ -108,8 +115,8 @@ def _add_options(one: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r}; give at least 1")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS):
+        raise argparse.ArgumentTypeError(f"{text!r}; give 1 to {MOST_WORKERS:,}")
     return int(text)
 
 
@@ -140,7 +147,7 @@ def _convert(given: argparse.Namespace) -> int:
 def _executor(given: argparse.Namespace) -> AbstractContextManager[Executor | None]:
     if given.workers:
         return processes(given.workers)
-    return dask(given.dask) if given.dask else nullcontext()
+    return nullcontext() if given.dask is None else dask(given.dask)
 
 
 def _table(given: argparse.Namespace) -> list[str]:
@@ -163,7 +170,7 @@ def asked_of(given: argparse.Namespace) -> dict[str, str | int]:
 
 def _progress() -> Progress:
     """A progress bar, on a terminal alone."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         with suppress(ImportError):
             from tqdm import tqdm
 
@@ -216,7 +223,7 @@ def _compact(given: argparse.Namespace) -> int:
 
 
 def say(text: str, to: TextIO | None = None) -> None:
-    print(text, file=to)
+    print(text, file=to, flush=True)  # an error of the output shows here, not at the end
 
 
 def _bytes(n: int) -> str:

@@ -17,6 +17,7 @@ from .._errors import (
     ExecutorError,
     FormatError,
     ImageFileError,
+    StoreExistsError,
     os_errors,
     printable,
 )
@@ -27,7 +28,7 @@ from .._registry import open_store
 from .._store import STORES
 from .engine import here, there
 from .plan import Plan, Span, is_of, write_plan
-from .sources import Source, find_source
+from .sources import Source, find_source, is_store
 from .task import Order, Tick
 from .to_folder import write_folder
 from .work import (
@@ -105,6 +106,9 @@ def convert(
     asked = {name: value for name, value in every.items() if value is not None}
     target = Path(os.path.abspath(os.fspath(dst)))  # noqa: PTH100  # links in it stay
     skip = on_error == "skip"
+    if Path(os.path.abspath(os.fspath(src))) in target.parents and is_store(src):  # noqa: PTH100
+        text = "lies inside the store that is converted; choose a place outside"
+        raise StoreExistsError(f"{printable(str(target))}: {text}")
     with os_errors(printable(str(target))), WorkFolder.held(target) as work:
         source = find_source(src, asked, allow_empty)
         if format == FOLDER:

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from itertools import islice
+from queue import SimpleQueue
 
 from .._errors import ExecutorError, StorageError
 from .task import Order, Tick, convert_part
@@ -26,15 +27,18 @@ def there(executor: Executor, orders: Iterable[Order]) -> Generator[Receipt, Non
     Raises the `StorageError` of a task, and `ExecutorError` if the executor gives up on one.
     """
     left, pending = iter(orders), dict[Future[Receipt], int]()
+    ended = SimpleQueue[Future[Receipt]]()
     try:
         while True:
             for order in islice(left, WINDOW - len(pending)):
-                pending[_submitted(executor, order)] = order.part
+                future = _submitted(executor, order)
+                pending[future] = order.part
+                # Unlike `wait`, this also tells of one that an executor cancels as it is shut down.
+                future.add_done_callback(ended.put)
             if not pending:
                 return
-            done = wait(pending, return_when=FIRST_COMPLETED).done
-            for future in sorted(done, key=pending.__getitem__):
-                yield _receipt(future, pending.pop(future))
+            future = ended.get()
+            yield _receipt(future, pending.pop(future))
     finally:
         for future in pending:
             future.cancel()

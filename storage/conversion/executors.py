@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -12,6 +13,7 @@ from .._errors import ExecutorError
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 CONNECT_SECONDS = 10
+ADDRESS = re.compile(r"(\w+://)?[^/\s]+:[0-9]+")
 DASK = "distributed>=2025.1,<2027"
 
 
@@ -48,6 +50,8 @@ def dask(address: str) -> Iterator[Executor]:
     except ImportError as error:
         text = f"dask.distributed is not installed; run: pip install '{DASK}'"
         raise ExecutorError(text) from error
+    if not ADDRESS.fullmatch(address):
+        raise ExecutorError(f"{address!r} is no address of a Dask scheduler; give tcp://HOST:PORT")
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -127,13 +127,17 @@ class StoreSource(Source):
     def file(self, i: int, row: PlannedImage) -> KnownFile:
         assert isinstance(self._store, EncodedStore)
         (file,) = self._store.read_files([i])
-        if self.payload and self.payload != self._store.payload:
-            # Other options may make another shape of it, or refuse it.
-            return KnownFile(file.data, self.payload.shape_of(file.data, whole=True))
-        return file
+        if (payload := self.payload) is None or payload == self._store.payload:
+            return file
+        try:  # other options may make another shape of it, or refuse it
+            return KnownFile(file.data, payload.shape_of(file.data, whole=True))
+        except ImageFileError as error:
+            raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
 
     def image(self, i: int, row: PlannedImage) -> Image:
-        return self._store.read_single(i)[0]
+        if (payload := self.payload) is None or payload == self._store.payload:
+            return self._store.read_single(i)[0]
+        return payload.image(*self.file(i, row)[:2])
 
 
 def is_store(path: StrPath) -> bool:

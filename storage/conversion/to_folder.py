@@ -2,8 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from .._encoded import KnownFile
 from .._errors import ImageFileError, StorageError
 from .._files import Folder
+from ..images.folder import LITTER
 from ..images.headers import format_of
 from ..payloads.png import PngPayload
 from .sources import PlannedImage, Source, Taken
@@ -18,6 +18,7 @@ from .task import BAD_IMAGE, ahead
 from .work import Skipped
 
 MOST_NAME_BYTES = 255
+IS_NO_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 """Of the formats whose suffix is not their name."""
 
@@ -30,9 +31,8 @@ def write_folder(
     skip: whether images that cannot be taken are left out. Raises `StorageError`, OSError.
     """
     rows, skipped = [*source.rows()], list[Skipped]()
-    classes = source.classes
-    folders = {label: folder_name(classes, label) for label in range(len(classes))}
-    has_folders = bool(folders) or len({row.label for row in rows}) > 1
+    classes, labels = source.classes, {row.label for row in rows}
+    folders = folders_of(classes, labels) if classes or labels != {0} else {}
     path.mkdir()
     for folder in folders.values():
         (path / folder).mkdir()
@@ -50,8 +50,7 @@ def write_folder(
                 raise item
             skipped.append(Skipped.of(item, source.shown(i, row)))
             continue
-        folder = (folders.get(row.label) or str(row.label)) if has_folders else ""
-        write_image(path, folder, i, row, item)
+        write_image(path, folders.get(row.label, ""), i, row, item)
     Folder(os.fspath(path)).sync_all()
     return len(rows) - len(skipped), skipped
 
@@ -74,29 +73,42 @@ def write_file(folder: Path, name: PurePosixPath, i: int, data: bytes) -> None:
     """Write a file under a name, or with its id if there is a file of that name."""
     names = (name, name.with_name(f"{i:012d}-{name.name}"), PurePosixPath(f"{i:012d}{name.suffix}"))
     for each in names:
-        with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+        try:
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
             with (folder / each).open("xb") as file:
                 file.write(data)
             return
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / name))
+        except OSError as error:
+            if each is names[-1] or error.errno not in IS_NO_NAME:
+                raise
 
 
-def folder_name(classes: list[str], label: int) -> str:
-    """The folder of a class: its name, or its number if the name cannot be one."""
-    name = classes[label]
-    alone = is_safe(PurePosixPath(name)) and "/" not in name and classes.count(name) == 1
-    return name if alone else str(label)
+def folders_of(classes: list[str], labels: Collection[int]) -> dict[int, str]:
+    """The folder of each label: the name of its class, or its number if that cannot be one."""
+    folders = {
+        label: name
+        for label, name in enumerate(classes)
+        if is_safe(PurePosixPath(name)) and "/" not in name and classes.count(name) == 1
+    }
+    taken = {*folders.values()}
+    for label in sorted({*range(len(classes)), *labels} - folders.keys()):
+        name = str(label)
+        while name in taken:
+            name = f"label-{name}"
+        folders[label] = name
+        taken.add(name)
+    return folders
 
 
 def is_safe(name: PurePosixPath) -> bool:
-    """Whether a name leads to a file below the folder that it is put in."""
+    """Whether a name leads below the folder that it is put in, to what is not passed over there."""
     return (
         bool(name.parts)
         and not name.is_absolute()
         and ".." not in name.parts
         and "\0" not in str(name)
         and all(len(os.fsencode(part)) <= MOST_NAME_BYTES for part in name.parts)
+        and not any(part.startswith(".") or part in LITTER for part in name.parts)
     )
 
 

@@ -9,7 +9,6 @@ Only names are looked at here: what a file holds shows when it is decoded.
 
 import errno
 import os
-import stat
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from .._errors import FolderError, ImageFileError, os_errors, printable
 from .._files import StrPath
-from .metadata import METADATA, read_metadata
+from .metadata import METADATA, open_regular, read_metadata
 
 SUFFIXES = frozenset(
     [
@@ -44,7 +43,6 @@ BESIDE, UNLISTED, WITHOUT = (
 )
 STORE = "store.json"
 TO_NOWHERE = "a link to nowhere; remove it"
-OPENING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # without waiting for what became a pipe
 NAMED = 5  # in an error or a line; the others are counted
 
 
@@ -101,7 +99,7 @@ def read_image(root: str, name: bytes, size: int = -1) -> bytes:
     path = os.path.join(os.fsencode(root), name)  # noqa: PTH118  # bytes
     with (
         os_errors(printable(os.fsdecode(path))),
-        open(path, "rb", buffering=0, opener=_open_regular) as file,
+        open(path, "rb", buffering=0, opener=open_regular) as file,
     ):
         try:
             return file.read(size) or b"" if size >= 0 else file.readall()
@@ -312,15 +310,6 @@ def _no_image(name: str) -> str:
         return LEFT_BEHIND
     suffix = printable(os.path.splitext(name)[1].lower())  # noqa: PTH122  # it takes less time
     return f"no image by its suffix {suffix}" if suffix else "no suffix"
-
-
-def _open_regular(path: str, flags: int) -> int:
-    del flags
-    descriptor = os.open(path, OPENING)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FolderError(f"{printable(os.fsdecode(path))}: not a regular file")
-    return descriptor
 
 
 def listed(names: list[str]) -> str:

@@ -7,7 +7,9 @@ import csv
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
+from io import TextIOWrapper
 from pathlib import Path
 
 from .._errors import FolderError, printable
@@ -16,6 +18,17 @@ METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 FILE_NAME, LABELS = "file_name", ("label", "labels", "class", "category")
 INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 INT64 = range(-(2**63), 2**63)
+OPENING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # without waiting for the end of a pipe
+
+
+def open_regular(path: str, flags: int = OPENING) -> int:
+    """Open a regular file for `open`; raises OSError, or FolderError if it is another."""
+    del flags
+    descriptor = os.open(path, OPENING)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FolderError(f"{printable(os.fsdecode(path))}: not a regular file")
+    return descriptor
 
 
 def read_metadata(root: str, table: str) -> tuple[dict[bytes, int], list[str]]:
@@ -37,7 +50,11 @@ def read_metadata(root: str, table: str) -> tuple[dict[bytes, int], list[str]]:
             )
         if value is None or value == "":
             raise FolderError(f"{shown}: row {number} has no label; a column {LABELS[0]} is needed")
-        key = os.path.normpath(os.fsencode(name))
+        try:
+            key = os.path.normpath(os.fsencode(name))
+        except UnicodeEncodeError as error:
+            text = f"row {number} has a {FILE_NAME} that no file can have: {printable(name)}"
+            raise FolderError(f"{shown}: {text}") from error
         if key in values:
             raise FolderError(f"{shown}: row {number} names {printable(name)} again")
         values[key] = value
@@ -75,12 +92,16 @@ def _rows(path: Path, shown: str) -> Iterable[Mapping[str, object]]:
     try:
         if path.suffix == ".parquet":
             return _parquet(path, shown)
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with (
+            open(path, "rb", opener=open_regular) as binary,
+            TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as file,
+        ):
             return [*(csv.DictReader(file, strict=True) if path.suffix == ".csv" else _jsonl(file))]
-    except (csv.Error, ValueError) as error:
+    except (csv.Error, ValueError, RecursionError) as error:
         if isinstance(error, FolderError):
             raise
-        raise FolderError(f"{shown}: not a table of its kind ({error})") from error
+        reason = " ".join(str(error).split())
+        raise FolderError(f"{shown}: not a table of its kind ({reason})") from error
 
 
 def _jsonl(lines: Iterable[str]) -> Iterator[Mapping[str, object]]:
@@ -97,7 +118,8 @@ def _parquet(path: Path, shown: str) -> list[Mapping[str, object]]:
         from pyarrow import parquet
     except ImportError:
         raise FolderError(f"{shown}: needs pyarrow; install it, or write metadata.csv") from None
-    schema = parquet.read_schema(path).names
-    columns = [name for name in (FILE_NAME, *LABELS) if name in schema]
-    rows: list[Mapping[str, object]] = parquet.read_table(path, columns=columns).to_pylist()
+    with open(path, "rb", opener=open_regular) as file:
+        table = parquet.ParquetFile(file)
+        columns = [name for name in (FILE_NAME, *LABELS) if name in table.schema_arrow.names]
+        rows: list[Mapping[str, object]] = table.read(columns=columns).to_pylist()
     return rows

@@ -142,6 +142,43 @@ def test_a_store_of_files_keeps_its_options(photos: Path, path: Path, tmp_path: 
         assert other[1][0].shape == (24, 40, 3)
 
 
+def test_other_options_count_also_where_files_become_images(
+    photos: Path, path: Path, tmp_path: Path
+) -> None:
+    convert(photos, path)
+    asked = {"image_mode": "keep", "orientation": "ignore"}
+    convert(path, tmp_path / "out", "hdf5", **asked)  # type: ignore[arg-type]  # each is text
+    convert(photos, tmp_path / "direct", "hdf5", **asked)  # type: ignore[arg-type]  # each is text
+    with open_store(tmp_path / "out") as out, open_store(tmp_path / "direct") as direct:
+        assert_records(out.read_many(), *direct.read_many())
+    for kind in ("hdf5", "hdf5-encoded", "folder"):
+        with pytest.raises(ImageFileError, match=r"^apple/1\.jpg: .* more than the limit of 5"):
+            convert(path, tmp_path / "none", kind, max_pixels=5)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "folders"),
+    [
+        (["5"], [0, 5, 0], ["5", "label-5", "5"]),
+        (["1", "a/b"], [0, 1, 1], ["1", "label-1", "label-1"]),
+        (["a", "a", "0"], [0, 1, 2], ["label-0", "1", "0"]),
+        ([".a", "__MACOSX", "b"], [0, 1, 2], ["0", "1", "b"]),
+        ([], [7, 7, 7], ["7", "7", "7"]),
+    ],
+)
+def test_each_label_has_a_folder_of_its_own(
+    classes: list[str], labels: list[int], folders: list[str], path: Path, tmp_path: Path
+) -> None:
+    with LmdbStore(path, "x", classes=classes) as store:
+        store.store_many(pictures(3), labels, ["x", ".x", "x" * 250])
+    convert(path, tmp_path / "out", "folder")
+    found = convert(tmp_path / "out", tmp_path / "again", "lmdb")
+    assert found.images == 3
+    with open_store(tmp_path / "again") as again:
+        assert found.passed_over == {}
+        assert sorted(found.classes[label] for label in again.labels) == sorted(folders)
+
+
 def test_images_become_files_of_png(path: Path, tmp_path: Path) -> None:
     images = mixed_pictures()
     names = ["b/x.jpg", "b/x.jpg", "/etc/x", "../x", "", "a/y", "y", "b/x.jpg/z"]
@@ -195,6 +232,14 @@ BAD = {
     "kiwi/2 deep.png": (png_of_16_bits(2, 3), "16 bits"),
     "kiwi/2 large.png": (saved(picture("RGB", (300, 200)), "PNG"), "more than the limit of 50,000"),
 }
+
+
+def test_a_store_is_not_converted_to_a_place_inside_it(photos: Path, path: Path) -> None:
+    convert(photos, path)
+    before = tree(path)
+    with pytest.raises(StoreExistsError, match="inside the store that is converted"):
+        convert(path, path / "in", "lmdb")
+    assert tree(path) == before
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -422,6 +467,24 @@ def test_what_may_not_be_looked_at_is_named_in_one_line(photos: Path, path: Path
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith(f"error: {too_long}: ")
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["a closed pipe", "a full disk"])
+def test_output_that_cannot_be_written_is_told_in_a_line(photos: Path, kind: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") if kind == "a closed pipe" else Path("/dev/full").open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "storage", "info", str(photos)],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    told = "" if kind == "a closed pipe" else "error: the output cannot be written: No space"
+    assert done.returncode == 1
+    assert done.stderr[: len(told)] == told
+    assert done.stderr.count("\n") == bool(told)
 
 
 def test_a_terminal_alone_shows_progress(photos: Path, path: Path) -> None:

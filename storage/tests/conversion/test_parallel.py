@@ -6,6 +6,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -372,6 +373,25 @@ def test_an_engine_that_gives_up_can_be_resumed(act: Callable[[], Any], tmp_path
     assert not {*again.submitted} & {0, 1, 2, 3, 4}
     assert tree_of(tmp_path / "store") == tree_of(alone.path)
     assert sorted(os.listdir(tmp_path)) == ["alone", "photos", "store"]
+
+
+def test_a_pool_that_is_shut_down_meanwhile(tmp_path: Path) -> None:
+    """The tasks that it has not begun are cancelled without a word."""
+    photos = plant_photos(tmp_path / "photos", 100)
+    pool = ThreadPoolExecutor(1)
+
+    def shut_down(part: int, task: Callable[[], Any]) -> Any:
+        if part == 1:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return task()
+
+    class Pool(Executor):
+        def submit(self, function: Any, /, order: Any) -> Any:  # type: ignore[override]  # of one kind
+            return pool.submit(shut_down, order.part, partial(function, order))
+
+    with pytest.raises(ExecutorError, match="CancelledError"):
+        convert(photos, tmp_path / "store", executor=Pool())
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_pool_whose_worker_is_killed(tmp_path: Path) -> None:

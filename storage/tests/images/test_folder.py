@@ -395,11 +395,21 @@ def test_bad_metadata_are_refused(text: str, reason: str, tmp_path: Path) -> Non
         read_folder(root)
 
 
-@pytest.mark.parametrize("line", ["[1]", "{", '{"file_name": "a.jpg", "label": 1.5}'])
+@pytest.mark.parametrize(
+    "line", ["[1]", "{", "[" * 100_000, '{"file_name": "a.jpg", "label": 1.5}']
+)
 def test_bad_lines_of_json_are_refused(line: str, tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     (tmp_path / "metadata.jsonl").write_text(line)
     with pytest.raises(FolderError, match=r"metadata\.jsonl"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_a_table_that_is_no_regular_file_is_refused(name: str, tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(FolderError, match=rf"{name}: not a regular file"):
         read_folder(tmp_path)
 
 

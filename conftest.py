@@ -16,6 +16,7 @@ from typing import Any  # for JSON
 import pytest
 from _pytest.terminal import TerminalReporter
 from pytest_benchmark import plugin
+from pytest_benchmark.session import PerformanceRegression
 
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.peers import versions
@@ -296,6 +297,7 @@ def pytest_benchmark_compare_machine_info(
     machine_info: dict[str, object], compared_benchmark: dict[str, Any]
 ) -> None:
     """Refuse a saved run that cannot be compared; update the addresses of its benchmarks."""
+    saving.check_loaded(compared_benchmark)
     differing = machine.differences(machine_info, compared_benchmark["machine_info"])
     if differing:
         raise pytest.UsageError(
@@ -322,8 +324,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.hookimpl(trylast=True)  # after pytest-benchmark's own tables
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    """Show the tables after pytest-benchmark's own, also if it fails a run that became slower."""
+    try:
+        yield
+    except PerformanceRegression as regression:
+        for line in str(regression).splitlines():
+            terminalreporter.write_line(encodable(f"ERROR: {line.strip()}", sys.stdout.encoding))
+        if (session := terminalreporter._session) is not None:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    finally:
+        _show_tables(terminalreporter, config)
+
+
+def _show_tables(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     figures = [
         summary.Figure.of(Recorded.of(bench.extra_info), bench.stats.as_dict())
         for bench in config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way

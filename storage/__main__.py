@@ -74,8 +74,8 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser(
         "convert", help="make a store of a folder or a store, or a folder of a store"
     )
-    one.add_argument("src", metavar="SRC", help="a folder of images, or a store")
-    one.add_argument("dst", metavar="DST", help="the new store or folder")
+    one.add_argument("src", type=_named, metavar="SRC", help="a folder of images, or a store")
+    one.add_argument("dst", type=_named, metavar="DST", help="the new store or folder")
     one.add_argument(
         "--format", choices=FORMATS, default=DEFAULT_FORMAT, help="of DST (%(default)s)"
     )
@@ -86,12 +86,12 @@ def parser() -> argparse.ArgumentParser:
     where = one.add_mutually_exclusive_group()
     where.add_argument("--workers", type=_positive, metavar="N", help="processes that convert")
     where.add_argument(
-        "--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers convert"
+        "--dask", type=_named, metavar="ADDRESS", help="of a Dask scheduler whose workers convert"
     )
     one.set_defaults(command=_convert)
 
     one = commands.add_parser("info", help="tell what a store or a folder of images holds")
-    one.add_argument("src", metavar="SRC", help="a folder of images, or a store")
+    one.add_argument("src", type=_named, metavar="SRC", help="a folder of images, or a store")
     _add_options(one)
     one.set_defaults(command=_info)
 
@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
         ("compact", _compact, "rewrite many small commits as few"),
     ):
         one = commands.add_parser(name, help=text)
-        one.add_argument("store", metavar="STORE")
+        one.add_argument("store", type=_named, metavar="STORE")
         one.set_defaults(command=command)
     return every
 
@@ -112,6 +112,12 @@ def _add_options(one: argparse.ArgumentParser) -> None:
     most = f"refuse larger images ({MAX_PIXELS:,})"
     one.add_argument("--max-pixels", type=int, metavar="N", help=most)
     one.add_argument("--allow-empty", action="store_true", help="take class folders without images")
+
+
+def _named(text: str) -> str:
+    if not text:  # an unset variable, which would be the current directory
+        raise argparse.ArgumentTypeError("'' names nothing")
+    return text
 
 
 def _positive(text: str) -> int:

@@ -58,7 +58,8 @@ class Session:
     ) -> None:
         if mode not in ("r", "a", "x"):
             raise ValueError(f"mode {mode!r}: give 'r' (read), 'a' (open or create), 'x' (create)")
-        path = os.fspath(path)
+        if not (path := os.fspath(path)):
+            raise ValueError("a path of no letters; it would be the current directory")
         # Absolute, so that `chdir` changes nothing. A Path takes far longer.
         self._path = path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
         self._name = printable(self._path)  # for messages

@@ -29,6 +29,7 @@ from benchmarks.harness.arguments import some_path
 from benchmarks.harness.interruption import exit_interrupted, heed_termination, temporary_directory
 from benchmarks.harness.output import say
 from benchmarks.harness.processes import UTF8
+from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.recorded import Judged
 from benchmarks.results.runs import read_file
@@ -99,8 +100,12 @@ class TrialRecord:
 
 
 def read_records(path: Path) -> list[TrialRecord]:
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [TrialRecord(**json.loads(line)) for line in lines]
+    """The records of a file, which may not exist; raises ResultsError if it is damaged."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [TrialRecord(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise ResultsError(f"{one_line(path)} is no record of trials: {error}") from error
 
 
 def run_gate(
@@ -272,11 +277,11 @@ def main() -> None:
             sys.stderr.write(f"{record.trial}: {record.verdict} after {record.seconds} s\n")
             with asked.record.open("a") as file:
                 file.write(json.dumps(asdict(record)) + "\n")
+        say(counts(read_records(asked.record)))
     except (InvalidError, OSError, ResultsError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         exit_interrupted()
-    say(counts(read_records(asked.record)))
 
 
 if __name__ == "__main__":

@@ -14,4 +14,7 @@ def some_text(text: str) -> str:
 
 
 def some_path(text: str) -> Path:
-    return Path(some_text(text))
+    try:
+        return Path(some_text(text)).expanduser()
+    except RuntimeError as error:  # of an unknown user
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error

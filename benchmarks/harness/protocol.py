@@ -3,7 +3,7 @@
 Each round gets fresh state, made before the clock starts. After the clock has stopped, its result
 is checked and its files are removed. One round, or up to five short ones, warm up and do not count,
 since the first may look up what later ones find. If a small part of a round shows that a whole one
-takes very long, that part is the warm-up; if one takes LONGEST times the budget, the row is left out.
+takes very long, that part is the warm-up; if one takes more than LONGEST, the row is left out.
 Then timed rounds run: up to 100, as many as fit the time budget. If they may take up to STRETCH times
 the budget to be five, they are; else they are three. The median is the figure.
 
@@ -35,8 +35,8 @@ FEW_ROUNDS = 5
 """The tables mark a figure from fewer rounds than this: its median may be off."""
 STRETCH = 5
 """A benchmark may take STRETCH times its budget to reach FEW_ROUNDS, or for a whole warm-up."""
-LONGEST = 300
-"""A row is left out if one of its rounds would take LONGEST times its budget: 60 s by default."""
+LONGEST, LONGEST_TIMES = 60, 300
+"""A row is left out if one of its rounds would take so many seconds, and so many times its budget."""
 SETTLING = 0.01
 """Seconds of random batches until a store that was just opened is as fast as it stays."""
 SMALL_PART, FEWEST_OF_PART = 100, 10
@@ -179,7 +179,7 @@ def measure(
 ) -> None:
     """Measure a pass of `work`; all passes have about `budget` seconds of timed rounds.
 
-    Raises TooLongError, before any timed round, if one would take LONGEST times the budget.
+    Raises TooLongError, before any timed round, if one would take longer than LONGEST.
     With `--benchmark-disable`, one round is run and checked. A round that fails its check or is
     interrupted marks the benchmark as failed, so that it is not saved as a good one.
     """
@@ -214,7 +214,7 @@ def _prepare(
         duration = median(passes.seconds)
     else:
         duration = _warm_up(rounds, work, STRETCH * budget, budget, clock)
-        if duration > LONGEST * budget:
+        if duration > max(LONGEST, LONGEST_TIMES * budget):
             raise TooLongError(duration)
     return passes.plan(rounds_within(budget, duration, work.most))
 

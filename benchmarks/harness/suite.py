@@ -35,7 +35,7 @@ from .options import (
     choose_rows,
 )
 from .passes import Passes
-from .protocol import LONGEST, MAX_ROUNDS, Benchmark, Result, TooLongError, Work, measure
+from .protocol import LONGEST_TIMES, MAX_ROUNDS, Benchmark, Result, TooLongError, Work, measure
 from .space import check_space, lacking, space
 from .text import one_line
 from .workspace import Workspace, ids_read_singly
@@ -321,8 +321,8 @@ class Suite:
         except TooLongError as error:
             self.skip(
                 Key.of(recorded),
-                f"one round would take about {error.seconds:,.0f} s, which is more than {LONGEST}"
-                " times --round-budget",
+                f"one round would take about {error.seconds:,.0f} s, which is more than"
+                f" {LONGEST_TIMES} times --round-budget",
             )
         if case.first_batch_seconds is not None:
             earlier = recorded.first_batch_seconds or ()

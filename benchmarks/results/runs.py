@@ -22,13 +22,17 @@ from .errors import ResultsError
 from .keys import SKIPPED, Key, SkippedRow
 from .ratio import Interval, Ratio
 from .recorded import LONGEST, Recorded, require_count, round_budget
-from .saving import INTERRUPTED
 from .summary import TITLES, Figure
 
 STORAGE = Path(".benchmarks")
 """pytest-benchmark's default, below the current directory."""
 NUMBERED = "[0-9][0-9][0-9][0-9]_"
 """pytest-benchmark's own pattern for the runs that it has saved; the numbers rise."""
+INTERRUPTED = "interrupted"
+"""The key of a saved run that ended early, with the reason; and the start of its file's name.
+
+Without a number, neither `--benchmark-compare` nor the report takes it for the newest run.
+"""
 
 BRIEFEST = 1e-9
 """The shortest duration of a round, in seconds."""
@@ -217,7 +221,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ResultsError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ResultsError(f"{path} is damaged: not JSON ({error})") from error
-    if not _is_run(saved):
+    if not is_run(saved):
         raise ResultsError(f"{path} is not a run that pytest-benchmark has saved")
     return saved
 
@@ -231,7 +235,8 @@ def _printable(value: Any) -> Any:
     return [_printable(item) for item in value] if isinstance(value, list) else value
 
 
-def _is_run(saved: object) -> TypeGuard[dict[str, Any]]:
+def is_run(saved: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a file's JSON is a run's, as far as it is looked at here."""
     return (
         isinstance(saved, dict)
         and isinstance(saved.get("machine_info"), dict)

@@ -19,13 +19,13 @@ from pytest_benchmark.utils import get_tag, safe_dumps
 from benchmarks.harness.text import one_line
 from storage import DiskFullError
 
+from .errors import ResultsError
+from .runs import INTERRUPTED, NUMBERED, is_run, read_file
+
 IN_CURRENT_DIRECTORY = "file://./.benchmarks"
 """pytest-benchmark's own default."""
-INTERRUPTED = "interrupted"
-"""The key of a saved run that ended early, with the reason; and the start of its file's name.
-
-Without a number, neither `--benchmark-compare` nor the report takes it for the newest run.
-"""
+STATISTICS = ("min", "max", "mean", "stddev", "median", "iqr", "rounds")
+"""What it needs of each row of a run that it compares with."""
 
 
 Output: TypeAlias = dict[str, Any]
@@ -40,6 +40,7 @@ class BenchmarkSession(Protocol):
     json: Path | None
     histogram: str | Literal[False]
     compare: str | bool | None
+    compare_fail: Any  # a list of untyped rules
     save_json: Callable[[Output], None]
     storage: Any  # one of several untyped classes
 
@@ -78,24 +79,51 @@ def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:
             )
         _require_folder("--benchmark-histogram", Path(session.histogram).absolute().parent)
     if xml := config.getoption("xmlpath", None):
-        _require_folder("--junitxml", Path(xml).absolute().parent)
+        if Path(xml).exists():
+            _require("--junitxml", Path(xml))
+        else:
+            _require_folder("--junitxml", Path(xml).absolute().parent)
 
 
 def check_compared(session: BenchmarkSession) -> None:
-    """Raise pytest.UsageError if the run is to be compared with one that does not exist.
+    """Raise pytest.UsageError if the run is to be compared with one that cannot be read.
 
-    pytest-benchmark only warns, after everything was measured, and compares nothing.
+    pytest-benchmark only warns, or fails after everything was measured.
     """
-    named = session.compare
-    if not isinstance(named, str) or not isinstance(session.storage, FileStorage):
-        return
-    found = []
-    with suppress(ValueError):  # not a name of a run
-        found = session.storage.query(named)  # type: ignore[no-untyped-call]  # it has no types
-    if not found:
-        there = one_line(session.storage.path)
+    named, storage = session.compare, session.storage
+    if session.compare_fail and not named:
         raise pytest.UsageError(
-            f"--benchmark-compare: there is no saved run {one_line(named)} in {there}"
+            "--benchmark-compare-fail: nothing is compared; give --benchmark-compare, too"
+        )
+    if not named or not isinstance(storage, FileStorage):
+        return
+    found: list[Path] = []
+    with suppress(ValueError):  # not a name of a run
+        found = storage.query(named if isinstance(named, str) else NUMBERED)  # type: ignore[no-untyped-call]  # it has no types
+    if not found and (isinstance(named, str) or session.compare_fail):
+        shown = one_line(named) if isinstance(named, str) else ""
+        raise pytest.UsageError(
+            f"--benchmark-compare: there is no saved run {shown} in {one_line(storage.path)}"
+        )
+    for path in found if isinstance(named, str) else found[-1:]:
+        try:
+            check_loaded(read_file(path))  # it has only warned of what it could not load
+        except ResultsError as error:
+            raise pytest.UsageError(f"--benchmark-compare: {error}; name another run") from error
+
+
+def check_loaded(saved: object) -> None:
+    """Raise pytest.UsageError if pytest-benchmark could not compare with a run that it has loaded."""
+    whole = is_run(saved) and all(
+        isinstance(stats := row.get("stats"), dict)
+        and all(isinstance(row.get(key), str) for key in ("name", "fullname"))
+        and all(type(stats.get(key)) in (int, float) for key in STATISTICS)
+        for row in saved["benchmarks"]
+    )
+    if not whole:
+        raise pytest.UsageError(
+            "--benchmark-compare: the saved run is damaged: it lacks the machine, or names and times"
+            " of rows; name another run"
         )
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.tools.convert_rates [--cutoff N] [--size small|photo] [--turns T] [--store-dir DIR]
 
-makes N pictures, all different: JPEG files of 32 × 32 pixels, or of 500 × 375. In each turn, in an
+makes N pictures, all different: JPEG files of 32 by 32 pixels, or of 500 by 375. In each turn, in an
 order drawn anew, it copies them by `cp -r` and syncs them, and converts them by
 
     one core   one process that may use one core
@@ -132,8 +132,11 @@ def copied(src: Path, dst: Path) -> Conversion:
 
 
 @contextmanager
-def cluster() -> Iterator[tuple[str, list[int]] | None]:
-    """The address of a Dask cluster and its workers; None where Dask is not installed."""
+def cluster(folder: Path) -> Iterator[tuple[str, list[int]] | None]:
+    """The address of a Dask cluster and its workers; None where Dask is not installed.
+
+    folder: where it may write
+    """
     try:
         from distributed import Client, LocalCluster
     except ImportError:
@@ -144,6 +147,7 @@ def cluster() -> Iterator[tuple[str, list[int]] | None]:
         "threads_per_worker": 1,
         "dashboard_address": ":0",
         "silence_logs": 50,
+        "local_directory": folder,
     }
     with LocalCluster(**options) as made:
         with Client(made, set_as_default=False) as client:
@@ -278,7 +282,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     def lines(n: int, folder: Path) -> Iterator[str]:
-        with cluster() as dask_at:
+        with cluster(folder) as dask_at:
             if dask_at is None:
                 yield "dask: not measured; pip install distributed"
             yield from turns(n, folder, arguments.size, arguments.turns, dask_at)

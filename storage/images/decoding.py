@@ -7,10 +7,11 @@ Lab colours, and files of which a part is missing.
 import os
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from threading import RLock
+from typing import TypeVar
 
 import numpy as np
 import simplejpeg
@@ -65,6 +66,8 @@ PALETTES = ("P", "PA")
 REASONS = {"F": "floating-point pixels", "LAB": "Lab colours"}
 TURNED_BACK = {6: 8, 8: 6}  # the other orientations undo themselves
 
+Result = TypeVar("Result")
+
 _PILLOW = RLock()
 """Held while Pillow's and Python's settings for all threads are changed."""
 os.register_at_fork(
@@ -113,9 +116,13 @@ def describe(data: bytes) -> ImageInfo:
         return jpeg_info(data)
     if form == "PNG":
         return png_info(data)
-    with _pillow_errors(form), _quiet():
+
+    def described(_: bool) -> ImageInfo:
         picture = OPENERS[form](BytesIO(data))
         return _info(picture, data, form)._replace(frames=_frames(picture))
+
+    with _pillow_errors(form):
+        return _quietly(described)
 
 
 def refusal(info: ImageInfo, max_pixels: int = MAX_PIXELS) -> str:
@@ -173,13 +180,17 @@ def _by_pillow(
 ) -> tuple[ImageInfo, NDArray[np.uint8]]:
     if form == "PNG":
         _check_sums(data)
+
+    def opened(fills_up: bool) -> tuple[ImageInfo, Image.Image]:
+        picture = OPENERS[form](BytesIO(data))
+        info = _info(picture, data, form)
+        _check(info, max_pixels)
+        if form == "TIFF" or fills_up:  # which warns, or else returns half an image
+            picture.load()
+        return info, picture
+
     with _pillow_errors(form):
-        with _quiet() as fills_up:
-            picture = OPENERS[form](BytesIO(data))
-            info = _info(picture, data, form)
-            _check(info, max_pixels)
-            if form == "TIFF" or fills_up:  # which warns, or else returns half an image
-                picture.load()
+        info, picture = _quietly(opened)
         return info, _array(picture, keep)
 
 
@@ -255,21 +266,26 @@ def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return turned.view(np.uint8).reshape(height, width, *channels)
 
 
-@contextmanager
-def _quiet() -> Iterator[bool]:
-    """Pillow without warnings, without a limit of its own, and without half-read files.
+def _quietly(work: Callable[[bool], Result]) -> Result:
+    """Do `work` with Pillow without warnings, a limit of its own, and half-read files.
 
-    Yields whether half-read files are loaded elsewhere. All threads have these settings in common,
-    so only short work belongs here.
+    It is told whether half-read files are loaded elsewhere. All threads have these settings in
+    common, so only short work belongs here.
     """
-    with _PILLOW, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+    # On one line, since a trace function could raise between two and leave it locked.
+    with _PILLOW, warnings.catch_warnings(action="ignore"): return _unlimited(work)  # fmt: skip  # noqa: E701
+
+
+def _unlimited(work: Callable[[bool], Result]) -> Result:
+    limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
         try:
-            yield truncated
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+            return work(truncated)
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
+    finally:  # again, if a signal has interrupted that
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
 
 
 @contextmanager

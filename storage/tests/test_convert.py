@@ -446,6 +446,8 @@ def test_info_verify_and_compact(photos: Path, path: Path) -> None:
 def test_wrong_commands_end_with_2(photos: Path, path: Path) -> None:
     for arguments in ((), ("convert", photos), ("convert", photos, path, "--format", "zip")):
         assert run(*arguments).returncode == 2
+    for nameless in (("info", ""), ("verify", ""), ("convert", photos, ""), ("compact", "")):
+        assert run(*nameless).stderr.endswith("'' names nothing\n")
     assert run("info", path).returncode == 1
     for command in ("convert", "info", "verify", "compact"):
         assert run(command, "--help").returncode == 0

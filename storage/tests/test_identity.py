@@ -245,3 +245,14 @@ def test_a_pickled_reader_does_not_take_an_older_copy_for_its_store(
         writer.store_many(pictures(4, seed=3), range(4))
     with pytest.raises(StorageError, match="removed or replaced"):
         pickle.loads(pickled)
+
+
+def test_a_path_of_no_letters_is_refused(
+    store_class: type[Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unset variable of a shell gives one; the current directory is not what is meant."""
+    monkeypatch.chdir(tmp_path)
+    for mode in ("r", "a", "x"):
+        with pytest.raises(ValueError, match="no letters"):
+            store_class("", mode)
+    assert not [*tmp_path.iterdir()]

@@ -12,6 +12,7 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import methodcaller
@@ -22,6 +23,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+from PIL import ImageFile
 
 from .. import BusyError, CorruptStoreError, StorageError, Store, StoreNotFoundError, open_store
 from .children import fork, in_child
@@ -329,6 +332,11 @@ def succeed(work: StoreInUse) -> None:
         raise Bad("lost", f"the next writer: {error!r}") from error
 
 
+def settings_of_others() -> tuple[object, ...]:
+    """What is changed while a picture is decoded."""
+    return Pillow.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, [*warnings.filters]
+
+
 def judge(
     work: StoreInUse, lengths: Sequence[int | None], used_on: bool = True, may_refuse: bool = True
 ) -> tuple[str, str]:
@@ -436,7 +444,7 @@ class PlannedCall(NamedTuple):
         self, at: int, error: type[BaseException], used_on: bool, may_refuse: bool
     ) -> tuple[str, str]:
         """What came of an error at one instant."""
-        work, instants = self.begin(), Instants(at, error)
+        work, instants, before = self.begin(), Instants(at, error), settings_of_others()
         lengths = [work.held, (work.held or 0) + self.call.adds]
         try:
             with instants.traced():
@@ -447,6 +455,8 @@ class PlannedCall(NamedTuple):
         except StorageError as wrapped:
             if not is_refusal(wrapped):
                 raise Bad("lost", f"the call: {wrapped!r}") from wrapped
+        if settings_of_others() != before:
+            raise Bad("wrong", f"settings of other modules: {settings_of_others()}")
         return judge(work, lengths, used_on, may_refuse)
 
 

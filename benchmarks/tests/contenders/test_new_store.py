@@ -88,7 +88,8 @@ read, which SQLite reports as damage (`SQLITE_IOERR_CORRUPTFS`).
 def test_a_new_store_goes_through_every_contract_test(repository: Path, group: int) -> None:
     chosen = " and not ".join(("sqlite", *NOT_ITS))
     first, *others = TESTS[group::GROUPS]
-    done = run("-k", chosen, *others, tests=first, repository=repository)
+    # One trial of each fault; the stores of this project have more.
+    done = run("-k", chosen, "--faults=1", *others, tests=first, repository=repository)
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), done.stdout
     if "storage/tests/test_contract.py" in (first, *others):
         assert re.search(r" \d{2,} passed, ", done.stdout)

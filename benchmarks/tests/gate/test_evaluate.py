@@ -15,6 +15,7 @@ from benchmarks.gate.decide import Verdict
 from benchmarks.gate.errors import InvalidError
 from benchmarks.gate.evaluate import MUTANTS, SIZES, TARGETS, TrialRecord, counts, read_records
 from benchmarks.gate.process import Side
+from benchmarks.results.errors import ResultsError
 from benchmarks.tests.repositories import git, make_repository
 from benchmarks.tests.runs import REPOSITORY, environment
 
@@ -53,6 +54,13 @@ def test_a_mutant_applies_and_works(patch: Path, tmp_path: Path) -> None:
         env=environment(),
         check=True,
     )
+
+
+@pytest.mark.parametrize("line", ["junk", "[]", "{}"])
+def test_a_damaged_record_is_told_in_a_line(line: str, tmp_path: Path) -> None:
+    (tmp_path / "record").write_text(line)
+    with pytest.raises(ResultsError, match="is no record of trials"):
+        read_records(tmp_path / "record")
 
 
 def test_there_is_a_mutant_of_every_store() -> None:

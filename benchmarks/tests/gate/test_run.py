@@ -527,7 +527,7 @@ def test_a_store_that_was_added_is_missing_in_the_base(
 
 @pytest.mark.parametrize(
     ("how", "seconds"),
-    [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.03), (signal.SIGHUP, 0.1), (signal.SIGHUP, 0.0)],
+    [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.03), (signal.SIGHUP, 0.1)],
 )
 def test_an_interrupted_gate_removes_its_trees_stores_and_processes(
     place: GatePlace, how: signal.Signals, seconds: float

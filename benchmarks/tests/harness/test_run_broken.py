@@ -391,6 +391,37 @@ def test_a_saved_run_that_is_not_there_is_refused_before_anything_is_measured(
     assert "--benchmark-compare: there is no saved run 0099" in line
 
 
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "{",
+        '{"benchmarks": []}',
+        '{"machine_info": {}, "benchmarks": [{"name": "a", "fullname": "a", "stats": {"min": "x"}}]}',
+    ],
+)
+def test_a_saved_run_that_is_damaged_is_refused_before_anything_is_measured(
+    tmp_path: Path, saved: str
+) -> None:
+    (tmp_path / "0001_run.json").write_text(saved)
+    done = run(f"--benchmark-storage=file://{tmp_path}", "--benchmark-compare")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = (line for line in done.stdout.splitlines() if "ERROR" in line)
+    assert "--benchmark-compare: " in line
+    assert " damaged: " in line
+    assert line.endswith("; name another run")
+
+
+@pytest.mark.parametrize("more", [(), ("--benchmark-compare",)])
+def test_a_limit_for_a_comparison_with_nothing_is_refused_before_anything_is_measured(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    options = (f"--benchmark-storage=file://{tmp_path}", "--benchmark-compare-fail=median:10%")
+    done = run(*options, *more)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = (line for line in done.stdout.splitlines() if "ERROR" in line)
+    assert "there is no saved run" in line if more else "nothing is compared" in line
+
+
 def test_what_would_be_run_is_listed_without_the_data(tmp_path: Path) -> None:
     """All of it and nothing else, though the data are not there."""
     done = run("--collect-only", f"--dataset={tmp_path / 'absent'}", "--backend=png")

@@ -178,10 +178,10 @@ def test_in_each_sweep_all_rows_read_the_same_image_however_many_rounds_they_mak
 
 @pytest.mark.parametrize(
     ("which", "passes"),
-    [("{1}", 4), ("{7}", 4), ("{1, 2}", 3), ("{1, 2, 3}", 0), ("range(7, 999)", 1)],
+    [("{1}", [4]), ("{7}", [4]), ("{1, 2}", [3]), ("{1, 2, 3}", []), ("range(7, 999)", [1, 2, 3])],
 )
 def test_a_pass_that_is_not_cold_is_left_out_and_the_others_stay(
-    tmp_path: Path, which: str, passes: int
+    tmp_path: Path, which: str, passes: list[int]
 ) -> None:
     (tmp_path / "warmer.py").write_text(NOT_COLD.format(which=which))
     done = run(
@@ -194,7 +194,7 @@ def test_a_pass_that_is_not_cold_is_left_out_and_the_others_stay(
     assert ("not measured: some of the store" in done.stdout) == (not passes)
     if passes:
         (rounds,) = sweeps_in(saved_run(tmp_path / "run.json")).values()
-        assert len(rounds) == passes
+        assert len(rounds) in passes
 
 
 @pytest.mark.parametrize("stops", [(), ("-x",), ("--maxfail=1",)])

@@ -208,7 +208,8 @@ def test_where_a_store_stays_in_memory_nothing_is_called_cold(
 def test_a_row_whose_rounds_take_far_too_long_is_skipped_with_what_would_measure_it(
     made: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benchmarks.harness.protocol, "LONGEST", -1)
+    for limit in ("LONGEST", "LONGEST_TIMES"):
+        monkeypatch.setattr(benchmarks.harness.protocol, limit, -1)
     path = made.workspace.store(Limit(), N)
     with pytest.raises(pytest.skip.Exception, match="more than 300 times --round-budget"):
         made.measure(benchmark_of(1.0), Passes(1), a_read(path, cold=False), Work(nothing, ignore))

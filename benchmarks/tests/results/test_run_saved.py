@@ -1,5 +1,6 @@
 """A run from end to end: what is printed, what is saved, and what it may be compared with."""
 
+import json
 import re
 import subprocess
 import sysconfig
@@ -331,15 +332,25 @@ def before(whole: FinishedRun, tmp_path: Path) -> Path:
 def test_a_run_of_before_the_modules_were_moved_compares(
     whole: FinishedRun, before: Path, tmp_path: Path
 ) -> None:
+    """And one that became slower fails in a line, after all tables."""
+    faster = json.loads(before.read_text())
+    for bench in faster["benchmarks"]:
+        bench["stats"]["median"] /= 100
+    before.write_text(json.dumps(faster))
     done = run(
         f"--benchmark-storage=file://{tmp_path}",
         "--benchmark-compare=0001",
-        "--benchmark-compare-fail=median:0.000000001",
+        "--benchmark-compare-fail=median:10%",
         f"--store-dir={whole.store_dir}",
         "--backend=limit",
         *("-k", "store_single"),
     )
     assert "test_store_single[limit] (0001" in done.stdout
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "Traceback" not in done.stdout
+    tables = done.stdout.split(" image storage benchmark ")[1]
+    assert "store_single: " in tables
+    assert done.stdout.count("ERROR: Performance has regressed.") == 1
     both = subprocess.run(
         [COMMAND, "compare", "--between=median", "-k", "store_single", before, whole.file],
         cwd=REPOSITORY,

@@ -96,6 +96,7 @@ def test_what_cannot_be_written_is_refused_by_its_option(
     tmp_path: Path, disk: Callable[..., Path]
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "old.xml").touch()
     folder = disk(read_only=tmp_path / "empty")
     for said, *arguments in (
         ("--benchmark-storage", "--benchmark-save=x", f"--benchmark-storage=file://{folder}/new"),
@@ -104,6 +105,8 @@ def test_what_cannot_be_written_is_refused_by_its_option(
     ):
         done = run(*arguments, *CHOSEN)
         assert_refused(done, f"{said}: {folder} is not writable, and the run is to be saved there")
+    done = run(f"--junitxml={folder / 'old.xml'}", *CHOSEN)
+    assert_refused(done, f"--junitxml: {folder / 'old.xml'} is not writable")
 
 
 @pytest.mark.parametrize(

@@ -79,14 +79,18 @@ def test_workers_make_what_one_process_makes(photos: Path, tmp_path: Path) -> No
 
 
 def test_wrong_engines_are_refused(photos: Path, tmp_path: Path) -> None:
-    for wrong in (["--workers", "0"], ["--workers", "9" * 30], ["--workers", "2", "--dask", "x"]):
+    for wrong in (
+        ["--workers", "0"],
+        ["--workers", "9" * 30],
+        ["--workers", "2", "--dask", "x"],
+        ["--dask", ""],
+    ):
         process = start("convert", photos, tmp_path / "store", *wrong)
         process.communicate(timeout=SECONDS)
         assert process.returncode == 2
-    for address in ("", "nonsense"):
-        process = start("convert", photos, tmp_path / "store", "--dask", address)
-        assert "give tcp://HOST:PORT" in process.communicate(timeout=SECONDS)[1]
-        assert process.returncode == 1
+    process = start("convert", photos, tmp_path / "store", "--dask", "nonsense")
+    assert "give tcp://HOST:PORT" in process.communicate(timeout=SECONDS)[1]
+    assert process.returncode == 1
     process = start("convert", photos, tmp_path / "out", "--format", "folder", "--workers", "2")
     assert "by one process" in process.communicate(timeout=SECONDS)[1]
     assert process.returncode == 1

@@ -6,15 +6,15 @@
 prints a Markdown table: each figure with its target, in bold if it misses it. Each round measures all
 ways of a comparison once, in a drawn order, and a ratio is the median of those within rounds. The
 second line paints pictures of about 31 KB with the stand-in's brush, and measures those. Pictures are
-taken until their pixels have 512 MiB.
+taken until their pixels have 512 MiB. The last row lists a folder of empty files.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from os import sync
 from pathlib import Path
 from statistics import median
 
@@ -36,6 +36,7 @@ from storage import (
     LmdbStore,
     disk_usage,
 )
+from storage.images.folder import read_folder
 
 from .printing import print_lines, tool_parser
 from .targets import AtLeast, AtMost
@@ -50,6 +51,10 @@ OPTIONS = PictureOptions(skip=True)
 ENCODED = {"lmdb": LmdbEncodedStore, "hdf5": Hdf5EncodedStore}
 RAW = {"lmdb": LmdbStore, "hdf5": Hdf5Store}
 MOST_ON_DISK = {"lmdb": 1.03, "hdf5": 1.005}
+CLASSES, PRIME = 10, 7919
+"""Folders of what is listed, and what keeps the order of names from being that of making them."""
+TORCHVISION = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""The suffixes that it takes for images."""
 
 Timed = Callable[[], float]
 """Does something once; returns the seconds it took."""
@@ -94,7 +99,7 @@ class Comparisons:
     def _storing(self, name: str, store: Callable[[Path], object]) -> Timed:
         def once() -> float:
             path = self._work / name
-            sync()
+            os.sync()
             took = timed(lambda: store(path))
             shutil.rmtree(path)
             return took
@@ -150,7 +155,7 @@ class Comparisons:
 
             def copy(path: Path) -> None:
                 subprocess.run(["cp", "-r", self._copied(), path], check=True)  # noqa: S603, S607  # our own command
-                sync()
+                os.sync()
 
             ways = {
                 "pixels": self._storing("pixels", store_pixels),
@@ -210,7 +215,37 @@ class Comparisons:
         yield f"| decoding {len(some)} pictures, default decoder | {shown} |"
 
 
-def lines(source: Path | None, painted: int, rounds: int, n: int, work: Path) -> Iterator[str]:
+def listed_by_torchvision(root: Path) -> list[tuple[str, int]]:
+    """What torchvision's ImageFolder does to list a folder, by its documentation: paths and labels."""
+    found = []
+    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    for label, name in enumerate(classes):
+        for folder, _, files in sorted(os.walk(root / name, followlinks=True)):
+            for file in sorted(files):
+                path = os.path.join(folder, file)  # noqa: PTH118  # as it does
+                if path.lower().endswith(TORCHVISION):
+                    found.append((path, label))
+    return found
+
+
+def listing(work: Path, rounds: int, files: int) -> Iterator[str]:
+    """Listing a folder of empty files beside torchvision's way."""
+    root = work / "listed"
+    for label in range(CLASSES):
+        (root / f"class {label}").mkdir(parents=True)
+        for i in range(label, files, CLASSES):
+            (root / f"class {label}" / f"{i * PRIME % files:06}.jpg").touch()
+    ways: dict[str, Timed] = {
+        "here": lambda: timed(lambda: read_folder(root)),
+        "torchvision": lambda: timed(lambda: listed_by_torchvision(root)),
+    }
+    shown = AtMost(ratios(3 * rounds, ways, "torchvision")["here"], " × torchvision's way", 0.4)
+    yield f"| listing {files:,} files in {CLASSES} folders | {shown} |"
+
+
+def lines(
+    source: Path | None, painted: int, rounds: int, files: int, n: int, work: Path
+) -> Iterator[str]:
     """The table, a line as soon as it is measured."""
     if source is None:
         source = work / "painted"
@@ -230,6 +265,7 @@ def lines(source: Path | None, painted: int, rounds: int, n: int, work: Path) ->
     yield "|---|---|"
     for part in (measured.reading, measured.storing, measured.cold, measured.decoding):
         yield from part()
+    yield from listing(work, rounds, files)
 
 
 def main() -> None:
@@ -238,11 +274,14 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="a folder of pictures")
     parser.add_argument("--paint", type=int, default=0, metavar="N", help="paint N instead")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="of each comparison (7)")
+    parser.add_argument(
+        "--listed", type=int, default=100_000, metavar="N", help="empty files to list (100,000)"
+    )
     arguments = parser.parse_args()
     if (arguments.folder is None) == (arguments.paint < 1) or arguments.rounds < 1:
         parser.error("give a folder, or --paint with a number, and at least one round")
-    folder, painted, rounds = arguments.folder, arguments.paint, arguments.rounds
-    print_lines(parser, arguments, lambda n, work: lines(folder, painted, rounds, n, work))
+    chosen = arguments.folder, arguments.paint, arguments.rounds, max(1, arguments.listed)
+    print_lines(parser, arguments, lambda n, work: lines(*chosen, n, work))
 
 
 if __name__ == "__main__":

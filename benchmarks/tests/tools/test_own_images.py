@@ -30,7 +30,13 @@ def test_each_comparison_is_printed_for_a_folder(tmp_path: Path) -> None:
     paint(3, tmp_path / "painted")
     (tmp_path / "work").mkdir()
     done = subprocess.run(  # our own command
-        [*COMMAND, tmp_path / "painted", "--rounds=1", f"--store-dir={tmp_path / 'work'}"],
+        [
+            *COMMAND,
+            tmp_path / "painted",
+            "--rounds=1",
+            "--listed=100",
+            f"--store-dir={tmp_path / 'work'}",
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -41,7 +47,7 @@ def test_each_comparison_is_printed_for_a_folder(tmp_path: Path) -> None:
     for row in (
         *("batch of 64, images, lmdb-encoded", "batch of 64, the bytes, hdf5-encoded"),
         *("bytes on disk, lmdb-encoded", "storing, hdf5-encoded", "cold pass, hdf5-encoded"),
-        "decoding 3 pictures, default decoder",
+        *("decoding 3 pictures, default decoder", "listing 100 files in 10 folders"),
     ):
         assert any(re.match(rf"\| {row} \| \**[\d.]+ × ", line) for line in table), row
     assert not any((tmp_path / "work").iterdir())

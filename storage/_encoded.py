@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._batch import SLAB_BYTES, GivenError, given
 from ._checksum import Labels, Shape, checksums
-from ._errors import DTypeError, FormatError, ImageFileError, LengthError, os_errors, printable
+from ._errors import DTypeError, FormatError, ImageFileError, LengthError, printable
 from ._files import StrPath
 from ._ids import Ids, check_ids, check_labels
 from ._index import Piece
@@ -114,7 +114,7 @@ class EncodedStore(Store):
         """
         self._refuse_reader()
         try:
-            with os_errors(self._name):
+            with self._errors:
                 checked = check_labels(labels)
                 if isinstance(files, str | bytes) or not isinstance(files, Iterable):
                     raise DTypeError(f"files are a {type(files).__name__}; give a list of paths")

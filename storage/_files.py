@@ -86,9 +86,12 @@ class File(Descriptor):
             data += more
         return data
 
-    def read_into(self, buffer: memoryview, offset: int) -> None:
-        """Fill a buffer; raises OSError, or `CorruptStoreError` if the file ends too early."""
-        done = os.preadv(self.number, [buffer], offset)
+    def read_into(self, array: NDArray[np.uint8], offset: int) -> None:
+        """Fill a contiguous array; raises OSError, or `CorruptStoreError` if the file ends too early."""
+        done = os.preadv(self.number, [array], offset)
+        if done == array.nbytes:
+            return
+        buffer = array.data.cast("B")
         while done < len(buffer):
             if not (more := os.preadv(self.number, [buffer[done:]], offset + done)):
                 raise CorruptStoreError(f"{self.path}: ends too early; restore it from a copy")

@@ -63,12 +63,13 @@ class Session:
         # Absolute, so that `chdir` changes nothing. A Path takes far longer.
         self._path = path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
         self._name = printable(self._path)  # for messages
+        self._errors = os_errors(self._name)
         self.mode = mode
         self.durable, self._check = durable, verify
         self._process = os.getpid()
         self._new_mutex()
         Session._alive.add(self)
-        with os_errors(self._name):
+        with self._errors:
             self._classes = check_classes(classes)
             if mode == "r":
                 self._enter()
@@ -209,7 +210,7 @@ class Session:
     def _settled(self) -> Catalog:
         """As `_ready`, under the lock; finds the parts again after an interrupted call."""
         if not self._is_settled:
-            with os_errors(self._name):
+            with self._errors:
                 if self._catalog is not None:
                     self._attach(self._catalog.folder)
             self._is_settled = True
@@ -238,7 +239,7 @@ class Session:
         """Make a call that writes, one thread at a time."""
 
         def change() -> Result:
-            with os_errors(self._name):
+            with self._errors:
                 catalog = self._settled()
                 catalog.folder.refuse_replaced()
                 if self._lock is not None:
@@ -250,11 +251,16 @@ class Session:
 
         return self._locked(change)
 
-    def _while_compacted(self, read: Callable[[Catalog], Result]) -> Result:
-        """Call `read`; call it again if a writer has meanwhile joined the listed parts."""
-        with os_errors(self._name):
+    def _while_compacted(
+        self, read: Callable[[Catalog], Result], catalog: Catalog | None = None
+    ) -> Result:
+        """Call `read`; call it again if a writer has meanwhile joined the listed parts.
+
+        catalog: what `_ready` has just returned, if it has
+        """
+        with self._errors:
             while True:
-                catalog = self._ready()
+                catalog = catalog or self._ready()
                 listing = catalog.listing
                 if listing.length < self._length:
                     raise replaced(self._name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ._batch import Batch, GivenError, make_batch
 from ._catalog import Catalog
 from ._checksum import Image, Images, Labels, Rows, Shape, checksums
-from ._errors import BusyError, CorruptStoreError, ShapeError, os_errors
+from ._errors import BusyError, CorruptStoreError, ShapeError
 from ._files import DiskUsage
 from ._ids import Ids, check_id, check_ids, is_integer_type
 from ._index import Piece
@@ -89,7 +89,7 @@ class Store(Session):
         """
         self._refuse_reader()
         try:
-            with os_errors(self._name):
+            with self._errors:
                 batch = make_batch(images, labels, self._check_shape)
                 packed = pack(names, len(batch.labels))
             pieces = partial(self._pieces, batch)
@@ -137,9 +137,9 @@ class Store(Session):
 
         Raises `ImageIdError`, `ImageIdTypeError`, `CorruptRecordError`.
         """
-        self._ready()
+        catalog = self._ready()
         checked = check_id(image_id, self._length, self._name)
-        return self._while_compacted(lambda catalog: catalog.read_one(checked, self._check))
+        return self._while_compacted(lambda found: found.read_one(checked, self._check), catalog)
 
     def read_many(self, ids: Ids | None = None) -> tuple[Images, Labels]:
         """Return the images `ids` in that order, repeats included, and their labels; all for None.
@@ -147,12 +147,12 @@ class Store(Session):
         The images are one array (N, H, W[, C]) if their shapes are equal, else a list of arrays;
         labels are (N,) int64. Without ids, the images are an empty list. Raises as `read_single`.
         """
-        self._ready()
+        catalog = self._ready()
         ids = range(self._length) if ids is None else ids
         checked = check_ids(ids, self._length, self._name)
         if not len(checked):
             return [], np.empty(0, np.int64)
-        return self._while_compacted(lambda catalog: read(catalog, checked, self._check))
+        return self._while_compacted(lambda found: read(found, checked, self._check), catalog)
 
     @property
     def labels(self) -> Labels:
@@ -181,7 +181,7 @@ class Store(Session):
         """`store[i]` is `read_single(i)`, from the end if i < 0; a slice is `read_many`."""
         if isinstance(key, slice):
             return self.read_many(range(*key.indices(len(self))))
-        if is_integer_type(type(key)) and -len(self) <= key < 0:
+        if is_integer_type(type(key)) and key < 0 and -len(self) <= key:
             key = int(key) + len(self)
         return self.read_single(key)
 
@@ -227,7 +227,7 @@ class Store(Session):
 
     def disk_usage(self) -> DiskUsage:
         """Apparent bytes, allocated bytes and number of files of everything in the store."""
-        with os_errors(self._name):
+        with self._errors:
             return self._ready().folder.usage()
 
     def verify(self) -> None:

@@ -86,7 +86,7 @@ class BlockReader(Reader):
         return self.file.read(size, place)
 
     def run(self, start: int, stop: int, out: Image) -> None:
-        flat, size, rows = out.data.cast("B"), out.shape[1], self._rows
+        size, rows = out.shape[1], self._rows
         row, block = start, self.block_of(start)
         while row < stop:
             following = block + 1
@@ -94,7 +94,8 @@ class BlockReader(Reader):
             offset = self._offsets[block] + (row - rows[block]) * size
             if block < 0 or end <= row or not 0 <= offset <= self.file.size - (end - row) * size:
                 raise self._outside()
-            self.file.read_into(flat[(row - start) * size : (end - start) * size], offset)
+            is_all = start == row and end == stop
+            self.file.read_into(out if is_all else out[row - start : end - start], offset)
             row, block = end, following
 
     def map(self) -> Map:

@@ -7,9 +7,9 @@ it is on the disk.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -79,8 +79,11 @@ class Input:
         self.kept, self.names, self.skipped = list[int](), bytearray(), list[Skipped]()
         self.labels = np.array([row.label for row in rows], np.int64)
 
-    def pieces(self, tick: Tick) -> Iterator[Piece]:
-        """Yield the cells of the images that can be taken; raises `StorageError` for others."""
+    def pieces(self, tick: Tick) -> Generator[Piece, None, None]:
+        """Yield the cells of the images that can be taken; raises `StorageError` for others.
+
+        To be closed, as `ahead`.
+        """
         taken, done = self._taken(tick), 0
         if self._plan.as_files:
             files = cast(Iterator[KnownFile], taken)
@@ -150,10 +153,10 @@ def convert_part(order: Order, tick: Tick = int) -> Receipt:
         span = plan.parts[order.part]
         given = Input(plan, plan.opened(), [*rows_of(work.plan, span)], order)
         try:
-            pieces = given.pieces(tick)
-            if first := next(pieces, None):
-                folder = Folder(os.fspath(work.attempts)).make_folder(attempt)
-                digest = given.write(folder, first, pieces)
+            with closing(given.pieces(tick)) as pieces:
+                if first := next(pieces, None):
+                    folder = Folder(os.fspath(work.attempts)).make_folder(attempt)
+                    digest = given.write(folder, first, pieces)
             noted = span.first, len(given.kept), digest, given.skipped
             receipt = Receipt(plan.content_of(order.part), order.part, attempt, *noted)
             work.hand_in(receipt)
@@ -166,8 +169,12 @@ def convert_part(order: Order, tick: Tick = int) -> Receipt:
 
 def ahead(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
-) -> Iterator[Result]:
-    """`map` in some threads, a few items ahead; in the caller's with one, or if none can be started."""
+) -> Generator[Result, None, None]:
+    """`map` in some threads, a few items ahead; in the caller's with one, or if none can be started.
+
+    To be closed. Else the garbage collector does that, perhaps while `threading` holds a lock that
+    ending a thread takes, too; then the process waits for ever.
+    """
     if threads == 1:
         yield from map(function, items)
         return

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -43,14 +44,14 @@ def write_folder(
         except BAD_IMAGE as error:
             return error
 
-    taken = ahead(take, progress(range(len(rows))), os.cpu_count() or 1)
-    for i, (row, item) in enumerate(zip(rows, taken, strict=True)):
-        if isinstance(item, StorageError):
-            if not skip:
-                raise item
-            skipped.append(Skipped.of(item, source.shown(i, row)))
-            continue
-        write_image(path, folders.get(row.label, ""), i, row, item)
+    with closing(ahead(take, progress(range(len(rows))), os.cpu_count() or 1)) as taken:
+        for i, (row, item) in enumerate(zip(rows, taken, strict=True)):
+            if isinstance(item, StorageError):
+                if not skip:
+                    raise item
+                skipped.append(Skipped.of(item, source.shown(i, row)))
+                continue
+            write_image(path, folders.get(row.label, ""), i, row, item)
     Folder(os.fspath(path)).sync_all()
     return len(rows) - len(skipped), skipped
 

@@ -208,6 +208,20 @@ def test_without_threads_the_caller_works(
     assert tree_of(tmp_path / "store") == tree_of(tmp_path / "alone")
 
 
+@pytest.mark.parametrize("kind", ["hdf5-encoded", "hdf5", "folder"])
+def test_no_thread_waits_for_the_garbage_collector(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an error is kept, so are the frames that it came through, and what they had begun."""
+    monkeypatch.setattr("storage.conversion.task.WORTH_THREADS", 0)
+    photos = plant_photos(tmp_path / "photos", 40, {20})
+    before = threading.active_count()
+    with pytest.raises(ImageFileError) as caught:
+        convert(photos, tmp_path / "made", kind)
+    assert caught.value.__traceback__
+    assert threading.active_count() == before
+
+
 @pytest.mark.parametrize(("worth", "are_used"), [(1, True), (10**6, False)])
 def test_threads_take_images_that_are_large_enough(
     worth: int, are_used: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from .. import STORES
 from .histories import NEVER, SMALL_PIECES
 from .nursery import Nursery
+from .samples import kinds, stores_of_each_kind
 from .trials import Trials, not_tried, read_option
 
 HERE = Path(__file__).parent
@@ -25,6 +27,13 @@ TRIALS = pytest.StashKey[Trials]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TRIALS] = Trials(read_option(config.getoption("faults")))
+    config.addinivalue_line("markers", f"{stores_of_each_kind.name}: see storage/tests/samples.py")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker(stores_of_each_kind.name):
+        chosen = STORES if metafunc.config.stash[TRIALS].full else kinds()
+        metafunc.parametrize("store_class", chosen.values(), ids=chosen)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

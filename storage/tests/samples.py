@@ -17,6 +17,22 @@ Labels: TypeAlias = NDArray[np.int64]
 each_store = pytest.mark.parametrize("store_class", STORES.values(), ids=STORES)
 """A test, or with `pytestmark` a module of tests, runs once for each store of the registry."""
 
+stores_of_each_kind = pytest.mark.stores_of_each_kind
+"""Tests that take long run in a usual run for a store of each container and of each payload only, and
+for all stores in the full trials."""
+
+
+def kinds() -> dict[str, type[Store]]:
+    """The first stores that have their container or their payload."""
+    found, seen = dict[str, type[Store]](), set[type]()
+    for name, store_class in STORES.items():
+        kind = {type(store_class.container), type(store_class.payload)}
+        if not kind <= seen:
+            found[name] = store_class
+            seen |= kind
+    return found
+
+
 INT64_LIMITS = (-(2**63), 2**63 - 1)
 
 SHAPES = [(1, 1), (7, 3), (7, 3, 1), (3, 7, 2), (5, 5, 3), (2, 9, 4), (1, 300), (300, 1, 3)]

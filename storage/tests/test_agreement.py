@@ -233,7 +233,7 @@ def assert_records_of(store: Store, expected: list[Record]) -> None:
 TestAgreement = Agreement.TestCase
 # How long a step takes depends on the disk. An example has up to fifty, each taken in every store:
 # fewer examples than of other properties, a quarter in a usual run and half in the nightly one.
-USUAL = 100
+USUAL = 50
 TestAgreement.settings = settings(
     deadline=None,
     max_examples=settings().max_examples // (4 if settings().max_examples <= USUAL else 2),

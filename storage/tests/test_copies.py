@@ -10,9 +10,9 @@ import pytest
 from .. import CorruptStoreError, Store, open_store
 from .histories import COMPACT, Step, some, stream
 from .model import append, image_of, is_right, label_of
-from .samples import Image, contents, each_store, tree
+from .samples import Image, contents, stores_of_each_kind, tree
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 OLDER: dict[str, list[Step]] = {
     "empty": [],

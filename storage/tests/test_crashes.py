@@ -16,11 +16,11 @@ from .._session import Mode
 from .children import fork
 from .histories import COMPACT, History, Step, go_on, look, run_in_child, some, stream, trees
 from .model import image_of, label_of
-from .samples import Image, each_store
+from .samples import Image, stores_of_each_kind
 from .traced import CHANGES, listing, points, require_strace, traced
 from .trials import Trials
 
-pytestmark = [each_store, pytest.mark.usefixtures("small_pieces")]
+pytestmark = [stores_of_each_kind, pytest.mark.usefixtures("small_pieces")]
 
 POINTS_PER = 2
 """One in this many trials kills at a system call; the full trials kill at each."""

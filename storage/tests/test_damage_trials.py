@@ -9,7 +9,7 @@ import pytest
 from .. import Store
 from .damage import KINDS, STEPS, outcome
 from .histories import History, run_in_child
-from .samples import each_store
+from .samples import stores_of_each_kind
 from .trials import Trials
 
 
@@ -19,7 +19,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("originals")
 
 
-@each_store
+@stores_of_each_kind
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_found(
     store_class: type[Store],

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from .. import Store
-from .samples import each_store, make
+from .samples import make, stores_of_each_kind
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 RUN = """
 import builtins, json, os, sys, threading

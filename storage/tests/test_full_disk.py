@@ -14,10 +14,10 @@ from .children import in_child
 from .disks import fill, remove, small_disk, use_up_files
 from .histories import History, Seen, go_on, names, run_in_child, some
 from .model import append, is_right
-from .samples import assert_records, each_store, make, pictures, tree
+from .samples import assert_records, make, pictures, stores_of_each_kind, tree
 from .trials import Trials
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 BLOCK = 4096
 """What a file takes at least."""

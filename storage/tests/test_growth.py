@@ -7,10 +7,10 @@ import numpy as np
 
 from .. import Store
 from .children import in_child
-from .samples import assert_image, assert_records, each_store, pictures
+from .samples import assert_image, assert_records, pictures, stores_of_each_kind
 from .trials import Trials
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 ROUNDS = 50
 SIDES = [1, 2, 5, 16, 33, 64, 200, 1024]

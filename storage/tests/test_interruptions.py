@@ -31,11 +31,14 @@ from .children import fork, in_child
 from .histories import History, Step, run_in_child, some
 from .interrupting import Instants
 from .model import append_stream, are_right, image_of, is_right, label_of
-from .samples import each_store, tree
+from .samples import stores_of_each_kind, tree
 from .test_crashes import die_in_a_call
 from .trials import Trials
 
-pytestmark = [each_store, pytest.mark.usefixtures("small_pieces", "no_waiting_for_the_disk")]
+pytestmark = [
+    stores_of_each_kind,
+    pytest.mark.usefixtures("small_pieces", "no_waiting_for_the_disk"),
+]
 
 PER = 4
 """One in this many trials interrupts a call; the full trials interrupt it at each instant."""

@@ -25,11 +25,11 @@ from .histories import (
 )
 from .model import is_right
 from .nursery import Nursery
-from .samples import each_store
+from .samples import stores_of_each_kind
 from .traced import CHANGES, Point, Traced, listing, points, require_strace, traced
 from .trials import Trials
 
-pytestmark = [each_store, pytest.mark.usefixtures("small_pieces")]
+pytestmark = [stores_of_each_kind, pytest.mark.usefixtures("small_pieces")]
 
 FAILURES: dict[str, type[StorageError]] = {
     "EIO": StoreIOError,

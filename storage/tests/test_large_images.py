@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from .. import ShapeError, Store
-from .samples import Image, assert_image, assert_records, contents, each_store, make
+from .samples import Image, assert_image, assert_records, contents, make, stores_of_each_kind
 from .trials import Trials
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 LARGE = [(1, 12_000_000), (3_000_000, 1)]
 LARGER = [

@@ -19,10 +19,10 @@ from .. import BusyError, Store
 from .children import as_is, fork, in_child, wrong_reads
 from .histories import History, run_in_child, some
 from .model import append, are_right, image_of, is_right
-from .samples import each_store
+from .samples import stores_of_each_kind
 from .trials import Trials
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 BATCHES = [1, 3, 2, 5] * 50
 """How many images the writer adds in each call; the normal suite makes two in five of them."""

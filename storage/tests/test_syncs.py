@@ -6,11 +6,11 @@ from pathlib import Path
 
 from .. import Store
 from .histories import COMPACT, some, stream
-from .samples import each_store
+from .samples import stores_of_each_kind
 from .traced import CHANGES, SystemCall, listing, require_strace, traced
 from .trials import Trials
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 STEPS = [some(1), some(3), some(30), stream(30), COMPACT, *[some(1)] * 16]
 """Few files, and so many that a store of one file each syncs them in another way; all shapes.

@@ -11,9 +11,9 @@ import pytest
 
 from .. import ClosedError, Store
 from .children import in_child
-from .samples import assert_records, each_store, labels_for, make, pictures
+from .samples import assert_records, labels_for, make, pictures, stores_of_each_kind
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 READERS = 8
 MOST_SECONDS = 10

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from .. import Store
-from .samples import each_store
+from .samples import stores_of_each_kind
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 USE = """
 import atexit, os, resource, sys, threading

@@ -44,6 +44,19 @@ libc.munmap.argtypes = ctypes.c_void_p, ctypes.c_size_t
 MAP_FAILED = ctypes.c_void_p(-1).value
 
 
+def reserve(file: BinaryIO, size: int) -> None:
+    """Give a file room for `size` bytes at once, if the system can; it is written in less time then.
+
+    Raises OSError if there is no such room.
+    """
+    if sys.platform == "linux" and libc.fallocate(
+        file.fileno(), 0, ctypes.c_long(0), ctypes.c_long(size)
+    ):
+        code = ctypes.get_errno()
+        if code in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(code, os.strerror(code))
+
+
 class DiskUsage(NamedTuple):
     """What a store takes on disk."""
 

@@ -2,15 +2,19 @@
 
 from abc import abstractmethod
 from bisect import bisect_right
+from typing import BinaryIO
 
 import numpy as np
 
 from .._checksum import Image, Shape
 from .._errors import CorruptStoreError
-from .._files import File, Folder, Map
+from .._files import File, Folder, Map, reserve
 from .._index import INDEX, Index, PartCells, Structure
 from ..payloads.base import Cell
 from .base import Container, Reader
+
+MANY = 3
+"""Room for this many slabs is reserved at once."""
 
 
 class FlatContainer(Container):
@@ -26,15 +30,23 @@ class FlatContainer(Container):
         with folder.create(self.file) as file:
             file.seek(start)
             for some in cells:
+                if not length and isinstance(some, np.ndarray):
+                    self._reserve(file, start, some, len(cells.labels))
                 length += file.write(some.data if isinstance(some, np.ndarray) else b"".join(some))
             # The shape is known now: one row of bytes if shapes differ or cells are not pixels.
             shape = (len(cells.labels), *cells.shape) if cells.shape else (length,)
             heading = self.heading(shape)
             if len(heading) != start:
                 raise OSError(f"{self.file}: the heading has {len(heading)} bytes, not {start}")
+            file.truncate(start + length)  # what was reserved may be more
             file.seek(0)
             file.write(heading)
         return Structure([(0, start)], [(0, start)])
+
+    def _reserve(self, file: BinaryIO, start: int, first: Image, n: int) -> None:
+        """Reserve room for `n` cells like the first ones, if many follow these."""
+        if n > MANY * len(first):
+            reserve(file, start + n * first.shape[1])
 
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)

@@ -45,13 +45,13 @@ def _end_with(coordinator: int) -> None:
 @contextmanager
 def dask(address: str) -> Iterator[Executor]:
     """The workers of a Dask scheduler; raises `ExecutorError`."""
+    if not ADDRESS.fullmatch(address):
+        raise ExecutorError(f"{address!r} is no address of a Dask scheduler; give tcp://HOST:PORT")
     try:
         from distributed import Client
     except ImportError as error:
         text = f"dask.distributed is not installed; run: pip install '{DASK}'"
         raise ExecutorError(text) from error
-    if not ADDRESS.fullmatch(address):
-        raise ExecutorError(f"{address!r} is no address of a Dask scheduler; give tcp://HOST:PORT")
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -99,6 +99,8 @@ def public_folder() -> Iterator[Path]:
 
     In memory if there is such a file system: what tests do in it is many small files.
     """
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+    where = IN_MEMORY if IN_MEMORY.is_dir() else None
+    # A killed process's orphans may still write there.
+    with tempfile.TemporaryDirectory(dir=where, ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)

@@ -27,6 +27,8 @@ BAD_EVERY = 97
 PER = 50
 """Of a thousand trials, 20 in each container, each of up to `KILLS` kills."""
 KILLS = 3
+ATTEMPTS = 5
+"""How often a conversion that had ended before any kill is made again, each killed earlier."""
 
 WORKERS, GAVE_UP, EXISTS = 2, 3, 4
 
@@ -132,6 +134,12 @@ def test_killed_at_random_times(
         for trial in trials.numbers(PER):
             chance, path = np.random.default_rng(trial), tmp_path / str(trial)
             outcome, detail, kills = trial_of_kills(scene, path, kind, chance, seconds)
+            for _ in range(ATTEMPTS):
+                if kills:
+                    break
+                shutil.rmtree(path)  # it had ended before it could be killed
+                seconds /= 2
+                outcome, detail, kills = trial_of_kills(scene, path, kind, chance, seconds)
             if outcome == "right" and tree_of(path) != expected:
                 outcome, detail = "wrong", "other files than one process makes"
             for _ in range(kills):

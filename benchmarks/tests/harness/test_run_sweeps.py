@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,12 @@ def test_an_interrupted_run_keeps_the_sweeps_that_are_complete(tmp_path: Path) -
     assert [*tmp_path.glob("image-stores-*")] == []
 
 
-@pytest.mark.parametrize("argument", ["--benchmark-disable", "-n2", "--sweeps=1"])
+XDIST = pytest.mark.skipif(find_spec("xdist") is None, reason="pytest-xdist is not installed")
+
+
+@pytest.mark.parametrize(
+    "argument", ["--benchmark-disable", pytest.param("-n2", marks=XDIST), "--sweeps=1"]
+)
 def test_where_nothing_is_compared_there_is_one_sweep(tmp_path: Path, argument: str) -> None:
     (tmp_path / "journal.py").write_text(JOURNAL)
     done = run(

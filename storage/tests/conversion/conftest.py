@@ -16,7 +16,9 @@ SMALL_PART = 2_000
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """In memory if there is such a file system: what tests do in it is many small files, synced."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+    where = IN_MEMORY if IN_MEMORY.is_dir() else None
+    # A killed process's orphans may still write there.
+    with tempfile.TemporaryDirectory(dir=where, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

@@ -26,6 +26,10 @@ FAILED, INTERRUPTED = 1, 128
 MOST_WORKERS = 1024
 
 
+class OutputError(Exception):
+    """What was to be printed could not be, with the reason."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     if isinstance(sys.stdout, TextIOWrapper):  # as it is for stderr: no name or sign is an error
@@ -40,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"error: {error}", to=sys.stderr)
         _say_notes(error)
         return FAILED
-    except OSError as error:  # of the output: all others are a StorageError
-        if not isinstance(error, BrokenPipeError):
-            say(f"error: the output cannot be written: {error.strerror}", to=sys.stderr)
+    except OutputError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last try
+        if not isinstance(error.__cause__, BrokenPipeError):
+            say(f"error: the output cannot be written: {error}", to=sys.stderr)
         return FAILED
     except KeyboardInterrupt as error:
         say("interrupted", to=sys.stderr)
@@ -229,7 +233,10 @@ def _compact(given: argparse.Namespace) -> int:
 
 
 def say(text: str, to: TextIO | None = None) -> None:
-    print(text, file=to, flush=True)  # an error of the output shows here, not at the end
+    try:
+        print(text, file=to, flush=True)  # an error shows here, not as Python ends
+    except OSError as error:
+        raise OutputError(error.strerror) from error
 
 
 def _bytes(n: int) -> str:

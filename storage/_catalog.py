@@ -212,9 +212,9 @@ class Catalog:
 
     # ---- writing ---------------------------------------------------------------------------------
 
-    def _joined(self) -> list[PartName]:
+    def _joined(self) -> set[PartName]:
         """The parts that no longer count, since they were joined to larger ones."""
-        return [*{*parts_of(self.folder.names())}.difference(self.listing.names)]
+        return {*parts_of(self.folder.names())}.difference(self.listing.names)
 
     def replacing(self) -> set[PartName]:
         """The parts that count in the place of others which are still there."""

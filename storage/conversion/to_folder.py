@@ -102,14 +102,14 @@ def folders_of(classes: list[str], labels: Collection[int]) -> dict[int, str]:
 
 
 def is_safe(name: PurePosixPath) -> bool:
-    """Whether a name leads below the folder that it is put in, to what is not passed over there."""
+    """Whether a name leads below the folder that it is put in, and is neither hidden nor litter."""
     return (
         bool(name.parts)
         and not name.is_absolute()
         and ".." not in name.parts
         and "\0" not in str(name)
         and all(len(os.fsencode(part)) <= MOST_NAME_BYTES for part in name.parts)
-        and not any(part.startswith(".") or part in LITTER for part in name.parts)
+        and not any(part.startswith(".") or {part, part.lower()} & LITTER for part in name.parts)
     )
 
 

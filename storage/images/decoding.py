@@ -267,9 +267,9 @@ def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def _quietly(work: Callable[[bool], Result]) -> Result:
-    """Do `work` with Pillow without warnings, a limit of its own, and half-read files.
+    """Do `work` while Pillow neither warns, nor has a limit of its own, nor accepts half-read files.
 
-    It is told whether half-read files are loaded elsewhere. All threads have these settings in
+    `work` is told whether half-read files are loaded elsewhere. All threads have these settings in
     common, so only short work belongs here.
     """
     # On one line, since a trace function could raise between two and leave it locked.

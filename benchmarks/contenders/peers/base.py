@@ -152,9 +152,8 @@ class FilePeer(FileRow):
         if "read_batch" in self.operations:
             return super().read_some(path, ids, shape)
         wanted = {*ids.tolist()}
-        with self.open_files(
-            path
-        ) as files:  # there may be no room for all files, nor for their images
+        # There may be no room for all files, nor for their images.
+        with self.open_files(path) as files:
             in_order = zip(range(max(wanted) + 1), files.one_by_one(), strict=False)
             found = {i: file for i, file in in_order if i in wanted}
         images = together([self.options.decode(found[i][0]) for i in ids.tolist()])

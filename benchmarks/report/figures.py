@@ -6,7 +6,6 @@ from functools import partial
 from typing import Self
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from benchmarks.results.runs import SavedRun
 
@@ -219,11 +218,9 @@ def draw(
     for plan in (plan.captioned(run) for plan in plans):
         with style.canvas(plan.name, plan.title) as (figure, axes):
             if plan.draw(axes, run):
-                pictures.append(Picture(plan, _svg(plan, figure), style.png(figure)))
+                drawn = style.svg(figure, plan.name, plan.title, plan.caption)
+                figure.set_layout_engine("none")  # keep the places that were found, for the PNG
+                pictures.append(Picture(plan, drawn, style.png(figure)))
             else:
                 missing.append(plan)
     return pictures, missing
-
-
-def _svg(plan: FigurePlan, figure: Figure) -> str:
-    return style.svg(figure, plan.name, plan.title, plan.caption)

@@ -27,7 +27,6 @@ TRIALS = pytest.StashKey[Trials]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TRIALS] = Trials(read_option(config.getoption("faults")))
-    config.addinivalue_line("markers", f"{stores_of_each_kind.name}: see storage/tests/samples.py")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from .. import DTypeError, ImageIdTypeError, Store
-from .samples import assert_records, contents, each_store, labels_for, make, pictures
+from .samples import assert_records, contents, labels_for, make, pictures, stores_of_each_kind
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 AnyArray = NDArray[Any]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from .. import LengthError, StorageError, Store
-from .samples import Image, assert_records, each_store, make, pictures
+from .samples import Image, assert_records, make, pictures, stores_of_each_kind
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 Item = TypeVar("Item")
 N = 12

@@ -10,10 +10,10 @@ import pytest
 
 from .. import BusyError, Store
 from .children import in_child
-from .samples import Image, assert_records, each_store, mixed_pictures, pictures
+from .samples import Image, assert_records, mixed_pictures, pictures, stores_of_each_kind
 from .users import become, require_root
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 GROUP, OWNER, COLLEAGUE = 61_000, 61_001, 61_002
 

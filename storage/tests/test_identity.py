@@ -15,13 +15,13 @@ from .samples import (
     assert_image,
     assert_records,
     contents,
-    each_store,
     labels_for,
     make,
     pictures,
+    stores_of_each_kind,
 )
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 OWN = 6
 OTHER = [2, 6, 9]

@@ -25,9 +25,9 @@ from .. import (
     open_store,
 )
 from .children import in_child
-from .samples import assert_records, each_store, make, mixed_pictures, pictures
+from .samples import assert_records, make, mixed_pictures, pictures, stores_of_each_kind
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 NAMES = {"Latin-1": b"caf\xe9", "mixed": b"\xff\xfe \xc3\xa9", "UTF-8": "café ☕".encode()}
 IMAGE = pictures(1)[0]

@@ -12,10 +12,10 @@ import pytest
 from .. import Store, open_store
 from .children import in_child
 from .disks import read_only_view
-from .samples import Image, each_store
+from .samples import Image, stores_of_each_kind
 from .users import become, require_root
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 AT_ONCE, ONE_BY_ONE = 3_000, 300
 """How many images the writer stores in one call, and then in as many."""

@@ -19,14 +19,14 @@ from .samples import (
     Image,
     assert_image,
     assert_records,
-    each_store,
     labels_for,
     make,
     mixed_pictures,
     pictures,
+    stores_of_each_kind,
 )
 
-pytestmark = each_store
+pytestmark = stores_of_each_kind
 
 IMAGE = pictures(1)[0]
 

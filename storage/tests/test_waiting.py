@@ -15,7 +15,7 @@ from .samples import assert_records, labels_for, make, pictures, stores_of_each_
 
 pytestmark = stores_of_each_kind
 
-READERS = 8
+READERS = 4
 MOST_SECONDS = 10
 """What takes a few milliseconds alone may take this long beside the readers, and other tests."""
 TIMES = 2

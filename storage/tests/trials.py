@@ -38,6 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "stores_of_each_kind: see storage/tests/samples.py")
+
+
 def read_option(text: str | None) -> range:
     """The numbers of the trials; raises pytest.UsageError."""
     if text is None:

@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.tests.harness.test_loader import HAS_TORCH
 from benchmarks.tests.runs import REPOSITORY, run
+from storage.tests.samples import stores_of_each_kind
+from storage.tests.trials import Trials, read_option
 
 MODULE = Path(__file__).with_name("sqlite_container.py")
 """A container that keeps each cell in SQLite."""
@@ -76,7 +78,7 @@ TESTS = sorted(
     str(path.relative_to(REPOSITORY))
     for path in (REPOSITORY / "storage" / "tests").glob("test_*.py")
 )
-GROUPS = 6
+GROUPS = 4
 """The modules of tests are run in as many processes, which other tests may run beside."""
 NOT_ITS = ("lines_of_the_docstrings", "a_read_that_fails")
 """Tests of what the modules of this project's containers say, and of a disk that fails while it is
@@ -85,11 +87,16 @@ read, which SQLite reports as damage (`SQLITE_IOERR_CORRUPTFS`).
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_a_new_store_goes_through_every_contract_test(repository: Path, group: int) -> None:
+def test_a_new_store_goes_through_every_contract_test(
+    repository: Path, group: int, request: pytest.FixtureRequest
+) -> None:
+    """Those that take long in the full trials only: `--faults 1000`."""
     chosen = " and not ".join(("sqlite", *NOT_ITS))
     first, *others = TESTS[group::GROUPS]
+    trials = Trials(read_option(request.config.getoption("faults")))
+    quick = () if trials.full else ("-m", f"not {stores_of_each_kind.name}")
     # One trial of each fault; the stores of this project have more.
-    done = run("-k", chosen, "--faults=1", *others, tests=first, repository=repository)
+    done = run("-k", chosen, *quick, "--faults=1", *others, tests=first, repository=repository)
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), done.stdout
     if "storage/tests/test_contract.py" in (first, *others):
         assert re.search(r" \d{2,} passed, ", done.stdout)

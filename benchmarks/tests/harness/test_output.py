@@ -60,7 +60,7 @@ def test_targets_are_printed_on_any_terminal(tmp_path: Path, name: str) -> None:
     assert " <= 1.5 |" in done.stdout
 
 
-@pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.parametrize("name", ["C"])  # drawing takes seconds
 def test_a_report_in_any_folder_is_told_on_any_terminal(tmp_path: Path, name: str) -> None:
     few = whole_run()
     few["benchmarks"] = few["benchmarks"][:1]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.interruption import SIGNALS
 from benchmarks.results.runs import load
 from benchmarks.tests.datasets.test_batches import write_batches
 from benchmarks.tests.runs import (
@@ -299,8 +298,16 @@ def interrupted_run(
 
 
 # A terminal sends its signal to all processes, also to those that read.
-@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["one", "group"])
-@pytest.mark.parametrize("how", SIGNALS, ids=lambda how: how.name)
+@pytest.mark.parametrize(
+    ("how", "send"),
+    [
+        (signal.SIGINT, os.kill),
+        (signal.SIGINT, os.killpg),
+        (signal.SIGTERM, os.kill),
+        (signal.SIGHUP, os.killpg),
+    ],
+    ids=["SIGINT-one", "SIGINT-group", "SIGTERM-one", "SIGHUP-group"],
+)
 def test_an_interrupted_run_removes_its_stores_and_does_not_save_what_it_broke_off(
     tmp_path: Path, how: signal.Signals, send: Send
 ) -> None:

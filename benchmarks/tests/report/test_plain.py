@@ -68,8 +68,12 @@ def usual(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byte
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
             "MPLCONFIGDIR": "{}/settings",
         },
-        {"MPLBACKEND": "pgf", "MATPLOTLIBRC": "{}/broken/matplotlibrc"},
-        {"MPLBACKEND": "no such", "MPLCONFIGDIR": "/proc/nowhere", "HOME": "/proc/nowhere"},
+        {
+            "MPLBACKEND": "no such",
+            "MATPLOTLIBRC": "{}/broken/matplotlibrc",
+            "MPLCONFIGDIR": "/proc/nowhere",
+            "HOME": "/proc/nowhere",
+        },
     ],
     ids=lambda variables: " ".join(f"{name}={value}" for name, value in variables.items()),
 )

@@ -85,8 +85,8 @@ def _set_up_hypothesis() -> None:
     """Set how many examples property tests draw; machines are shared, so none has a deadline."""
     import hypothesis  # only here: a tenth of a second in each of many processes that measure
 
-    hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
-    hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
+    hypothesis.settings.register_profile("default", deadline=None, max_examples=30)
+    hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=30)
     hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2_000)
     hypothesis.settings.load_profile("ci" if "CI" in os.environ else "default")
 

@@ -15,7 +15,7 @@ import pytest
 
 Item = TypeVar("Item")
 
-DEFAULT = range(2)
+DEFAULT = range(1)
 """The trials of each fault in each store that a run of all tests has time for."""
 
 FULL = 1_000

@@ -14,7 +14,7 @@ from benchmarks.contenders.rows import ROWS, STORE_ROWS
 from benchmarks.report import style
 from benchmarks.report.figures import PLANS, FigurePlan, of_sizes
 from benchmarks.report.series import SHIFT_POINTS
-from benchmarks.results.runs import load
+from benchmarks.results.runs import SavedRun, load
 from benchmarks.tests.saved import NS, Saved, bench, faster, only, save, speed, whole_run
 
 Points = dict[float, float]
@@ -111,17 +111,22 @@ def test_axes_of_n_are_marked_where_it_was_measured_and_is_legible(
     assert axes.xaxis.get_major_formatter()(10_000) == "10,000"
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
-def test_no_two_labels_of_an_axis_touch(tmp_path: Path, plan: FigurePlan) -> None:
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> SavedRun:
+    """A run of all rows at many n."""
     saved = whole_run()
     ns = (10, 100, 1000, 10_000, 100_000)
     for operation in ("store_many", "read_single", "read_many", "append", "read_batch", "epoch"):
         saved["benchmarks"] += [
             bench(operation, name, n, speed(name)) for name in ROWS for n in ns if n not in NS
         ]
-    run = load(str(save(saved, tmp_path / "run.json")))
+    return load(str(save(saved, tmp_path_factory.mktemp("crowded") / "run.json")))
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_no_two_labels_of_an_axis_touch(crowded: SavedRun, plan: FigurePlan) -> None:
     with style.canvas(plan.name, plan.title) as (figure, axes):
-        assert plan.draw(axes, run)
+        assert plan.draw(axes, crowded)
         figure.draw_without_rendering()
         for drawn_axes in figure.axes:
             for axis in (drawn_axes.xaxis, drawn_axes.yaxis):
@@ -263,11 +268,10 @@ def test_a_bar_ends_at_the_factor_to_the_tutorials_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_a_legend_of_all_stores_is_in_the_figure_and_leaves_room(
-    tmp_path: Path, plan: FigurePlan
+    crowded: SavedRun, plan: FigurePlan
 ) -> None:
-    run = load(str(save(whole_run(), tmp_path / "run.json")))
     with style.canvas(plan.name, plan.title) as (figure, axes):
-        assert plan.draw(axes, run)
+        assert plan.draw(axes, crowded)
         figure.draw_without_rendering()
         if len(figure.axes) > 1:  # each panel has a name instead
             assert all(panel.get_window_extent().height >= figure.dpi / 2 for panel in figure.axes)

@@ -196,6 +196,7 @@ def test_a_damaged_benchmark_is_named_and_the_others_are_read(
     damage: Callable[[Saved], Any],
 ) -> None:
     saved = whole_run()
+    saved["benchmarks"] = saved["benchmarks"][:6]
     damage(saved["benchmarks"][3])
     run = load(str(save(saved, Path("damaged.json"))))
     assert run.unreadable == (saved["benchmarks"][3]["name"],)

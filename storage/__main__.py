@@ -15,6 +15,7 @@ from . import CorruptStoreError, StorageError, disk_usage, open_store
 from ._errors import printable
 from .conversion import DEFAULT_FORMAT, FORMATS, ON_ERROR, Progress, convert, is_store
 from .conversion.executors import dask, processes
+from .conversion.work import refuse_taken
 from .images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 from .images.folder import read_folder
 from .images.survey import survey
@@ -133,6 +134,7 @@ def _positive(text: str) -> int:
 def _convert(given: argparse.Namespace) -> int:
     with _executor(given) as executor:
         if executor is None and not is_store(given.src):
+            refuse_taken(given.dst)  # at once: the table takes long
             say("\n".join(_table(given)), to=sys.stderr)
         made = convert(
             given.src,

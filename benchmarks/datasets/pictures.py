@@ -23,7 +23,7 @@ from .errors import DatasetNotFoundError, PictureError
 
 NAME = "pictures"
 """Saved with runs instead of the folder's name, which is the user's."""
-MOST_BYTES = 2**29
+MOST_BYTES = 3 * 2**27
 """By default, pictures are taken until their pixels have this size: so many can be read at once."""
 AT_ONCE = 16
 """Pictures that are decoded together, in a thread for each core."""

@@ -23,7 +23,7 @@ from benchmarks.harness.output import say
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.runs import load
 
-from .counts import rates, table
+from .counts import beyond_sweeps, rates, table
 from .measure import run_suite
 from .record import add_record, differences, read_records
 
@@ -75,7 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         exit_interrupted()
     few = f"; {FEWEST} are needed" if len(records) < FEWEST else ""
-    say([*table(found), "", f"{len(records)} runs{few}"])
+    runs = [record.figures for record in records]
+    spread = f"{beyond_sweeps(runs):.2%}" if len(runs) > 1 else "unknown"
+    beyond = f"spread from run to run beyond what sweeps show: {spread}"
+    say([*table(found), "", beyond, f"{len(records)} runs{few}"])
     return 0 if all(rate.is_met for rate in found) and not few else 1
 
 

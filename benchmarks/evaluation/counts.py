@@ -1,8 +1,11 @@
 """What is counted over many runs of one commit, and the rates that are wanted."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import NamedTuple
+
+import numpy as np
 
 from benchmarks.contenders.rows import STORE_ROWS
 from benchmarks.report.changes import changed
@@ -48,6 +51,7 @@ def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[
     defaults: the figures of default runs of one commit, if there are any
     """
     runs = [record.figures for record in records]
+    slowed = slowed_rows(records)
     counted = [
         Rate.among("a winner that another run contradicts", contradictions(runs), 0, 0.01),
         Rate.among("a winner among two rows of the same store", same_rows(records), 0, 0.01),
@@ -57,10 +61,11 @@ def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[
         ),
         Rate.among(
             f"a true difference of {SLOWER:.0%} found, rounds over {SLOW_ROUND:.0f} µs",
-            slowed_rows(records),
+            chain.from_iterable(slowed.values()),
             0.80,
             1,
         ),
+        *(Rate.among(f"of these, {kind}", found, 0, 1) for kind, found in slowed.items() if found),
         Rate.among("a row marked by `--against`", marks(runs), 0, 0.01),
     ]
     if defaults:
@@ -104,13 +109,38 @@ def same_rows(records: Sequence[Replicate]) -> Iterator[bool]:
         yield from (pair in apart for pair in found)
 
 
-def slowed_rows(records: Sequence[Replicate]) -> Iterator[bool]:
-    """For each row with a slower copy, whether the row is called the winner."""
+def slowed_rows(records: Sequence[Replicate]) -> dict[str, list[bool]]:
+    """For each row with a slower copy, whether the row is called the winner; by kinds of rows."""
+    kinds = (
+        "warm rows that make every sweep",
+        "warm rows that make fewer",
+        "rows that need the disk",
+    )
+    found = {kind: list[bool]() for kind in kinds}
     for record in records:
-        found = [pair for pair in pairs(record.figures) if pair.key.backend == record.slowed]
-        won = [pair for pair in told_apart(found) if pair.ratio.mean > 0]
-        long = [pair for pair in found if record.round_microseconds[pair.key] > SLOW_ROUND]
-        yield from (pair in won for pair in long)
+        rows = [pair for pair in pairs(record.figures) if pair.key.backend == record.slowed]
+        won = [pair for pair in told_apart(rows) if pair.ratio.mean > 0]
+        sweeps = max((pair.ratio.sweeps for pair in rows), default=0)
+        for pair in rows:
+            if record.round_microseconds[pair.key] > SLOW_ROUND:
+                needs_disk = pair.key.cold or pair.key.operation.startswith("store")
+                kind = kinds[2] if needs_disk else kinds[pair.ratio.sweeps < sweeps]
+                found[kind].append(pair in won)
+    return found
+
+
+def beyond_sweeps(runs: Sequence[RunFigures]) -> float:
+    """How far equal runs spread beyond what their sweeps show.
+
+    The median over all pairs of rows of the standard deviation of the logarithm of their ratio.
+    """
+    found = []
+    for over, under in _compared(runs):
+        ratios = [run[over].ratio_to(run[under]) for run in runs]
+        between = np.var([ratio.mean for ratio in ratios], ddof=1)
+        excess = float(between - np.mean([ratio.error**2 for ratio in ratios]))
+        found.append(math.copysign(math.sqrt(abs(excess)), excess))
+    return float(np.median(found))
 
 
 def coverage(runs: Sequence[RunFigures], *, others: bool = False) -> Iterator[bool]:
@@ -161,11 +191,13 @@ def table(found: Sequence[Rate]) -> list[str]:
     lines = ["| how often | counted | of | share | wanted | |", "|---|---|---|---|---|---|"]
     for rate in found:
         share = f"{rate.counted / rate.of:.1%}" if rate.of else "-"
+        kept = "met" if rate.is_met else "missed" if rate.of else "not counted"
         if rate.least and rate.most < 1:
             wanted = f"{rate.least:.0%} to {rate.most:.0%}"
-        else:
+        elif rate.least or rate.most < 1:
             wanted = f"≥ {rate.least:.0%}" if rate.least else f"≤ {rate.most:.0%}"
-        kept = "met" if rate.is_met else "missed" if rate.of else "not counted"
+        else:
+            wanted = kept = ""
         lines.append(
             f"| {rate.what} | {rate.counted:,} | {rate.of:,} | {share} | {wanted} | {kept} |"
         )

@@ -6,7 +6,7 @@
 prints a Markdown table: each figure with its target, in bold if it misses it. Each round measures all
 ways of a comparison once, in a drawn order, and a ratio is the median of those within rounds. The
 second line paints pictures of about 31 KB with the stand-in's brush, and measures those. Pictures are
-taken until their pixels have 512 MiB. The last row lists a folder of empty files.
+taken until their pixels have 384 MiB. The last row lists a folder of empty files.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The plan of a conversion, one file: what each part holds. It is written once and never changes.
 
-    records  (label, size) int64, then the name and a zero byte: of each image, in order
+    records  (label, size, modified) int64, then the name and a zero byte: of each image, in order
     footer   JSON: `Plan`
     end      the length of the footer, and its xxh3_64, which is the plan's identity: 8 bytes each
 
@@ -28,7 +28,7 @@ PART_BYTES, PART_IMAGES = 2**30, 100_000
 """A part ends before it has more bytes of source or more images. The first bounds what is lost with
 a task; the second bounds a task's memory, which has some 500 bytes for each image of its part.
 """
-FIXED, TAIL = struct.Struct("<2q"), struct.Struct("<Q8s")
+FIXED, TAIL = struct.Struct("<3q"), struct.Struct("<Q8s")
 
 
 class Span(NamedTuple):
@@ -123,7 +123,7 @@ def write_plan(file: BinaryIO, source: Source, format: str, as_files: bool) -> P
 
 
 def record_of(row: PlannedImage) -> bytes:
-    return FIXED.pack(row.label, row.size) + row.name + END
+    return FIXED.pack(row.label, row.size, row.modified) + row.name + END
 
 
 def is_of(plan: Plan, source: Source, format: str, as_files: bool) -> bool:  # noqa: A002
@@ -175,6 +175,6 @@ def rows_of(path: Path, span: Span) -> Iterator[PlannedImage]:
         raise StorageError(f"{printable(str(path))}: has changed; remove its folder, convert again")
     while at < len(data):
         end = data.index(END, at + FIXED.size)
-        label, size = FIXED.unpack_from(data, at)
-        yield PlannedImage(label, size, data[at + FIXED.size : end])
+        label, size, modified = FIXED.unpack_from(data, at)
+        yield PlannedImage(label, size, data[at + FIXED.size : end], modified)
         at = end + 1

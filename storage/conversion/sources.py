@@ -23,11 +23,16 @@ Taken: TypeAlias = KnownFile | Image
 
 
 class PlannedImage(NamedTuple):
-    """What a plan says of an image: its label, the bytes that it takes in the source, its name."""
+    """What a plan says of an image.
+
+    size: the bytes that it takes in the source
+    modified: when its file was, in nanoseconds; 0 in a store, whose images never change
+    """
 
     label: int
     size: int
     name: bytes
+    modified: int = 0
 
 
 class Source(ABC):
@@ -73,13 +78,14 @@ class FolderSource(Source):
         self.classes = scan.classes
         for labels, names in scan.groups:
             for label, name in zip(labels.tolist(), names, strict=True):
-                yield PlannedImage(label, self._size(name), name)
+                yield self._planned(label, name)
         self.passed_over = dict(+scan.passed_over)
 
-    def _size(self, name: bytes) -> int:
+    def _planned(self, label: int, name: bytes) -> PlannedImage:
         with suppress(FileNotFoundError):  # reading it tells what is wrong
-            return os.stat(os.path.join(os.fsencode(self.path), name)).st_size  # noqa: PTH118  # bytes
-        return 0
+            status = os.stat(os.path.join(os.fsencode(self.path), name))  # noqa: PTH118  # bytes
+            return PlannedImage(label, status.st_size, name, status.st_mtime_ns)
+        return PlannedImage(label, 0, name)
 
     def file(self, i: int, row: PlannedImage) -> KnownFile:
         payload, data = self._read(i, row)

@@ -27,7 +27,7 @@ from uuid import uuid4
 from xxhash import xxh3_64_hexdigest
 
 from .._errors import BusyError, CorruptStoreError, StoreExistsError, os_errors, printable
-from .._files import TEMPORARY, Folder
+from .._files import TEMPORARY, Folder, StrPath
 from .._index import INDEX, Index
 from .._names import NAMES
 from .._part import Kind, PartName
@@ -220,20 +220,18 @@ class WorkFolder:
         It is removed at the end, also after an exception unless parts are finished. Raises
         `BusyError`, `StoreExistsError`, OSError.
         """
-        path = target.with_name(f"{TEMPORARY}{target.name}")
-        if not path.exists():
-            refuse_existing(target)
-        work = WorkFolder(path)
+        refuse_taken(target)
+        work = WorkFolder(work_path(target))
         new_folders = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = _locked(path, target)
+        folder = _locked(work.path, target)
         try:
             if not work.is_published:
                 refuse_existing(target)
             yield work
         except BaseException as error:
             if work._is_worth_keeping():
-                error.add_note(f"{KEPT} {printable(str(path))}")
+                error.add_note(f"{KEPT} {printable(str(work.path))}")
             else:
                 work._remove()
                 with suppress(OSError):  # others have put something there
@@ -308,6 +306,19 @@ def is_part(path: Path, name: PartName, kind: Kind) -> bool:
     kind.container.open(folder, index)
     named = [NAMES] if index.has_names else []
     return {INDEX, *named, *kind.container.files(*name)} <= {*folder.names()}
+
+
+def work_path(target: Path) -> Path:
+    """Where the conversion to `target` works."""
+    return target.with_name(f"{TEMPORARY}{target.name}")
+
+
+def refuse_taken(dst: StrPath) -> None:
+    """Raise `StoreExistsError` for what exists, and is of no conversion to go on with."""
+    target = Path(os.path.abspath(os.fspath(dst)))  # noqa: PTH100  # links in it stay
+    with os_errors(printable(str(target))):
+        if not work_path(target).exists():
+            refuse_existing(target)
 
 
 def refuse_existing(target: Path) -> None:

@@ -1,5 +1,6 @@
 """The counts, over runs that are simulated with a known truth."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.counts import Rate, rates, table
+from benchmarks.evaluation.counts import Rate, beyond_sweeps, rates, table
 from benchmarks.evaluation.record import KeptRow, Replicate
 from benchmarks.results import rounds
 
@@ -78,7 +79,8 @@ def runs(
 
 def counted(records: Sequence[Replicate]) -> dict[str, Rate]:
     names = ("contradicted", "same", "covered", "covered by others", "slowed", "marked")
-    return dict(zip(names, rates(records, []), strict=True))
+    found = [rate for rate in rates(records, []) if not rate.what.startswith("of these, ")]
+    return dict(zip(names, found, strict=True))
 
 
 def share(rate: Rate) -> float:
@@ -105,6 +107,23 @@ def test_equal_rows_that_differ_are_told_apart() -> None:
 @pytest.mark.parametrize("slowed", [1.0, 1.05, 0.8])
 def test_only_a_slower_second_row_counts_as_found(slowed: float) -> None:
     assert share(counted(runs(slowed=slowed, count=4))["slowed"]) <= 0.02
+
+
+def test_kinds_of_slower_rows_are_counted_apart() -> None:
+    *_, every, warm, disk, _ = rates(runs(count=4), [])
+    assert (warm.what, disk.what) == (
+        "of these, warm rows that make every sweep",
+        "of these, rows that need the disk",
+    )
+    assert (warm.of, disk.of) == (4 * 2 * len(NS), 4 * len(NS))
+    assert every.counted == warm.counted + disk.counted
+
+
+def test_what_sweeps_do_not_show_is_measured() -> None:
+    for spread in (0.0, 0.02, 0.05):
+        made = runs(between=spread / math.sqrt(2))
+        found = beyond_sweeps([record.figures for record in made])
+        assert found == pytest.approx(spread, rel=0.2, abs=0.006)
 
 
 def test_short_rounds_are_not_asked_for() -> None:

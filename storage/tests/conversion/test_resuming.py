@@ -91,6 +91,19 @@ def test_a_file_that_was_repaired_is_planned_anew(then: str, tmp_path: Path) -> 
     assert len(tree_of(dst)) > 15
 
 
+def test_a_skipped_file_that_was_repaired_at_the_same_length_is_read_again(tmp_path: Path) -> None:
+    photos, dst = plant_photos(tmp_path / "photos", 100), tmp_path / "store"
+    (file,) = photos.rglob("000020.png")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-30] + bytes(30))
+    stop(photos, dst, 9, on_error="skip")
+    file.write_bytes(whole)
+    written = go_on(photos, dst, on_error="skip")
+    assert written[0] < 9
+    convert(photos, tmp_path / "alone")
+    assert tree_of(dst) == tree_of(tmp_path / "alone")
+
+
 def test_a_file_that_was_added_at_the_end_leaves_earlier_parts(whole: Path, tmp_path: Path) -> None:
     dst = tmp_path / "store"
     stop(whole, dst, 9)

@@ -75,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         exit_interrupted()
     few = f"; {FEWEST} are needed" if len(records) < FEWEST else ""
-    runs = [record.figures for record in records]
-    spread = f"{beyond_sweeps(runs):.2%}" if len(runs) > 1 else "unknown"
-    beyond = f"spread from run to run beyond what sweeps show: {spread}"
+    spread = beyond_sweeps([record.figures for record in records])
+    shown = "unknown" if spread is None else f"{spread:.2%}"
+    beyond = f"spread from run to run beyond what sweeps show: {shown}"
     say([*table(found), "", beyond, f"{len(records)} runs{few}"])
     return 0 if all(rate.is_met for rate in found) and not few else 1
 

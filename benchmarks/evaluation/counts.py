@@ -129,18 +129,20 @@ def slowed_rows(records: Sequence[Replicate]) -> dict[str, list[bool]]:
     return found
 
 
-def beyond_sweeps(runs: Sequence[RunFigures]) -> float:
-    """How far equal runs spread beyond what their sweeps show.
+def beyond_sweeps(runs: Sequence[RunFigures]) -> float | None:
+    """How far equal runs spread beyond what their sweeps show; None if nothing is compared.
 
     The median over all pairs of rows of the standard deviation of the logarithm of their ratio.
     """
-    found = []
+    found = list[float]()
+    if len(runs) < 2:
+        return None
     for over, under in _compared(runs):
         ratios = [run[over].ratio_to(run[under]) for run in runs]
         between = np.var([ratio.mean for ratio in ratios], ddof=1)
         excess = float(between - np.mean([ratio.error**2 for ratio in ratios]))
         found.append(math.copysign(math.sqrt(abs(excess)), excess))
-    return float(np.median(found))
+    return float(np.median(found)) if found else None
 
 
 def coverage(runs: Sequence[RunFigures], *, others: bool = False) -> Iterator[bool]:

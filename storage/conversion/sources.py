@@ -84,7 +84,8 @@ class FolderSource(Source):
     def _planned(self, label: int, name: bytes) -> PlannedImage:
         with suppress(FileNotFoundError):  # reading it tells what is wrong
             status = os.stat(os.path.join(os.fsencode(self.path), name))  # noqa: PTH118  # bytes
-            return PlannedImage(label, status.st_size, name, status.st_mtime_ns)
+            modified = (status.st_mtime_ns + 2**63) % 2**64 - 2**63  # also of dates after 2262
+            return PlannedImage(label, status.st_size, name, modified)
         return PlannedImage(label, 0, name)
 
     def file(self, i: int, row: PlannedImage) -> KnownFile:

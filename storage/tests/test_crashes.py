@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +85,7 @@ def test_killed_before_each_system_call(
     tracing = "-e", f"trace={listing(*CHANGES)}"
     clean = trees(afresh())
     calls = points(traced(afresh().run, *tracing).calls, CHANGES, about=str(path.parent))
+    Random(name + store_class.format).shuffle(calls)  # or few trials would be of the first
     with trials.of(f"killed: {name}", store_class.format) as tally:
         for i, point in trials.chosen(calls, POINTS_PER):
             history = afresh()

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import pytest
@@ -191,6 +192,7 @@ def test_a_call_that_fails_once_stores_nothing_and_can_be_made_again(
         for point in moments(nursery, store_class, path, scenario, [*CHANGES, *OPENING])
         for kind in FAILURES
     ]
+    Random(name + store_class.format).shuffle(items)  # or few trials would be of the first
     with trials.of(f"failure: {name}", store_class.format) as tally:
         for i, (point, kind) in trials.chosen(items, PER):
             ended = failing(nursery, store_class, path, scenario, point, kind)
@@ -210,6 +212,7 @@ def test_of_a_disk_that_fails_for_good_every_earlier_commit_can_be_read(
     require_strace()
     scenario, path = WRITING[name], tmp_path / "store"
     all_writing = moments(nursery, store_class, path, scenario, CHANGES, by_file=False)
+    Random(name + store_class.format).shuffle(all_writing)
     prepare(store_class, path, scenario)
     clean = trees(History(store_class, path, scenario.mode, scenario.steps))
     with trials.of(f"failing for good: {name}", store_class.format) as tally:
@@ -263,6 +266,7 @@ def test_a_read_that_fails_gives_an_error_and_can_be_made_again(
         for point in moments(nursery, store_class, path, scenario, READING)
         for kind in READ_FAILURES
     ]
+    Random(store_class.format).shuffle(items)
     with trials.of("failure: read", store_class.format) as tally:
         for i, (point, kind) in trials.chosen(items, PER):
             ended = failing(nursery, store_class, path, scenario, point, kind)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from .. import CorruptStoreError, Store
+from .. import STORES, CorruptStoreError, Store
 from . import raw
 from .damage import LENGTH, STEPS, Random
 from .histories import History, run_in_child
@@ -219,7 +219,8 @@ def test_verify_names_every_edit(store_class: type[Store], tmp_path: Path, trial
             random = np.random.default_rng(trial)
             path = tmp_path / "store"
             shutil.copytree(original, path)
-            edit = EDITORS[random.integers(len(EDITORS))](store_class.format, path, random)
+            place = trial + [*STORES].index(store_class.format)  # few trials are of several edits
+            edit = EDITORS[place % len(EDITORS)](store_class.format, path, random)
             problems: tuple[str, ...] = ()
             try:
                 with store_class(path) as store:

@@ -87,7 +87,7 @@ read, which SQLite reports as damage (`SQLITE_IOERR_CORRUPTFS`).
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_a_new_store_goes_through_every_contract_test(
+def test_a_new_store_goes_through_the_contract_tests(
     repository: Path, group: int, request: pytest.FixtureRequest
 ) -> None:
     """Those that take long in the full trials only: `--faults 1000`."""

@@ -1,4 +1,4 @@
-"""The peers: each that is installed does the same work as every row, in a process of its own."""
+"""The peers: each that is installed does the same work as every row."""
 
 import os
 import re

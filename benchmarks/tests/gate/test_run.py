@@ -196,8 +196,9 @@ def level_pair(one_pair: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
-    place: GatePlace, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")  # of what it starts
     make_slower(place.repository)
     requirements = place.repository / "requirements.txt"
     requirements.write_text(requirements.read_text().replace("lmdb>=3.0", "lmdb>=2.0"))
@@ -305,7 +306,6 @@ def test_a_verdict_is_told_on_a_terminal_that_has_few_characters(
     (place.repository / "storage" / os.fsdecode(b"odd-\xff.py")).touch()  # named in the notes
     printed = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
-    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")  # of what it starts, too
     assert gate.main(place.arguments(*INJECTED, *ONE)) == 1
     lines = printed.getvalue().decode().splitlines()
     assert lines[0].startswith("REGRESSED: 1 of 1 benchmarks slower than itself")

@@ -107,7 +107,7 @@ def test_every_row_is_saved_under_a_readable_name(whole: FinishedRun) -> None:
     assert "test_read_many[lmdb-n=10]" in names
 
 
-def test_the_other_stores_have_every_row_of_a_store(whole: FinishedRun, tmp_path: Path) -> None:
+def test_other_stores_have_every_row_of_a_store(whole: FinishedRun, tmp_path: Path) -> None:
     others = [name for name in STORE_ROWS if name not in DEFAULT_STORES][::3]
     done = run(
         f"--backend={','.join(others)}",

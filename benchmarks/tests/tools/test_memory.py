@@ -53,7 +53,7 @@ def test_a_process_that_fails_is_not_measured() -> None:
         peak_beyond(Failing())
 
 
-def test_every_store_has_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_store_has_a_row_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stores = {name: STORES[name] for name in ("png", "npy")}  # the others would take as long again
     monkeypatch.setattr(memory, "STORES", stores)
     title, head, *rows = table(300, tmp_path)

@@ -104,6 +104,12 @@ def test_a_skipped_file_that_was_repaired_at_the_same_length_is_read_again(tmp_p
     assert tree_of(dst) == tree_of(tmp_path / "alone")
 
 
+def test_a_file_of_a_distant_date_is_converted(whole: Path, tmp_path: Path) -> None:
+    (file,) = whole.rglob("000020.png")
+    os.utime(file, (9_300_000_000, 9_300_000_000))  # nanoseconds that are no int64
+    assert convert(whole, tmp_path / "store").images == 100
+
+
 def test_a_file_that_was_added_at_the_end_leaves_earlier_parts(whole: Path, tmp_path: Path) -> None:
     dst = tmp_path / "store"
     stop(whole, dst, 9)

@@ -196,9 +196,8 @@ def level_pair(one_pair: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_working_tree_with_a_slower_store_is_told_from_its_parent(
-    place: GatePlace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: GatePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")  # of what it starts
     make_slower(place.repository)
     requirements = place.repository / "requirements.txt"
     requirements.write_text(requirements.read_text().replace("lmdb>=3.0", "lmdb>=2.0"))
@@ -281,8 +280,9 @@ def test_its_parent_passes_against_it_and_is_told_to_be_faster(
 
 @pytest.mark.usefixtures("one_pair")
 def test_an_injected_slow_down_is_found_where_it_was_put(
-    place: GatePlace, capsys: pytest.CaptureFixture[str]
+    place: GatePlace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")  # of what the gate starts
     code = gate.main(place.arguments(*INJECTED, "-k", "read_single or read_many"))
     assert code == 1
     rows = [line for line in capsys.readouterr().out.splitlines() if line.endswith("regressed")]

@@ -124,6 +124,7 @@ def test_what_sweeps_do_not_show_is_measured() -> None:
         made = runs(between=spread / math.sqrt(2))
         found = beyond_sweeps([record.figures for record in made])
         assert found == pytest.approx(spread, rel=0.2, abs=0.006)
+    assert beyond_sweeps([record.figures for record in runs(count=1)]) is None
 
 
 def test_short_rounds_are_not_asked_for() -> None:
@@ -190,6 +191,7 @@ def test_the_table_says_what_was_wanted_and_what_was_missed() -> None:
             Rate("b", 95, 100, 0.9, 0.98),
             Rate("c", 1_600, 2_000, 0.8, 1),
             Rate("d", 0, 0, 0, 0.01),
+            Rate("of these, e", 1, 4, 0, 1),
         ]
     )
     assert lines[2:] == [
@@ -197,4 +199,5 @@ def test_the_table_says_what_was_wanted_and_what_was_missed() -> None:
         "| b | 95 | 100 | 95.0% | 90% to 98% | met |",
         "| c | 1,600 | 2,000 | 80.0% | ≥ 80% | met |",
         "| d | 0 | 0 | - | ≤ 1% | not counted |",
+        "| of these, e | 1 | 4 | 25.0% |  |  |",
     ]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.contenders.rows import DEFAULT_PICTURE_ROWS
 from benchmarks.report.__main__ import main as report
-from benchmarks.report.figures import PLANS
+from benchmarks.tests.report.drawing import draw_only
 from benchmarks.tests.runs import REPOSITORY, run, saved_run, too_wide
 
 OWN_IMAGES = REPOSITORY.parent / "shared" / "own-images"
@@ -43,7 +43,7 @@ def test_every_row_goes_through_every_benchmark_and_files_are_read_twice(folder:
 def test_a_timed_run_says_what_is_decoding_and_saves_no_name(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.report.page.PLANS", PLANS[:1])  # the others take seconds
+    draw_only(monkeypatch)
     saved = tmp_path / "run.json"
     done = run(
         f"--dataset={folder}",

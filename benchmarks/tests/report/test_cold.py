@@ -8,10 +8,11 @@ import pytest
 from benchmarks.report import style
 from benchmarks.report.__main__ import main
 from benchmarks.report.cold import draw, lines
-from benchmarks.report.figures import PLANS
 from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.runs import SavedRun, load
 from benchmarks.tests.saved import Saved, bench, cold_bench, save, whole_run
+
+from .drawing import draw_only
 
 SKIPPED = SkippedRow(Key("read_batch", "", "png", 1000, cold=True), "tmpfs keeps it")
 
@@ -94,7 +95,7 @@ def test_what_is_read_undecoded_or_at_another_n_has_a_group_of_its_own(tmp_path:
 def test_the_page_shows_both_and_a_winner_among_fewer_stores_is_said_to_be_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.report.page.PLANS", PLANS[:1])  # the others take seconds
+    draw_only(monkeypatch)
     saved = save(with_cold_rows(), tmp_path / "run.json")
     assert main([str(saved), "--out", str(tmp_path)]) == 0
     page = (tmp_path / "index.html").read_text(encoding="utf-8")

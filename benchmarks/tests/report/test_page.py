@@ -39,6 +39,8 @@ from benchmarks.tests.saved import (
     without_rounds,
 )
 
+from .drawing import draw_only
+
 
 @dataclass
 class Page(HTMLParser):
@@ -107,9 +109,8 @@ def every_figure() -> None:
 
 @pytest.fixture(autouse=True)
 def _few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw one figure: the others take seconds, and say nothing that a test of words asks for."""
     if "every_figure" not in request.fixturenames:
-        monkeypatch.setattr("benchmarks.report.page.PLANS", PLANS[:1])
+        draw_only(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,7 @@ def test_the_page_says_whether_stores_were_read_from_memory(
 ) -> None:
     """By the rows of the run, whatever its --cache was."""
     reading = [plan for plan in PLANS if "read_many" in plan.reads][:2]
-    monkeypatch.setattr("benchmarks.report.page.PLANS", reading)
+    draw_only(monkeypatch, reading)
     saved = only(whole_run(), lambda info: warm or info["operation"] == "store_many")
     if cold:
         saved["benchmarks"] += [cold_bench("read_many", name, 10, 90.0) for name in ROWS]

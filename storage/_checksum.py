@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 Shape: TypeAlias = tuple[int, ...]
+Shapes: TypeAlias = Shape | list[Shape]
+"""The shape of all images, or of each."""
 Image: TypeAlias = NDArray[np.uint8]
 Images: TypeAlias = Image | list[Image]
 """One array (N, H, W[, C]) if all shapes are equal, else a list of N arrays."""
@@ -46,30 +48,29 @@ def checksum(image_id: int, label: int, shape: Shape, pixels: Image | bytes | me
 
 
 def checksums(
-    ids: Rows, labels: Labels, shape: Shape, rows: Iterable[Image | bytes | memoryview]
+    ids: Rows, labels: Labels, shapes: Shapes, rows: Iterable[Image | bytes | memoryview]
 ) -> Checksums:
-    """The checksums of n records of one shape; `rows` yields the contiguous pixels of each."""
+    """The checksums of n records; `rows` yields the contiguous pixels of each."""
     # NumPy takes joined digests faster than Python integers. They are big-endian.
     hashes = np.frombuffer(b"".join(map(xxh3_64_digest, rows)), ">u8")
-    tags = _tags(ids, labels)
-    tags += np.uint64(_shape_tag(shape))
+    tags = _tags(ids, labels, shapes)
     tags ^= hashes
     return tags
 
 
-def _tags(ids: Rows, labels: Labels) -> Checksums:
+def _tags(ids: Rows, labels: Labels, shapes: Shapes) -> Checksums:
     tags = ids.view(np.uint64) * np.uint64(ID_FACTOR)
     tags += labels.view(np.uint64) * np.uint64(LABEL_FACTOR)
+    every = [*map(_shape_tag, shapes)] if isinstance(shapes, list) else _shape_tag(shapes)
+    tags += np.array(every, np.uint64)
     return tags
 
 
 def renumbered(
-    stored: Checksums, ids: Rows, new_ids: Rows, labels: Labels, shapes: Iterable[Shape]
+    stored: Checksums, ids: Rows, new_ids: Rows, labels: Labels, shapes: Shapes
 ) -> Checksums:
     """The checksums of n records under other ids, from those under the old ones; no pixels needed."""
-    of_shapes = np.array([*map(_shape_tag, shapes)], np.uint64)
-    before, after = _tags(ids, labels) + of_shapes, _tags(new_ids, labels) + of_shapes
-    found: Checksums = stored ^ before ^ after
+    found: Checksums = stored ^ _tags(ids, labels, shapes) ^ _tags(new_ids, labels, shapes)
     return found
 
 

@@ -4,7 +4,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -164,7 +163,7 @@ class EncodedStore(Store):
                 raise LengthError(f"more files than {expected} labels; give one label per file")
             size = sum(len(file.data) for file in held) // n if decode else 0
             shapes = in_threads(partial(self._shape, decode=decode), held, size)
-            yield from file_pieces(held, shapes, first + done, labels[done : done + n])
+            yield file_piece(held, shapes, first + done, labels[done : done + n])
             done += n
         if done != expected:
             raise LengthError(f"{done} files but {expected} labels; give one label per file")
@@ -203,19 +202,10 @@ def read_file(path: StrPath) -> bytes:
         return file.read()
 
 
-def file_pieces(
-    files: Sequence[Held], shapes: Sequence[Shape], first: int, labels: Labels
-) -> Iterator[Piece]:
-    """The bytes of files with ids from `first` on, and their checksums; runs of one shape together."""
-    start = 0
-    for shape, run in groupby(shapes):
-        stop = start + sum(1 for _ in run)
-        cells, ids = (
-            [file.data for file in files[start:stop]],
-            np.arange(first + start, first + stop),
-        )
-        yield Piece(cells, checksums(ids, labels[start:stop], shape, cells), shape)
-        start = stop
+def file_piece(files: Sequence[Held], shapes: list[Shape], first: int, labels: Labels) -> Piece:
+    """The bytes of files with ids from `first` on, and their checksums."""
+    cells, ids = [file.data for file in files], np.arange(first, first + len(files))
+    return Piece(cells, checksums(ids, labels, shapes, cells), shapes)
 
 
 def slabs(files: Iterator[Held]) -> Iterator[list[Held]]:

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64, xxh3_64_digest, xxh3_64_intdigest
 
 from ._batch import check_shape
-from ._checksum import Checksums, Labels, Rows, Shape, renumbered
+from ._checksum import Checksums, Labels, Rows, Shape, Shapes, renumbered
 from ._errors import CorruptRecordError, CorruptStoreError, ShapeError
 from ._files import READ_BYTES, File, Folder, Map
 from .payloads.base import Cells
@@ -75,11 +75,11 @@ class Structure(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Consecutive cells of images of one shape, and the checksums of their records, (n,)."""
+    """Consecutive cells, the checksums of their records, (n,), and what shapes their images have."""
 
     cells: Cells
     checksums: Checksums
-    shape: Shape
+    shapes: Shapes
 
 
 class PartCells:
@@ -91,29 +91,30 @@ class PartCells:
         self.first, self.labels, self.largest_cell = first, labels, largest_cell
         self._pieces, self._is_raw = pieces, is_raw
         self._noted = bytearray()  # `LONG_RECORD`s: far smaller than objects
-        self._shape: Shape | None = None
-        self._differ = False
+        self._seen = set[Shape]()  # no more are noted once shapes differ
 
     def __iter__(self) -> Iterator[Cells]:
         """Yield all cells in order, once; raises `ShapeError` if one is too large."""
-        for cells, checksums, shape in self._pieces:
+        for cells, checksums, shapes in self._pieces:
+            every = shapes if isinstance(shapes, list) else [shapes]
             same = isinstance(cells, np.ndarray)
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])
             if (size := sizes.max()) > (most := self.largest_cell):
+                shape = every[min(int(sizes.argmax()), len(every) - 1)]
                 raise ShapeError(f"an image of shape {shape} takes {size} bytes; {most} fit")
             noted = np.zeros(len(sizes), LONG_RECORD)
             noted["checksum"], noted["size"] = checksums, sizes
-            for side, length in zip(SIDES, dimensions(shape), strict=True):
-                noted[side] = length
+            for side, lengths in zip(SIDES, np.array([*map(dimensions, every)]).T, strict=True):
+                noted[side] = lengths
             self._noted += noted.tobytes()
-            self._differ |= self._shape not in (None, shape)
-            self._shape = shape
+            if len(self._seen) < 2:
+                self._seen.update(every)
             yield cells
 
     @property
     def shape(self) -> Shape | None:
         """The shape of all images if cells are pixels of one shape; known after the last cell."""
-        return self._shape if self._is_raw and not self._differ else None
+        return min(self._seen) if self._is_raw and len(self._seen) == 1 else None
 
     def write_index(
         self, folder: Folder, file: str, structure: Structure, has_names: bool = False
@@ -336,6 +337,9 @@ class Index:
 
     def check_blocks(self, file: File) -> None:
         """Raise `CorruptStoreError` unless the blocks hold every row, inside a file long enough."""
+        start = file.size - self.cell_bytes
+        if start >= 0 and self.blocks.tolist() == [[0, start]]:
+            return  # one block up to the end: NumPy would take far longer
         rows, offsets = self.blocks.T
         ends = np.concatenate((rows[1:], (self.length,)))
         last_offsets = file.size - (ends - rows) * (self.size or 0)

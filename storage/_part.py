@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import groupby
+from itertools import pairwise
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -100,19 +100,18 @@ class Part:
     def copies(self) -> Iterator[Piece]:
         """Yield all records as they are, for another part."""
         index = self.index
-        step = max(1, SLAB_BYTES * index.length // index.cell_bytes)
-        for start in range(0, index.length, step):
-            rows = np.arange(start, min(start + step, index.length))
+        offsets = np.arange(index.length) * index.size if index.size else index.table["offset"]
+        # Each slab has SLAB_BYTES, and at most one cell more.
+        starts = np.unique(offsets // SLAB_BYTES, return_index=True)[1].tolist()
+        for start, stop in pairwise([*starts, index.length]):
+            rows = np.arange(start, stop)
             checksums = index.records(rows)["checksum"]
             if index.shape and index.size:
                 pixels = np.empty((len(rows), index.size), np.uint8)
-                self.reader.run(start, start + len(rows), pixels)
+                self.reader.run(start, stop, pixels)
                 yield Piece(pixels, checksums, index.shape)
-                continue
-            for shape, group in groupby(zip(index.shapes(rows), rows, strict=True), lambda x: x[0]):
-                some = np.array([row for _, row in group])
-                # Copied: they may be used after this part was closed.
-                yield Piece([*map(bytes, self._cells(some))], checksums[some - start], shape)
+            else:  # copied: they may be used after this part was closed
+                yield Piece([*map(bytes, self._cells(rows))], checksums, index.shapes(rows))
 
     def read_one(self, row: int, check: bool) -> Record:
         """Read one record; raises `CorruptRecordError`."""

@@ -21,7 +21,7 @@ from xxhash import xxh3_64_hexdigest
 
 from .._batch import stacked
 from .._checksum import Image
-from .._encoded import Held, KnownFile, file_pieces, slabs
+from .._encoded import Held, KnownFile, file_piece, slabs
 from .._errors import (
     CorruptRecordError,
     ImageFileError,
@@ -90,7 +90,7 @@ class Input:
             for held in slabs(Held(file.data, "", file.shape) for file in files):
                 labels = self.labels[self.kept[done : done + len(held)]]
                 shapes = [file.shape for file in held]
-                yield from file_pieces(held, shapes, self._first + done, labels)
+                yield file_piece(held, shapes, self._first + done, labels)
                 done += len(held)
             return
         for images in stacked(cast(Iterator[Image], taken), len(self._rows)):

@@ -58,21 +58,19 @@ class PngPayload(Payload):
         return [*chain.from_iterable(in_threads(encoded, tasks, images.nbytes))]
 
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
-        start, size = form_of(shape := images.shape[1:])
-        filters = filters_of(shape[0])
-        own = dict[int, bytearray]()
+        start, filters, size = form_of(shape := images.shape[1:])
+        own = list[tuple[slice, bytes | bytearray]]()
         for i, cell in enumerate(cells):
             stream = compressed(memoryview(cell), start)
             rows = inflated(stream, size)
             if rows[:: size // shape[0]] == filters:
-                own[i] = rows
+                own.append((slice(i, i + 1), rows))
             else:
                 images[i] = by_pillow(zlib.compress(rows, 0) if rows else bytes(stream), shape)
         if len(own) == len(images):
-            restore(b"".join(own.values()), images)
-        else:
-            for i, rows in own.items():
-                restore(rows, images[i : i + 1])
+            own = [(slice(None), b"".join(rows for _, rows in own))]
+        for where, rows in own:
+            restore(rows, images[where])
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -81,26 +79,21 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 @lru_cache
-def form_of(shape: Shape) -> tuple[bytes, int]:
-    """How files of that shape begin, and the bytes of all rows with their filters."""
+def form_of(shape: Shape) -> tuple[bytes, bytes, int]:
+    """How files of that shape begin, the filters of rows, and the bytes of all rows with these."""
     height, width = shape[:2]
     header = HEADER.pack(width, height, 8, MODES[prod(shape[2:])][1], 0, 0, 0)
     start = SIGNATURE + chunk(b"IHDR", header)
-    return start, height * (1 + prod(shape[1:]))
-
-
-def filters_of(height: int) -> bytes:
-    """The filters of an image's rows."""
-    return b"\1" + b"\2" * (height - 1)
+    return start, b"\1" + b"\2" * (height - 1), height * (1 + prod(shape[1:]))
 
 
 def encoded(images: NDArray[np.uint8]) -> list[bytes]:
     """The files of images of one shape, (n, H, W[, C])."""
-    start, size = form_of(images.shape[1:])
+    start, filters, size = form_of(images.shape[1:])
     n, height = images.shape[:2]
     pixels, step = images.reshape(n, height, -1), prod(images.shape[3:])
     rows = np.empty((n, height, size // height), np.uint8)
-    rows[:, :, 0] = np.frombuffer(filters_of(height), np.uint8)
+    rows[:, :, 0] = np.frombuffer(filters, np.uint8)
     filtered = rows[:, :, 1:]
     filtered[:, 0, :step] = pixels[:, 0, :step]
     np.subtract(pixels[:, 0, step:], pixels[:, 0, :-step], out=filtered[:, 0, step:])
@@ -122,13 +115,13 @@ def compressed(data: memoryview, start: bytes) -> Cell:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def inflated(stream: Cell, size: int) -> bytearray:
+def inflated(stream: Cell, size: int) -> bytes | bytearray:
     """The `size` bytes that a whole stream holds, or none; never more, whatever it claims."""
     with suppress(DeflateError):
         rows = zlib_decompress(stream, size)  # compares the Adler-32, too
         if len(rows) == size:
             return rows
-    return bytearray()
+    return b""
 
 
 def restore(rows: bytes | bytearray, images: NDArray[np.uint8]) -> None:

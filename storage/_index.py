@@ -104,8 +104,8 @@ class PartCells:
                 raise ShapeError(f"an image of shape {shape} takes {size} bytes; {most} fit")
             noted = np.zeros(len(sizes), LONG_RECORD)
             noted["checksum"], noted["size"] = checksums, sizes
-            for side, lengths in zip(SIDES, np.array([*map(dimensions, every)]).T, strict=True):
-                noted[side] = lengths
+            for side, lengths in zip(SIDES, zip(*map(dimensions, every), strict=True), strict=True):
+                noted[side] = lengths  # of each, or one of all
             self._noted += noted.tobytes()
             if len(self._seen) < 2:
                 self._seen.update(every)

@@ -1,9 +1,10 @@
 """How fast folders are converted by one process, by a pool of two and by Dask, and what that takes.
 
-    python -m benchmarks.tools.convert_rates [--cutoff N] [--size small|photo] [--turns T] [--store-dir DIR]
+    python -m benchmarks.tools.convert_rates [--cutoff N] [--size NAME] [--turns T] [--store-dir DIR]
 
-makes N pictures, all different: JPEG files of 32 by 32 pixels, or of 500 by 375. In each turn, in an
-order drawn anew, it copies them by `cp -r` and syncs them, and converts them by
+makes N pictures, all different: JPEG files of 32 by 32 pixels (small), 256 by 256 (crop) or 500 by 375
+(photo). In each turn, in an order drawn anew, it copies them by `cp -r` and syncs them, and converts
+them by
 
     one core   one process that may use one core
     one        one process, which decodes in a thread per core
@@ -41,7 +42,7 @@ from storage.conversion.engine import WINDOW
 from storage.conversion.executors import dask, processes
 from storage.conversion.plan import PART_BYTES, PART_IMAGES
 
-SIZES = {"small": (32, 32), "photo": (500, 375)}
+SIZES = {"small": (32, 32), "crop": (256, 256), "photo": (500, 375)}
 DIFFERENT = 64
 """Pictures that are drawn; each file also has a comment of its own."""
 SEED = 0

@@ -14,7 +14,7 @@ from ._errors import CorruptStoreError, StorageError
 from ._files import TEMPORARY, Folder
 from ._gather import Gather
 from ._header import HEADER, StoreFolder
-from ._index import INDEX, Index, PartCells, Piece
+from ._index import INDEX, RECORD, Index, PartCells, Piece
 from ._names import END
 from ._part import Kind, Part, PartName, Record, read_names, write_part
 
@@ -26,7 +26,7 @@ is renamed after each commit and never synced, since it may lag behind.
 MAX_OPEN_PARTS = 100
 """An open part takes up to four file descriptors; a process often has 1,024."""
 LARGE_PART = 1_000_000
-"""A name that claims more images than this is checked against the part's index."""
+"""A name that claims more images than this is compared with the length of the part's index."""
 FOLD = 16
 """This many small parts of similar size at the end of a store are folded into one."""
 FOLD_BYTES = SLAB_BYTES
@@ -111,8 +111,11 @@ class Catalog:
                     raise
         if names != self.listing.names:
             for name in names:
-                if name.stop - name.first > LARGE_PART:
-                    self.index(name)  # raises if the name claims more than there is
+                if (claimed := name.stop - name.first) > LARGE_PART:
+                    file = self.folder.open(f"{name.folder}/{INDEX}")
+                    if file.size < claimed * RECORD.itemsize:
+                        wrong = f"it has less than the {claimed} images of its part's name"
+                        raise CorruptStoreError(f"{file.path}: {wrong}; restore it from a copy")
             self.listing = Listing(names)
 
     def _chain(self, listed: Iterable[str]) -> list[PartName]:

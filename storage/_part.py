@@ -101,8 +101,9 @@ class Part:
         """Yield all records as they are, for another part."""
         index = self.index
         offsets = np.arange(index.length) * index.size if index.size else index.table["offset"]
-        # Each slab has SLAB_BYTES, and at most one cell more.
-        starts = np.unique(offsets // SLAB_BYTES, return_index=True)[1].tolist()
+        # Each slab has SLAB_BYTES, and at most one cell more. Forged offsets may fall, slabs may not.
+        slabs = np.maximum.accumulate(offsets // SLAB_BYTES)
+        starts = np.unique(slabs, return_index=True)[1].tolist()
         for start, stop in pairwise([*starts, index.length]):
             rows = np.arange(start, stop)
             checksums = index.records(rows)["checksum"]

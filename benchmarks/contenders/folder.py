@@ -12,12 +12,16 @@ from typing import overload
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
+from PIL.ExifTags import Base
 
 from benchmarks.datasets import PictureOptions
 from storage.images.decoding import PALETTES, kept_mode
 
 from .base import PILLOW, Image, ImageIds, Labels, Read, Shape
 from .encoded import FileReader, FileRow, InOrder, together
+
+ELSEWHERE = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+"""Where Pillow looks for an orientation, too, and this project does not."""
 
 
 class FolderReader(FileReader):
@@ -75,8 +79,12 @@ def plain_image(path: str, options: PictureOptions) -> Image:
     """The pixels of a file, as training code gets them from Pillow."""
     with Pillow.open(path) as opened:
         picture: Pillow.Image = opened
+        for key in ELSEWHERE:
+            picture.info.pop(key, None)
         if options.orientation == "apply":
             picture = ImageOps.exif_transpose(picture)
+        else:  # Pillow turns a TIFF file by itself
+            picture.getexif().pop(Base.Orientation, None)
         if picture.mode in PALETTES:
             picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
         return np.array(

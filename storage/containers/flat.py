@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from bisect import bisect_right
-from typing import BinaryIO
 
 import numpy as np
 
@@ -12,9 +11,6 @@ from .._files import File, Folder, Map, reserve
 from .._index import INDEX, Index, PartCells, Structure
 from ..payloads.base import Cell
 from .base import Container, Reader
-
-MANY = 3
-"""Room for this many slabs is reserved at once."""
 
 
 class FlatContainer(Container):
@@ -26,13 +22,16 @@ class FlatContainer(Container):
         """The heading of a uint8 array of that shape; it has one length for all shapes."""
 
     def write(self, folder: Folder, cells: PartCells) -> Structure:
-        start, length = len(self.heading((1,))), 0
+        start, n = len(self.heading((1,))), len(cells.labels)
+        done = length = reserved = 0
         with folder.create(self.file) as file:
             file.seek(start)
             for some in cells:
-                if not length and isinstance(some, np.ndarray):
-                    self._reserve(file, start, some, len(cells.labels))
+                done += len(some)
                 length += file.write(some.data if isinstance(some, np.ndarray) else b"".join(some))
+                if length > reserved and done < n:  # for cells like these, and never too much
+                    reserved = min(2 * length, length * n // done)
+                    reserve(file, start + reserved)
             # The shape is known now: one row of bytes if shapes differ or cells are not pixels.
             shape = (len(cells.labels), *cells.shape) if cells.shape else (length,)
             heading = self.heading(shape)
@@ -42,11 +41,6 @@ class FlatContainer(Container):
             file.seek(0)
             file.write(heading)
         return Structure([(0, start)], [(0, start)])
-
-    def _reserve(self, file: BinaryIO, start: int, first: Image, n: int) -> None:
-        """Reserve room for `n` cells like the first ones, if many follow these."""
-        if n > MANY * len(first):
-            reserve(file, start + n * first.shape[1])
 
     def open(self, folder: Folder, index: Index) -> Reader:
         file = folder.open(self.file)

@@ -1,12 +1,12 @@
 """Where tasks run: in this process, or in those of an executor."""
 
-import os
 from collections.abc import Generator, Iterable
 from concurrent.futures import Executor, Future
 from itertools import islice
 from queue import SimpleQueue
 
 from .._errors import ExecutorError, StorageError
+from ..payloads.base import cores
 from .task import Order, Tick, convert_part
 from .work import Receipt
 
@@ -16,7 +16,7 @@ WINDOW = 64
 
 def here(orders: Iterable[Order], tick: Tick) -> Generator[Receipt, None, None]:
     """Run tasks one after the other, which decode in a thread per core."""
-    threads = os.cpu_count() or 1
+    threads = cores()
     for order in orders:
         yield convert_part(order._replace(threads=threads), tick)
 

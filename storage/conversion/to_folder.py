@@ -13,6 +13,7 @@ from .._errors import ImageFileError, StorageError
 from .._files import Folder
 from ..images.folder import LITTER
 from ..images.headers import format_of
+from ..payloads.base import cores
 from ..payloads.png import PngPayload
 from .sources import PlannedImage, Source, Taken
 from .task import BAD_IMAGE, ahead
@@ -44,7 +45,7 @@ def write_folder(
         except BAD_IMAGE as error:
             return error
 
-    with closing(ahead(take, progress(range(len(rows))), os.cpu_count() or 1)) as taken:
+    with closing(ahead(take, progress(range(len(rows))), cores())) as taken:
         for i, (row, item) in enumerate(zip(rows, taken, strict=True)):
             if isinstance(item, StorageError):
                 if not skip:

@@ -36,6 +36,7 @@ from .headers import (
     avif_bits,
     exif_orientation,
     format_of,
+    gif_size,
     jpeg2000_size,
     jpeg_info,
     png_chunks,
@@ -99,8 +100,8 @@ def decode(
         pixels = _by_simplejpeg(data, info.mode, mode == "keep")
     else:
         pixels = None
-        if form in ("PNG", "WEBP", "JPEG2000"):
-            _check(_claimed(data, form), max_pixels)
+        if claimed := _claimed(data, form):
+            _check(claimed, max_pixels)
     if pixels is None:
         info, pixels = _by_pillow(data, form, mode == "keep", max_pixels)
     if form == "TIFF":  # Pillow has turned it
@@ -109,13 +110,17 @@ def decode(
     return pixels if orientation == "ignore" else _turned(pixels, info.orientation)
 
 
-def describe(data: bytes) -> ImageInfo:
-    """What the header of an image file says; raises ImageFileError if no image can be in it."""
+def describe(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+    """What the header of an image file says; raises ImageFileError if no image can be in it.
+
+    Of an image of more pixels than that, perhaps only its format and size are looked at.
+    """
     form = format_of(data)
     if form == "JPEG":
         return jpeg_info(data)
-    if form == "PNG":
-        return png_info(data)
+    claimed = _claimed(data, form)
+    if claimed and (form == "PNG" or claimed.width * claimed.height > max_pixels):
+        return claimed
 
     def described(_: bool) -> ImageInfo:
         picture = OPENERS[form](BytesIO(data))
@@ -151,27 +156,35 @@ def _check(info: ImageInfo, max_pixels: int) -> None:
         raise ImageFileError(reason)
 
 
-def _claimed(data: bytes, form: str) -> ImageInfo:
-    """What is known before a file is given to Pillow."""
+def _claimed(data: bytes, form: str) -> ImageInfo | None:
+    """What has to be known before a file is given to Pillow, which may take memory for it; or None."""
     if form == "PNG":
         return png_info(data)
-    width, height, *bits = webp_size(data) if form == "WEBP" else jpeg2000_size(data)
+    sizes: dict[str, Callable[[bytes], tuple[int, ...]]] = {
+        "GIF": gif_size,
+        "WEBP": webp_size,
+        "JPEG2000": jpeg2000_size,
+    }
+    if form not in sizes:
+        return None
+    width, height, *bits = sizes[form](data)
     return ImageInfo(form, "RGB", width, height, bits[0] if bits else 8, 1, 1)
 
 
 def _by_simplejpeg(data: bytes, mode: str, keep: bool) -> NDArray[np.uint8] | None:
     """The pixels of a JPEG file of that mode, as `decode` returns them; None to ask Pillow."""
-    if mode == "CMYK":
-        return None  # its RGB differs from Pillow's
-    gray = keep and mode == "L"
+    gray, cmyk = keep and mode == "L", mode == "CMYK"
+    colours = "CMYK" if cmyk else "GRAY" if gray else "RGB"
     try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY" if gray else "RGB")
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colours)
     except ValueError as error:
         # Pillow reads more: libjpeg also warns of what is harmless. But where bytes of pixels are
         # missing, it returns grey ones and does not say so.
         if "premature end" in str(error).lower():
             raise ImageFileError("a JPEG file that was cut off") from error
         return None
+    if cmyk:
+        return None  # Pillow makes other RGB of it than libjpeg
     return pixels[:, :, 0] if gray else pixels
 
 

@@ -139,6 +139,27 @@ def png_info(data: bytes) -> ImageInfo:
     return ImageInfo("PNG", mode, width, height, bits, orientation, frames)
 
 
+def gif_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a GIF file: the screen, or the first frame where that reaches beyond it.
+
+    By the specification of GIF 89a; raises ImageFileError.
+    """
+    try:
+        width, height, flags = struct.unpack_from("<HHB", data, 6)
+        at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)  # after the colour table
+        while data[at] == 0x21:  # an extension, in blocks
+            at += 2
+            while data[at]:
+                at += 1 + data[at]
+            at += 1
+        if data[at] == 0x2C:
+            left, top, *sides = struct.unpack_from("<HHHH", data, at + 1)
+            return max(width, left + sides[0]), max(height, top + sides[1])
+    except (IndexError, struct.error):
+        pass
+    raise ImageFileError("a damaged GIF file: it has no frame")
+
+
 def webp_size(data: bytes) -> tuple[int, int]:
     """Width and height of a WebP file (RFC 9649); raises ImageFileError."""
     kind, body = data[12:16], data[20:30]

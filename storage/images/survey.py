@@ -84,7 +84,7 @@ def survey(
     found.classes = {printable(name): counts[i] for i, name in enumerate(folder.classes)}
     for i in range(len(folder)):
         try:
-            info = header_of(folder, i)
+            info = header_of(folder, i, max_pixels)
         except StorageError as error:
             found.refused.append((folder.name(i), str(error)))
             continue
@@ -98,8 +98,8 @@ def survey(
     return found
 
 
-def header_of(folder: ImageFolder, i: int) -> ImageInfo:
-    """What the header of a file says; raises StorageError."""
+def header_of(folder: ImageFolder, i: int, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+    """What the header of a file says, as `describe`; raises StorageError."""
     data = folder.read(i, HEAD_BYTES)
     if len(data) == HEAD_BYTES:
         try:
@@ -108,7 +108,7 @@ def header_of(folder: ImageFolder, i: int) -> ImageInfo:
         except ImageFileError:
             pass  # its header is longer
         data = folder.read(i)
-    return describe(data)
+    return describe(data, max_pixels)
 
 
 def _count_changes(found: Survey, info: ImageInfo, keep: bool, apply: bool) -> None:

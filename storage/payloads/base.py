@@ -1,6 +1,7 @@
 """What a payload defines: how an image becomes a cell, and a cell an image."""
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -74,6 +75,13 @@ class Payload(ABC):
         """Raise ValueError if no cell of `size` bytes can hold an image of that shape."""
 
 
+def cores() -> int:
+    """How many cores this process may use; a scheduler may give it fewer than there are."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], size: int = THREAD_BYTES
 ) -> list[Result]:
@@ -83,7 +91,7 @@ def in_threads(
     """
     if len(items) < 2 or size < THREAD_BYTES:
         return [function(item) for item in items]
-    every, done, n = enumerate(items), dict[int, Result](), min(len(items), os.cpu_count() or 1)
+    every, done, n = enumerate(items), dict[int, Result](), min(len(items), cores())
 
     def work() -> None:
         for i, item in every:  # each item goes to one thread

@@ -78,7 +78,7 @@ class EncodedPayload(Payload):
 
     def shape_of(self, data: bytes, whole: bool) -> Shape:
         """The shape of a file's image; whole: whether it is decoded. Raises `ImageFileError`."""
-        info = describe(data)
+        info = describe(data, self.max_pixels)
         if reason := refusal(info, self.max_pixels):
             raise ImageFileError(reason)
         channels = (3,) if self.image_mode == "rgb" else CHANNELS.get(info.mode)

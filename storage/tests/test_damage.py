@@ -21,6 +21,7 @@ from .. import (
     StorageError,
     Store,
 )
+from .._catalog import LARGE_PART
 from .._part import PartName
 from .._registry import NpyStore
 from ..containers.files import FilesContainer
@@ -290,6 +291,21 @@ def test_a_large_index_that_is_cut_off_while_it_is_open_is_told(
             with pytest.raises(CorruptStoreError, match=re.escape(str(part))):
                 read(store)
         (part / raw.INDEX).write_bytes(whole)
+
+
+def test_damage_to_the_index_of_a_very_large_part_leaves_the_others(path: Path) -> None:
+    n = LARGE_PART + 1
+    images = pictures(3, (1, 1))
+    with NpyStore(path, "x", durable=False) as store:
+        store.store_many(images, range(3))
+        store.store_many(np.zeros((n, 1, 1), np.uint8), np.zeros(n, np.int64))
+    with open(raw.folder_of(path, range(3, 3 + n)) / raw.INDEX, "r+b") as file:
+        file.seek(-20, os.SEEK_END)
+        file.write(bytes([255]))
+    with NpyStore(path) as store:
+        assert_records(store.read_many([0, 1, 2]), images, range(3))
+        with pytest.raises(CorruptStoreError, match=f"images 3 to {n + 2}"):
+            store.read_single(3)
 
 
 @each_store

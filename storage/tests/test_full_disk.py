@@ -54,6 +54,16 @@ def test_a_call_that_fills_the_disk_stores_nothing(store_class: type[Store], dis
     in_child(overfill)  # a full disk has been seen to kill a process: of its own
 
 
+def test_a_large_first_image_leaves_room_for_small_ones(
+    store_class: type[Store], disk: Path
+) -> None:
+    """All as large as the first would need nine times the disk."""
+    images = [*pictures(1, (300, 300)), *pictures(99, (1, 1))]
+    with store_class(disk / "store", "x") as store:
+        store.store_many(images, range(100))
+        assert_records(store.read_many(), images, range(100))
+
+
 def test_a_full_disk_can_be_read_and_no_store_created_on_it(
     store_class: type[Store], disk: Path
 ) -> None:

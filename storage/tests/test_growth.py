@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import Store
+from .._batch import SLAB_BYTES
+from .._part import PartName
 from .children import in_child
 from .samples import assert_image, assert_records, pictures, stores_of_each_kind
 from .trials import Trials
@@ -73,3 +75,15 @@ def test_a_store_is_opened_read_and_appended_to_in_little_address_space(
         assert len(store) == len(images) + 4
         store.verify()
     trials.count("little address space", store_class.format, "right", len(images) + 3)
+
+
+def test_a_copy_holds_a_slab_and_an_image_at_most(store_class: type[Store], path: Path) -> None:
+    """Whatever the sizes in a part are: else `compact` would take memory for many large images."""
+    small, large = [*pictures(200, (1, 1))], [*pictures(8, (2048, 2048))]
+    images = small + large + small
+    with store_class(path, "x", durable=False) as store:
+        store.store_many(images, range(len(images)))
+        pieces = [*store._ready().part(PartName(0, len(images))).copies()]
+    sizes = [[len(cell) for cell in piece.cells] for piece in pieces]
+    assert sum(map(len, sizes)) == len(images)
+    assert max(map(sum, sizes)) < SLAB_BYTES + max(map(max, sizes))

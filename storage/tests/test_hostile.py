@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from .. import STORES, StorageError, Store
+from .._session import Mode
 from . import raw
 from .children import in_child
 from .damage import MANY, attempt, limit_memory
@@ -49,10 +50,11 @@ def harmless_uses(store_class: type[Store], path: Path, trials: Trials) -> set[s
 
     def run() -> list[tuple[str, str]]:
         limit_memory()
-        return [attempt(path, lambda use=use: opened(use)) for use in uses]  # type: ignore[misc]  # no default in mypy's view
+        tried = [attempt(path, lambda use=use: opened(use, "r")) for use in uses]  # type: ignore[misc]  # no default in mypy's view
+        return [*tried, attempt(path, lambda: opened(Store.compact, "a"))]
 
-    def opened(use: Callable[[Store], object]) -> tuple[str, str]:
-        with store_class(path) as store:
+    def opened(use: Callable[[Store], object], mode: Mode) -> tuple[str, str]:
+        with store_class(path, mode, durable=False) as store:
             use(store)
         return "right", ""
 
@@ -188,6 +190,7 @@ def test_a_record_that_claims_more_than_there_can_be(
     """
     with store_class(path, "x", durable=False) as store:
         store.store_many(mixed_pictures()[:3], range(3))
+        store.store_many(mixed_pictures()[:3], range(3))  # so that there is something to compact
     part = raw.folder_of(path, range(3))
     index = raw.read_index(part)
     for column, value in RECORDS[claim].items():

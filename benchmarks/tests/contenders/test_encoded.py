@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageOps
+from PIL.ExifTags import Base
+from PIL.PngImagePlugin import PngInfo
 
 from benchmarks.contenders.base import PILLOW, Labels
 from benchmarks.contenders.encoded import FileRow, Undecoded
+from benchmarks.contenders.folder import plain_image
 from benchmarks.contenders.limit import PLACE_BYTES, Limit
 from benchmarks.contenders.rows import DEFAULT_PICTURE_ROWS, FILE_ROWS, STORE_ROWS, find_row
 from benchmarks.datasets import Images, PictureOptions
@@ -238,3 +242,45 @@ def test_what_is_undecoded_only_reads(tmp_path: Path) -> None:
         undecoded.create(tmp_path / "new", durable=False)
     with pytest.raises(NotImplementedError, match="files bytes only reads"):
         undecoded.store_single(tmp_path / "new", np.zeros((1, 1), np.uint8), 0, durable=False)
+
+
+SIDEWAYS = 6
+XMP = f'''<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{SIDEWAYS}"/></rdf:RDF></x:xmpmeta>'''
+
+
+def turned(kind: str, path: Path) -> None:
+    """Write a picture whose orientation is told in some way."""
+    picture, exif = Pillow.linear_gradient("L").resize((8, 6)).convert("RGB"), Pillow.Exif()
+    exif[Base.Orientation] = SIDEWAYS
+    text = PngInfo()
+    match kind:
+        case "EXIF":
+            picture.save(path, "PNG", exif=exif)
+        case "TIFF":
+            picture.save(path, "TIFF", exif=exif)
+        case "XMP in JPEG":
+            picture.save(path, "JPEG", xmp=XMP.encode())
+        case "XMP in PNG":
+            text.add_itxt("XML:com.adobe.xmp", XMP)
+            picture.save(path, "PNG", pnginfo=text)
+        case "EXIF as text":  # as ImageMagick has written it
+            data = exif.tobytes()
+            text.add_text("Raw profile type exif", f"\nexif\n{len(data):8}\n{data.hex()}\n")
+            picture.save(path, "PNG", pnginfo=text)
+
+
+@pytest.mark.parametrize("orientation", ["apply", "ignore"])
+@pytest.mark.parametrize("kind", ["EXIF", "TIFF", "XMP in JPEG", "XMP in PNG", "EXIF as text"])
+def test_the_plain_loop_turns_what_the_stores_turn(
+    kind: str, orientation: str, tmp_path: Path
+) -> None:
+    """Else the check of what was read would fail."""
+    turned(kind, path := tmp_path / "picture")
+    with Pillow.open(path) as opened:
+        assert ImageOps.exif_transpose(opened).size == (6, 8)  # there is something to turn
+    options = PictureOptions(orientation=orientation)
+    np.testing.assert_array_equal(
+        plain_image(str(path), options), options.decode(path.read_bytes()), strict=True
+    )

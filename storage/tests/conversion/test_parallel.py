@@ -199,7 +199,7 @@ def test_without_threads_the_caller_works(
 
     convert(photos, tmp_path / "alone", target, on_error="skip")
     monkeypatch.setattr("storage.conversion.task.WORTH_THREADS", 0)
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(4))
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         done = convert(photos, tmp_path / "store", target, on_error="skip")
@@ -228,7 +228,7 @@ def test_threads_take_images_that_are_large_enough(
 ) -> None:
     """For small ones, handing them over takes longer than decoding them."""
     taken: list[int] = []
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(4))
     monkeypatch.setattr("storage.conversion.task.WORTH_THREADS", worth)
     real = Input._take
 

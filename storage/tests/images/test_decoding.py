@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import resource
 import threading
 import warnings
 from io import BytesIO
@@ -15,6 +16,7 @@ from ... import ImageFileError
 from ...images import decoding
 from ...images.decoding import decode, describe
 from ...images.headers import exif_orientation
+from ..children import in_child
 from .files import (
     ODD_IMAGES,
     OWN_IMAGES,
@@ -317,9 +319,49 @@ def test_half_a_jpeg_is_refused_even_where_pillow_would_fill_it_with_grey(
     assert decode(data).shape == (100, 200, 3)
     with pytest.raises(ImageFileError):
         decode(data[: len(data) * 2 // 3])
-    if mode != "CMYK":
-        with pytest.raises(ImageFileError, match=CUT):
-            decode(data[: len(data) * 2 // 3] + b"\xff\xd9")  # with an end marker
+    with pytest.raises(ImageFileError, match=CUT):
+        decode(data[: len(data) * 2 // 3] + b"\xff\xd9")  # with an end marker
+
+
+GIF_CLAIMS = {
+    "screen": b"GIF89a" + (20_000).to_bytes(2, "little") * 2 + bytes(3),
+    "frame": b"GIF89a\1\0\1\0\0\0\0",
+}
+GIF_FRAME = (
+    b"\x21\xf9\x04\x08\0\0\0\0"  # the frame is cleared afterwards, for which Pillow takes memory
+    b"\x2c\0\0\0\0" + (20_000).to_bytes(2, "little") * 2 + b"\0\2\2D\1\0\x3b"
+)
+
+
+def animated_webp(side: int) -> bytes:
+    """An animation whose header claims that many pixels a side."""
+    frames = [picture(size=(8, 8)), picture(size=(8, 8)).rotate(90)]
+    file = BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
+    data = file.getvalue()
+    at = data.index(b"VP8X") + 12
+    return data[:at] + (side - 1).to_bytes(3, "little") * 2 + data[at + 6 :]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [*(start + GIF_FRAME for start in GIF_CLAIMS.values()), animated_webp(16_383)],
+    ids=[*GIF_CLAIMS, "webp"],
+)
+def test_no_memory_is_taken_for_what_a_header_claims(data: bytes) -> None:
+    """Pillow takes it when it opens the file, before anyone can ask for the size."""
+
+    def look() -> tuple[bool, str]:
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, resource.RLIM_INFINITY))
+        info = describe(data)
+        with pytest.raises(ImageFileError, match=LIMIT) as raised:
+            decode(data)
+        return min(info.width, info.height) >= 16_000, str(raised.value)
+
+    described, _ = in_child(look)
+    assert described
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "JPEG2000"])

@@ -29,8 +29,8 @@ class FlatContainer(Container):
             for some in cells:
                 done += len(some)
                 length += file.write(some.data if isinstance(some, np.ndarray) else b"".join(some))
-                if length > reserved and done < n:  # for cells like these, and never too much
-                    reserved = min(2 * length, length * n // done)
+                if length > reserved and done < n:  # for as many cells like these, step by step
+                    reserved = min(4 * length, length * n // done)
                     reserve(file, start + reserved)
             # The shape is known now: one row of bytes if shapes differ or cells are not pixels.
             shape = (len(cells.labels), *cells.shape) if cells.shape else (length,)

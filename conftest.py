@@ -30,7 +30,7 @@ from benchmarks.harness.output import encodable
 from benchmarks.harness.passes import Passes
 from benchmarks.harness.protocol import Benchmark
 from benchmarks.harness.suite import Measure, Suite
-from benchmarks.harness.sweeps import Sweeps
+from benchmarks.harness.sweeps import OF_ROWS, Sweeps
 from benchmarks.harness.text import one_line
 from benchmarks.harness.workers import Workers
 from benchmarks.results import addresses, decoding, jobs, keys, machine, saving, summary
@@ -194,8 +194,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """End the run if the disk is full, since every benchmark would fail; keep the measurements."""
+    """Note a row that fails, since a winner is then named without it.
+
+    End the run if the disk is full, since every benchmark would fail; keep the measurements.
+    """
     report = yield
+    if report.failed and _is_benchmark(item):
+        _suite(item.config).note_failure(_key(item))
     error = call.excinfo.value if call.excinfo else None
     if error and _is_benchmark(item) and saving.is_disk_full(error):
         text = f"the disk is full: free some space, or choose another by --store-dir ({error})"
@@ -236,12 +241,19 @@ def store(request: pytest.FixtureRequest) -> Contender:
 
 def _row(request: pytest.FixtureRequest) -> Contender:
     """The row that a benchmark measures; skips it if the disk has no room for it."""
-    suite, params = _suite(request.config), request.node.callspec.params
-    operation = request.node.originalname.removeprefix("test_")
-    variant = " ".join(str(params[name]) for name in VARIANTS if name in params)
-    n, cold = params.get("n", 1), params.get("cold", False)
-    suite.require_space(keys.Key(operation, variant, request.param, n, cold))
+    suite = _suite(request.config)
+    suite.require_space(_key(request.node))
     return suite.row(request.param)
+
+
+def _key(item: pytest.Item) -> keys.Key:
+    """The row that a benchmark measures, by its parameters."""
+    assert isinstance(item, pytest.Function)
+    params: dict[str, Any] = item.callspec.params
+    operation = item.originalname.removeprefix("test_")
+    (row,) = (params[name] for name in OF_ROWS if name in params)
+    variant = " ".join(str(params[name]) for name in VARIANTS if name in params)
+    return keys.Key(operation, variant, row, params.get("n", 1), params.get("cold", False))
 
 
 @pytest.fixture

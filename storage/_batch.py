@@ -1,6 +1,6 @@
 """What one call stores: the images and labels are checked, then read once, slab by slab."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from itertools import chain, groupby, islice
 from math import prod
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -14,6 +14,7 @@ from ._ids import PLAIN, check_labels
 CheckShape: TypeAlias = Callable[[Shape], None]
 
 Item = TypeVar("Item")
+Slab = TypeVar("Slab", bound=Sized)
 
 SLAB_BYTES = 8 * 2**20
 """Bytes of pixels in a slab: enough to amortise Python's work, few enough for the CPU's cache."""
@@ -29,22 +30,28 @@ class GivenError(Exception):
 
 
 class Batch(NamedTuple):
-    """The checked records of one commit; its images can be read once."""
+    """The checked records of one commit; its images, in slabs of one shape, can be read once."""
 
     labels: Labels
-    stacks: Iterator[Image]
+    slabs: Iterator[Image]
 
-    def slabs(self, first: int) -> Iterator[tuple[Image, Rows, Labels]]:
-        """Yield slabs of one shape, their ids, from `first` on, and labels; raises as `make_batch`."""
-        done, expected = 0, len(self.labels)
-        for images in self.stacks:
-            n = len(images)
-            if done + n > expected:
-                raise LengthError(f"more images than {expected} labels; give one label per image")
-            ids = np.arange(first + done, first + done + n)
-            yield images, ids, self.labels[done : done + n]
-            done += n
-        _same_length(done, expected)
+
+def numbered(
+    slabs: Iterable[Slab], first: int, labels: Labels, what: str
+) -> Iterator[tuple[Slab, Rows, Labels]]:
+    """Yield slabs, their ids, from `first` on, and labels; raises `LengthError` unless these suffice.
+
+    what: each image or file, in messages
+    """
+    done = 0
+    for slab in slabs:
+        n = len(slab)
+        if done + n > len(labels):
+            text = f"more {what}s than {len(labels)} labels"
+            raise LengthError(f"{text}; give one label per {what}")
+        yield slab, np.arange(first + done, first + done + n), labels[done : done + n]
+        done += n
+    _same_length(done, len(labels), what)
 
 
 def slab_length(shape: Shape) -> int:
@@ -88,9 +95,9 @@ def given(images: Iterable[Item]) -> Iterator[Item]:
         raise GivenError(error) from error
 
 
-def _same_length(images: int, labels: int) -> None:
-    if images != labels:
-        raise LengthError(f"{images} images but {labels} labels; give one label per image")
+def _same_length(n: int, labels: int, what: str = "image") -> None:
+    if n != labels:
+        raise LengthError(f"{n} {what}s but {labels} labels; give one label per {what}")
 
 
 def _slices(images: Image) -> Iterator[Image]:

@@ -80,8 +80,7 @@ def first_wrong(ids: Rows, labels: Labels, stored: Checksums, images: Images) ->
     images: (n, H, W[, C]) or n arrays, C order
     """
     if isinstance(images, list):
-        every = zip(ids.tolist(), labels.tolist(), images, strict=True)
-        sums = np.array([checksum(i, n, image.shape, image) for i, n, image in every], np.uint64)
+        sums = checksums(ids, labels, [image.shape for image in images], images)
     else:
         sums = checksums(ids, labels, images.shape[1:], images.reshape(len(images), -1))
     return next(iter(ids[sums != stored].tolist()), None)

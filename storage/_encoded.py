@@ -4,37 +4,34 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import SLAB_BYTES, GivenError, given
-from ._checksum import Labels, Shape, checksums
-from ._errors import DTypeError, FormatError, ImageFileError, LengthError, printable
+from ._batch import SLAB_BYTES, given, numbered
+from ._checksum import Labels, Rows, Shape, checksums
+from ._errors import DTypeError, FormatError, ImageFileError, printable
 from ._files import StrPath
 from ._ids import Ids, check_ids, check_labels
 from ._index import Piece
 from ._names import Name, pack, packed
 from ._reading import read_cells
 from ._session import Mode
-from ._store import Store
+from ._store import Prepared, Store
 from .payloads.base import in_threads
 from .payloads.encoded import EncodedPayload
 
 
 class KnownFile(NamedTuple):
-    """The bytes of a file and the shape of its image, which is not checked again.
-
-    label: as it was read; a store that takes the file is given labels of its own
-    """
+    """The bytes of a file, the shape of its image, and, if it was read from a store, its label."""
 
     data: bytes
     shape: Shape
     label: int | None = None
 
 
-File: TypeAlias = StrPath | bytes | bytearray | memoryview | KnownFile
+File: TypeAlias = StrPath | bytes | bytearray | memoryview
 """The path of a file, or what is in it."""
 
 MOST_FILES = 1024
@@ -47,7 +44,9 @@ class Held(NamedTuple):
 
     data: bytes
     shown: str  # its name in messages
-    shape: Shape = ()  # if known
+
+
+AnyFile = TypeVar("AnyFile", Held, KnownFile)
 
 
 class EncodedStore(Store):
@@ -111,19 +110,16 @@ class EncodedStore(Store):
         allow; `LengthError`, `LabelError`, `DTypeError`, `ReadOnlyError`, `DiskFullError`,
         `StoreIOError`. Nothing is stored then. What the iterable itself raises is passed on.
         """
-        self._refuse_reader()
-        try:
-            with self._errors:
-                checked = check_labels(labels)
-                if isinstance(files, str | bytes) or not isinstance(files, Iterable):
-                    raise DTypeError(f"files are a {type(files).__name__}; give a list of paths")
-                kept = pack(names, len(checked))
+
+        def prepare() -> Prepared:
+            checked = check_labels(labels)
+            if isinstance(files, str | bytes) or not isinstance(files, Iterable):
+                raise DTypeError(f"files are a {type(files).__name__}; give a list of paths")
+            kept = pack(names, len(checked))
             every = self._held(files, names, kept)
-            pieces = partial(self._file_pieces, every, checked, decode)
-            return self._change(lambda catalog: self._commit(catalog, checked, pieces, kept))
-        except GivenError as error:
-            passed: OSError = error.args[0]
-        raise passed
+            return Prepared(checked, partial(self._file_pieces, every, checked, decode), kept)
+
+        return self._store(prepare)
 
     def _held(
         self, files: Iterable[File], names: Sequence[Name] | None, kept: bytearray
@@ -133,9 +129,7 @@ class EncodedStore(Store):
             shown, name = f"file {i}", b""
             if names and i < len(names) and names[i]:
                 shown = printable(os.fsdecode(names[i]))
-            if isinstance(file, KnownFile):
-                held = Held(file.data, shown, file.shape)
-            elif isinstance(file, bytes | bytearray | memoryview):
+            if isinstance(file, bytes | bytearray | memoryview):
                 held = Held(bytes(file), shown)
             elif isinstance(file, str | os.PathLike):
                 held = self._read(path := os.fspath(file))
@@ -156,21 +150,14 @@ class EncodedStore(Store):
     def _file_pieces(
         self, files: Iterator[Held], labels: Labels, decode: bool, first: int
     ) -> Iterator[Piece]:
-        done, expected = 0, len(labels)
-        for held in slabs(files):
-            n = len(held)
-            if done + n > expected:
-                raise LengthError(f"more files than {expected} labels; give one label per file")
-            size = sum(len(file.data) for file in held) // n if decode else 0
+        for held, ids, own in numbered(slabs(files), first, labels, "file"):
+            size = sum(len(file.data) for file in held) // len(held) if decode else 0
             shapes = in_threads(partial(self._shape, decode=decode), held, size)
-            yield file_piece(held, shapes, first + done, labels[done : done + n])
-            done += n
-        if done != expected:
-            raise LengthError(f"{done} files but {expected} labels; give one label per file")
+            yield file_piece(held, shapes, ids, own)
 
     def _shape(self, file: Held, decode: bool) -> Shape:
         try:
-            return file.shape or self.payload.shape_of(file.data, decode)
+            return self.payload.shape_of(file.data, decode)
         except ImageFileError as error:
             raise self._error(ImageFileError, f"{file.shown}: {error}") from error
 
@@ -182,7 +169,7 @@ class EncodedStore(Store):
         return [file.data for file in self.read_files(ids)]
 
     def read_files(self, ids: Ids | None = None) -> list[KnownFile]:
-        """As `read_bytes`, with labels, and the shapes of the images, so that another store can take them."""
+        """As `read_bytes`, with labels, and the shapes of the images."""
         self._ready()
         ids = range(self._length) if ids is None else ids
         checked = check_ids(ids, self._length, self._name)
@@ -202,15 +189,17 @@ def read_file(path: StrPath) -> bytes:
         return file.read()
 
 
-def file_piece(files: Sequence[Held], shapes: list[Shape], first: int, labels: Labels) -> Piece:
-    """The bytes of files with ids from `first` on, and their checksums."""
-    cells, ids = [file.data for file in files], np.arange(first, first + len(files))
+def file_piece(
+    files: Sequence[Held | KnownFile], shapes: list[Shape], ids: Rows, labels: Labels
+) -> Piece:
+    """The bytes of files, and their checksums."""
+    cells = [file.data for file in files]
     return Piece(cells, checksums(ids, labels, shapes, cells), shapes)
 
 
-def slabs(files: Iterator[Held]) -> Iterator[list[Held]]:
+def slabs(files: Iterator[AnyFile]) -> Iterator[list[AnyFile]]:
     """Yield files together, up to `MOST_FILES` or until they have `SLAB_BYTES`."""
-    slab, size = list[Held](), 0
+    slab, size = list[AnyFile](), 0
     for file in files:
         slab.append(file)
         size += len(file.data)

@@ -32,7 +32,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from itertools import repeat
+from itertools import pairwise, repeat
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -274,6 +274,13 @@ class Index:
         """The records of `rows`, as a structured array."""
         table = self.table
         return table[rows[0] : rows[-1] + 1] if is_run(rows) else table[rows]
+
+    def slabs(self, size: int) -> Iterator[Rows]:
+        """Yield all rows in order, those of `size` bytes of cells at a time, or of one cell more."""
+        offsets = np.arange(self.length) * self.size if self.size else self.table["offset"]
+        rising = np.maximum.accumulate(offsets // size)  # forged offsets may fall
+        starts = np.unique(rising, return_index=True)[1].tolist()
+        return (np.arange(*ends) for ends in pairwise([*starts, self.length]))
 
     def row(self, row: int) -> tuple[int, int, Shape, int, int]:
         """Label, checksum, shape, offset and size of one record; raises `CorruptRecordError`."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import pairwise
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -100,16 +99,11 @@ class Part:
     def copies(self) -> Iterator[Piece]:
         """Yield all records as they are, for another part."""
         index = self.index
-        offsets = np.arange(index.length) * index.size if index.size else index.table["offset"]
-        # Each slab has SLAB_BYTES, and at most one cell more. Forged offsets may fall, slabs may not.
-        slabs = np.maximum.accumulate(offsets // SLAB_BYTES)
-        starts = np.unique(slabs, return_index=True)[1].tolist()
-        for start, stop in pairwise([*starts, index.length]):
-            rows = np.arange(start, stop)
+        for rows in index.slabs(SLAB_BYTES):
             checksums = index.records(rows)["checksum"]
             if index.shape and index.size:
                 pixels = np.empty((len(rows), index.size), np.uint8)
-                self.reader.run(start, stop, pixels)
+                self.reader.run(int(rows[0]), int(rows[-1]) + 1, pixels)
                 yield Piece(pixels, checksums, index.shape)
             else:  # copied: they may be used after this part was closed
                 yield Piece([*map(bytes, self._cells(rows))], checksums, index.shapes(rows))

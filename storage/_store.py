@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import prod
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._batch import Batch, GivenError, make_batch
+from ._batch import Batch, GivenError, make_batch, numbered
 from ._catalog import Catalog
 from ._checksum import Image, Images, Labels, Rows, Shape, checksums
 from ._errors import BusyError, CorruptStoreError, ShapeError
@@ -26,6 +26,14 @@ from .payloads.base import Payload
 MAX_PROBLEMS_SHOWN = 3
 STORES: "dict[str, type[Store]]" = {}
 """The class of each format, by name."""
+
+
+class Prepared(NamedTuple):
+    """What one call stores; pieces: makes them, given the first id; names: complete after the last."""
+
+    labels: Labels
+    pieces: Callable[[int], Iterator[Piece]]
+    names: bytearray
 
 
 class Store(Session):
@@ -87,29 +95,31 @@ class Store(Session):
         Raises `LengthError` if the numbers differ or are zero, and what `store_single` raises;
         nothing is stored then. What the iterable itself raises is passed on.
         """
+
+        def prepare() -> Prepared:
+            batch = make_batch(images, labels, self._check_shape)
+            packed = pack(names, len(batch.labels))
+            return Prepared(batch.labels, partial(self._pieces, batch), packed)
+
+        return self._store(prepare)
+
+    def _pieces(self, batch: Batch, first: int) -> Iterator[Piece]:
+        for images, ids, labels in numbered(batch.slabs, first, batch.labels, "image"):
+            yield image_piece(self.payload, images, ids, labels)
+
+    def _store(self, prepare: Callable[[], Prepared]) -> range:
+        """Store what `prepare` returns; an OSError of the caller's own iterable is passed on."""
         self._refuse_reader()
         try:
             with self._errors:
-                batch = make_batch(images, labels, self._check_shape)
-                packed = pack(names, len(batch.labels))
-            pieces = partial(self._pieces, batch)
-            return self._change(lambda catalog: self._commit(catalog, batch.labels, pieces, packed))
+                prepared = prepare()
+            return self._change(lambda catalog: self._commit(catalog, prepared))
         except GivenError as error:
             given: OSError = error.args[0]
         raise given
 
-    def _pieces(self, batch: Batch, first: int) -> Iterator[Piece]:
-        for images, ids, labels in batch.slabs(first):
-            yield image_piece(self.payload, images, ids, labels)
-
-    def _commit(
-        self,
-        catalog: Catalog,
-        labels: Labels,
-        pieces: Callable[[int], Iterator[Piece]],
-        names: bytearray,
-    ) -> range:
-        """Make a part of what `pieces` yields, given the first id."""
+    def _commit(self, catalog: Catalog, prepared: Prepared) -> range:
+        labels, pieces, names = prepared
         first = catalog.listing.length
         catalog.publish(labels, pieces(first), names, self.durable)
         self._length = catalog.listing.length

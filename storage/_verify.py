@@ -65,9 +65,10 @@ def problems_of(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | B
             yield error
         except WRONG as error:
             yield _reason(catalog, name, error)
-    at_once = max(1, min(AT_ONCE, SLAB_BYTES * index.length // index.cell_bytes))
-    for first in range(name.first, stop, at_once):
-        yield from _unreadable(catalog, name, np.arange(first, min(first + at_once, stop)))
+    for rows in index.slabs(SLAB_BYTES):
+        ids = rows[rows < stop - name.first] + name.first
+        for start in range(0, len(ids), AT_ONCE):
+            yield from _unreadable(catalog, name, ids[start : start + AT_ONCE])
 
 
 def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:

@@ -53,6 +53,8 @@ class PlainLoop(InOrder):
 
     def __init__(self, files: FolderReader, options: PictureOptions) -> None:
         self._files, self._options = files, options
+        if (most := Pillow.MAX_IMAGE_PIXELS) is not None:  # of more, Pillow warns, or raises
+            Pillow.MAX_IMAGE_PIXELS = max(most, options.max_pixels)
 
     def read_many(self, ids: ImageIds, /) -> tuple[Read, Labels]:
         images = [plain_image(self._files.paths[i], self._options) for i in ids.tolist()]

@@ -9,6 +9,7 @@ from benchmarks.contenders.rows import DEFAULT_STORES
 from benchmarks.datasets import DatasetError, load_dataset
 from benchmarks.harness.interruption import temporary_directory
 from benchmarks.results import machine
+from benchmarks.results.recorded import COLD, WARM
 
 from . import saved, trees
 from .errors import InvalidError
@@ -16,7 +17,7 @@ from .judge import Judgement, Progress, judge
 from .options import Request
 from .pairs import ProcessPairs
 from .process import Injection, Side, compare_names, list_benchmarks, list_stores
-from .profile import OTHER_OPERATIONS, Profile, choose_directory, write_sample
+from .profile import OTHER_OPERATIONS, Profile, choose_directory, names, write_sample
 
 REPOSITORY = Path(__file__).parents[2]
 NAMED = 3
@@ -95,7 +96,7 @@ class GateRun:
             dataset_name=data.name,
             dataset_note=data.note,
             file_system=machine.file_system(directory),
-            cache="warm",
+            cache=COLD if names(request.keyword, COLD) else WARM,
             durability="buffered",
         )
         cores = "all" if request.all_cores else "one at a time"
@@ -111,7 +112,7 @@ class GateRun:
             self.notes.append(f"Injected into the head: {injected}.")
         self.notes.append(
             f"Measured with {data.name} on {directory} ({circumstances.file_system}), buffered,"
-            f" warm, n={','.join(map(str, request.cutoffs))}, cores: {cores};"
+            f" {circumstances.cache}, n={','.join(map(str, request.cutoffs))}, cores: {cores};"
             f" {self._save(judgement, info)}."
         )
         if data.note:
@@ -158,13 +159,17 @@ class GateRun:
             )
         if not profiles[Side.HEAD].is_cold:
             self.notes.append("Not covered: reading cold stores; choose that with -k cold.")
-        names, missing = compare_names(own, pairs.names(), request.expected)
+        chosen, missing = compare_names(own, pairs.names(), request.expected)
         if missing:
             self.notes.append(f"Left out, as expected, for missing on one side: {_some(missing)}.")
         injection = request.injection
-        if injection and not any(injection.into in name for name in names):
+        if injection and not any(injection.into in name for name in chosen):
             raise InvalidError(f"--into: no benchmark has {injection.into!r} in its name")
-        judgement = judge(names, request.pairs, pairs.measure, progress)
+        if any("parallel_read" in name for name in chosen) and not request.all_cores:
+            self.notes.append(
+                "All processes of parallel_read shared one core; --all-cores lets them use several."
+            )
+        judgement = judge(chosen, request.pairs, pairs.measure, progress)
         self.notes += [
             f"Left out: {name} fails on the base, as expected: {problem}"
             for name, problem in pairs.left_out.items()

@@ -384,6 +384,11 @@ class Suite:
         self.skipped.append(SkippedRow(key, reason))
         pytest.skip(reason)
 
+    def note_failure(self, key: Key) -> None:
+        """Note that a row has failed, for the summary and the saved run."""
+        if (failed := SkippedRow(key, "failed")) not in self.skipped:
+            self.skipped.append(failed)
+
     def _check(self, recorded: Recorded, case: Case, work: Work[Result], result: Result) -> None:
         work.check(result)
         if not recorded.files:

@@ -37,9 +37,10 @@ def answers(run: SavedRun) -> list[Answer]:
     found = cells((row.figure for row in run.rows.values()), run.skipped)
     measured = {cell.job for cell in found}
     jobs = (*JOBS, *(job for job in COLD_JOBS if job in measured))
-    sweeps = max(len(row.figure.sweeps) for row in run.rows.values())
+    every = [row.figure.sweeps for row in run.rows.values()]
+    runs = len({place for sweeps in every for place, _ in sweeps})
     return [
-        _answer(job, [cell for cell in found if cell.job == job], sweeps)
+        _answer(job, [cell for cell in found if cell.job == job], max(map(len, every)), runs)
         if job in measured
         else Answer(job, "not measured", reasons=_why(job, run.skipped))
         for job in jobs
@@ -54,8 +55,8 @@ def _why(job: Job, skipped: Sequence[SkippedRow]) -> tuple[str, ...]:
     return tuple(f"{reason[0].upper()}{reason[1:]}." for reason in dict.fromkeys(found) if reason)
 
 
-def _answer(job: Job, found: Sequence[Cell], sweeps: int) -> Answer:
-    """The answer from the cells of a job; the run made so many sweeps."""
+def _answer(job: Job, found: Sequence[Cell], sweeps: int, runs: int) -> Answer:
+    """The answer from the cells of a job; so many runs made so many sweeps together."""
     # The largest of those n that have the most stores.
     shown = max(found, key=lambda cell: (len(cell.figures), cell.n))
     values = tuple(_value(job, figure) for figure in shown.figures)
@@ -77,7 +78,7 @@ def _answer(job: Job, found: Sequence[Cell], sweeps: int) -> Answer:
         (
             *_missing(shown),
             *_ahead(job, shown.standing),
-            *_open(shown.standing, sweeps),
+            *_open(shown.standing, sweeps, runs),
             *_elsewhere(like, shown.standing, len(found)),
         ),
         values,
@@ -106,8 +107,8 @@ def _behind(job: Job, other: str, ratio: Ratio) -> str:
     return f"{times}{between} times as fast as {other}"
 
 
-def _open(standing: Standing, of_run: int) -> list[str]:
-    """What would decide it, if it is undecided, where the run made so many sweeps."""
+def _open(standing: Standing, most: int, runs: int) -> list[str]:
+    """What would decide it, if it is undecided, where so many runs made at most so many sweeps."""
     if standing.outcome is not Outcome.UNDECIDED:
         return []
     sweeps = min(ratio.sweeps for ratio in standing.others.values())
@@ -118,10 +119,15 @@ def _open(standing: Standing, of_run: int) -> list[str]:
             f"Even {MOST_SWEEPS} sweeps would hardly decide it: the stores are too close to the"
             " bounds, or the machine is too noisy."
         ]
-    runs = math.ceil(standing.needed / sweeps)
     # A row of long rounds makes few passes, whatever --sweeps says.
-    option = "--sweeps" if sweeps == of_run else "a larger --round-budget"
-    return [f"About {standing.needed} sweeps would decide it ({option}), or {runs} runs like this."]
+    options = ["--sweeps"] if standing.needed * runs > most or sweeps == most else []
+    options += ["a larger --round-budget"] if sweeps < most else []
+    needed = math.ceil(standing.needed * runs / sweeps)
+    like = "this" if runs == 1 else "these"
+    return [
+        f"About {standing.needed} sweeps would decide it ({' and '.join(options)}), or {needed} runs"
+        f" like {like}."
+    ]
 
 
 def _elsewhere(verdicts: Mapping[int, str], standing: Standing, count: int) -> list[str]:

@@ -130,11 +130,16 @@ def _noise(ratios: Iterable[float]) -> float | None:
 
 
 def _beyond(ratios: Mapping[Key, Ratio], noise: Mapping[str, float | None]) -> set[Key]:
-    """The rows that changed by more than the margin and the noise, corrected for their number."""
-    bounds = {state: max(1 + MARGIN, factor or 1.0) for state, factor in noise.items()}
+    """The rows that changed by more than the margin and the noise, corrected for their number.
+
+    None, where the noise is not known.
+    """
     p_values = []
     for key, ratio in ratios.items():
-        bound = bounds[COLD if key.cold else WARM]
-        p_values.append(2 * min(ratio.p_above(bound), ratio.p_below(1 / bound)))
+        if factor := noise[COLD if key.cold else WARM]:
+            bound = max(1 + MARGIN, factor)
+            p_values.append(2 * min(ratio.p_above(bound), ratio.p_below(1 / bound)))
+        else:
+            p_values.append(1.0)
     changed = holm(p_values, ERROR)
     return {key for key, has_changed in zip(ratios, changed, strict=True) if has_changed}

@@ -66,8 +66,9 @@ def shares(figures: Iterable[Figure]) -> dict[str, str]:
 def _in_words(group: Sequence[Split]) -> str:
     low, high = (bound(split.decoding for split in group) for bound in (min, max))
     least, most = (bound(split.files.microseconds for split in group) for bound in (min, max))
-    share = f"{low:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
-    return f"{share}; the files alone take {format_number(least)} to {format_number(most)} µs"
+    least_share, most_share = f"{100 * low:.1f}", f"{100 * high:.1f}"
+    share = least_share if least_share == most_share else f"{least_share} to {most_share}"
+    return f"{share} %; the files alone take {format_number(least)} to {format_number(most)} µs"
 
 
 def conclusion(figures: Iterable[Figure]) -> list[str]:
@@ -87,7 +88,7 @@ def conclusion(figures: Iterable[Figure]) -> list[str]:
         where = f"in {', '.join(little)}" if others else "in any reading measured"
         said.append(
             f"The choice of a store of files does not matter {where}, at its largest n: decoding is"
-            f" more than {MOST:.0%} of the time."
+            f" more than {100 * MOST:.0f} % of the time."
         )
     if others:
         said.append(f"It may matter in {', '.join(others)}, where reading the files takes longer.")

@@ -7,7 +7,7 @@ from benchmarks.contenders.rows import STORE_ROWS
 
 from .keys import SkippedRow
 from .ratio import Ratio
-from .standing import LEVEL, MARGIN, Rivals, Standing, standings
+from .standing import LEVEL, MARGIN, MOST_SWEEPS, Outcome, Rivals, Standing, standings
 from .summary import Figure
 
 
@@ -138,7 +138,8 @@ def _rivals(job: Job, figures: list[Figure]) -> Rivals:
 def in_lines(figures: Iterable[Figure], skipped: Iterable[SkippedRow] = ()) -> list[str]:
     """The standings as lines for a terminal; none if no two stores were measured at one n."""
     at: dict[Job, dict[str, list[str]]] = {}
-    for cell in cells(figures, skipped):
+    found = cells(figures, skipped)
+    for cell in found:
         if cell.standing:
             at.setdefault(cell.job, {}).setdefault(cell.verdict, []).append(f"{cell.n:,}")
     if not at:
@@ -150,4 +151,18 @@ def in_lines(figures: Iterable[Figure], skipped: Iterable[SkippedRow] = ()) -> l
     for job, verdicts in at.items():
         lines.append(f"{job.name} ({job.how})")
         lines += [f"  {verdict} at n={', '.join(ns)}" for verdict, ns in verdicts.items()]
-    return [*lines, ""]
+    return [*lines, *_what_decides(found), ""]
+
+
+def _what_decides(found: Iterable[Cell]) -> list[str]:
+    """A line on what would decide the cells that are undecided; none if there are none."""
+    open_ones = [
+        c.standing for c in found if c.standing and c.standing.outcome is Outcome.UNDECIDED
+    ]
+    if not open_ones:
+        return []
+    n, needed = len(open_ones), [standing.needed for standing in open_ones if standing.needed]
+    if not needed:
+        return [f"even {MOST_SWEEPS} sweeps would hardly decide the {n} undecided"]
+    sweeps = f"about {max(needed)} sweeps, perhaps of several runs,"
+    return [f"{sweeps} would decide {len(needed)} of the {n} undecided"]

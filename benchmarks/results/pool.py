@@ -1,5 +1,6 @@
 """Several runs as one: their sweeps are pooled, which narrows the intervals of what is compared."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,6 +10,9 @@ from . import machine
 from .errors import ResultsError
 from .keys import Key
 from .runs import Row, SavedRun
+
+HASH = re.compile("[0-9a-f]{7,}")
+"""Of a commit; outside a repository, pytest-benchmark saves a word."""
 
 
 def pool(runs: Sequence[SavedRun]) -> SavedRun:
@@ -21,8 +25,9 @@ def pool(runs: Sequence[SavedRun]) -> SavedRun:
         return first
     for place, run in enumerate(others, 1):
         differing = machine.differences(run.machine, first.machine)
-        if _commit(run) != _commit(first):
-            differing.append("commit")
+        if not same_commit(run, first):
+            known = has_known_code(run) and has_known_code(first)
+            differing.append("commit" if known else "code, of which no commit tells all")
         if differing:
             raise ResultsError(
                 f"runs {first.name} and {run.name} cannot be pooled: they differ in"
@@ -53,12 +58,18 @@ def pool(runs: Sequence[SavedRun]) -> SavedRun:
 
 
 def same_commit(one: SavedRun, other: SavedRun) -> bool:
-    """Whether two runs are known to be of one commit; uncommitted changes may still differ."""
-    return bool(one.commit.get("id")) and _commit(one) == _commit(other)
+    """Whether two runs are known to be of the same code."""
+    return (
+        has_known_code(one)
+        and one.commit.get("id") == other.commit.get("id")
+        and has_known_code(other)
+    )
 
 
-def _commit(run: SavedRun) -> tuple[object, bool]:
-    return run.commit.get("id"), bool(run.commit.get("dirty"))
+def has_known_code(run: SavedRun) -> bool:
+    """Whether its commit tells all of its code: there is one, without other changes."""
+    name = run.commit.get("id")
+    return isinstance(name, str) and bool(HASH.fullmatch(name)) and not run.commit.get("dirty")
 
 
 def _joined(rows: Sequence[tuple[int, Row]]) -> Row:

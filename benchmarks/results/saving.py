@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, suppress
 from importlib.util import find_spec
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -171,7 +172,7 @@ def mind_saving(session: BenchmarkSession, run: pytest.Session) -> list[str]:
         storage = session.storage
         is_file = isinstance(storage, FileStorage)
         if is_file and interruption(run):
-            target = _folder(storage) / f"{INTERRUPTED}_{name}.json"
+            target = new_file(_folder(storage), f"{INTERRUPTED}_{name}")
             minded(output, target, lambda: _write(target, output))
         else:
             numbered = _folder(storage) / f"{storage._next_num}_{name}.json" if is_file else None
@@ -187,6 +188,12 @@ def interruption(run: pytest.Session) -> str:
     if run.exitstatus == pytest.ExitCode.INTERRUPTED and not run.shouldstop:
         return "by Ctrl-C or another signal"
     return one_line(run.shouldfail or run.shouldstop or "")
+
+
+def new_file(folder: Path, name: str) -> Path:
+    """A file of that name that does not exist; the second of them has a number."""
+    numbered = (f"{name}_{number}.json" for number in count(2))
+    return next(p for one in chain([f"{name}.json"], numbered) if not (p := folder / one).exists())
 
 
 def _write(target: Path, output: Output) -> None:

@@ -32,7 +32,7 @@ from .._index import Index, PartCells, Structure
 from .base import Container, Reader
 from .flat import BlockReader
 
-SLAB_BYTES = 2**20
+TRANSACTION_BYTES = 2**20
 """Bytes of cells that a transaction holds in memory; malloc returns more to the system."""
 BLOCK_BYTES = 2**17
 """Smaller blocks slow down reading everything; larger ones slow down a random batch."""
@@ -123,7 +123,7 @@ def slabs_of(cells: PartCells) -> Iterator[dict[int, list[memoryview]]]:
             one = some[i : i + step]
             piece = memoryview(one.reshape(-1) if isinstance(one, np.ndarray) else one[0])
             if not blocks or size + len(piece) > BLOCK_BYTES:
-                if total >= SLAB_BYTES:
+                if total >= TRANSACTION_BYTES:
                     yield blocks
                     blocks.clear()  # freed before the next is made
                     total = 0

@@ -20,8 +20,8 @@ import numpy as np
 from xxhash import xxh3_64_hexdigest
 
 from .._batch import stacked
-from .._checksum import Image
-from .._encoded import Held, KnownFile, file_piece, slabs
+from .._checksum import Image, Labels, Rows
+from .._encoded import KnownFile, file_piece, slabs
 from .._errors import (
     CorruptRecordError,
     ImageFileError,
@@ -86,18 +86,20 @@ class Input:
         """
         taken, done = self._taken(tick), 0
         if self._plan.as_files:
-            files = cast(Iterator[KnownFile], taken)
-            for held in slabs(Held(file.data, "", file.shape) for file in files):
-                labels = self.labels[self.kept[done : done + len(held)]]
-                shapes = [file.shape for file in held]
-                yield file_piece(held, shapes, self._first + done, labels)
-                done += len(held)
+            for files in slabs(cast(Iterator[KnownFile], taken)):
+                ids, labels = self._numbered(done, len(files))
+                yield file_piece(files, [file.shape for file in files], ids, labels)
+                done += len(files)
             return
         for images in stacked(cast(Iterator[Image], taken), len(self._rows)):
-            labels = self.labels[self.kept[done : done + len(images)]]
-            ids = np.arange(self._first + done, self._first + done + len(images))
+            ids, labels = self._numbered(done, len(images))
             yield image_piece(self._payload, images, ids, labels)
             done += len(images)
+
+    def _numbered(self, done: int, n: int) -> tuple[Rows, Labels]:
+        """The ids and labels of the next `n` images."""
+        first = self._first + done
+        return np.arange(first, first + n), self.labels[self.kept[done : done + n]]
 
     def _taken(self, tick: Tick) -> Iterator[Taken]:
         are_small = sum(row.size for row in self._rows) < WORTH_THREADS * len(self._rows)

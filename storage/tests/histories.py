@@ -46,7 +46,7 @@ STOP_FOLDING = Step(_stop_folding)
 SMALL_PIECES = {
     "storage._batch.SLAB_BYTES": 1_000,
     "storage._part.SLAB_BYTES": 1_000,
-    "storage.containers.lmdb.SLAB_BYTES": 1_000,
+    "storage.containers.lmdb.TRANSACTION_BYTES": 1_000,
     "storage.containers.lmdb.BLOCK_BYTES": 500,
     "storage.payloads.base.THREAD_BYTES": 300,
 }

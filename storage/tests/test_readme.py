@@ -2,6 +2,7 @@
 
 import re
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,30 +102,36 @@ def test_large_batches_from_workers_need_few_files_as_said(tmp_path: Path) -> No
     assert loaded == [*range(1200)]
 
 
-def test_folders_are_converted_in_parallel_as_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each of the two lines, in a folder of its own."""
-    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+@pytest.fixture
+def convert_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs one of the lines that convert a folder in parallel, by its place, with these names."""
     lines = block_with("get_executor()").splitlines()
     imports = "\n".join(line for line in lines if line.startswith("from "))
-    first, second = (line for line in lines if line.startswith("convert("))
+    shown = [line for line in lines if line.startswith("convert(")]
+    assert len(shown) == 2
 
-    def run(line: str, **names: Any) -> None:
-        folder = tmp_path / str(len(names))
+    def run(place: int, **names: Any) -> None:
         for name in ("apple/1.jpg", "kiwi/2.jpg"):
-            (folder / "photos" / name).parent.mkdir(parents=True)
-            (folder / "photos" / name).write_bytes(saved(picture(), "JPEG"))
-        monkeypatch.chdir(folder)
-        exec(f"{imports}\n{line}", names)
+            (tmp_path / "photos" / name).parent.mkdir(parents=True)
+            (tmp_path / "photos" / name).write_bytes(saved(picture(), "JPEG"))
+        monkeypatch.chdir(tmp_path)
+        exec(f"{imports}\n{shown[place]}", names)
         with Hdf5EncodedStore("photos.h5s") as store:
             assert store.names == ["apple/1.jpg", "kiwi/2.jpg"]
             assert store.read_bytes() == [saved(picture(), "JPEG")] * 2
 
-    run(first)  # before there are threads: its workers are forked
+    return run
+
+
+def test_a_folder_is_converted_by_a_pool_as_shown(convert_as_shown: Callable[..., None]) -> None:
+    convert_as_shown(0)
+
+
+def test_a_folder_is_converted_by_dask_as_shown(convert_as_shown: Callable[..., None]) -> None:
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        run(second, dask_client=client)
+        convert_as_shown(1, dask_client=client)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

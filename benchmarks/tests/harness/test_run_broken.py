@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.results.keys import Key, SkippedRow
 from benchmarks.results.runs import load
 from benchmarks.tests.datasets.test_batches import write_batches
 from benchmarks.tests.runs import (
@@ -176,6 +177,10 @@ def test_a_wrong_result_is_neither_saved_nor_shown_and_the_others_are(tmp_path: 
     rows = [line.split()[0] for line in summary.splitlines() if "read_many[" not in line and line]
     assert "png" in rows
     assert "lmdb" not in rows
+    assert "not measured: failed: read_many lmdb n=10" in summary
+    assert re.search("^  .*, without lmdb at n=10$", summary, re.MULTILINE)
+    failed = SkippedRow(Key("read_many", "", "lmdb", 10), "failed")
+    assert load(str(tmp_path / "run.json")).skipped == (failed,)
     assert [path for path in tmp_path.iterdir() if path.name.startswith("image-stores-")] == []
 
 

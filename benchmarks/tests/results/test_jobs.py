@@ -1,6 +1,9 @@
 """How the stores stand at each job."""
 
+import re
 from dataclasses import replace
+
+import pytest
 
 from benchmarks.results.jobs import JOBS, cells, in_lines
 from benchmarks.results.keys import Key, SkippedRow
@@ -76,6 +79,27 @@ def test_the_terminal_s_lines_name_the_winner_at_each_n() -> None:
         "  level: hdf5, lmdb at n=100",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("factors", "said"),
+    [
+        (
+            (1.1, 0.95, 1.2, 1.25, 1.0),
+            r"about \d+ sweeps, perhaps of several runs, would decide 1 of",
+        ),
+        ((2.0, 0.4, 1.9, 0.5, 1.0), r"even 100 sweeps would hardly decide"),
+    ],
+)
+def test_the_terminal_says_what_would_decide_what_is_undecided(
+    factors: tuple[float, ...], said: str
+) -> None:
+    sweeps = {
+        (0, place): 2 * f * s for place, (f, s) in enumerate(zip(factors, SPEEDS, strict=True))
+    }
+    lines = in_lines([figure("hdf5", 10, 2.0), figure("lmdb", 10, 2.4, sweeps=sweeps)])
+    assert lines[2] == "  undecided: hdf5 or lmdb at n=10"
+    assert re.fullmatch(f"{said} the 1 undecided", lines[3])
 
 
 def test_cold_stores_compete_with_cold_ones_only() -> None:

@@ -79,7 +79,7 @@ def test_what_one_run_measured_was_not_skipped(tmp_path: Path) -> None:
         ("machine_info", {"file_system": "xfs"}, "file system"),
         ("machine_info", {"dataset": "other"}, "data set"),
         ("commit_info", {"id": "fedcba9876543210"}, "commit"),
-        ("commit_info", {"dirty": True}, "commit"),
+        ("commit_info", {"dirty": True}, "code, of which no commit tells all"),
     ],
 )
 def test_unlike_runs_are_not_pooled(
@@ -92,6 +92,14 @@ def test_unlike_runs_are_not_pooled(
         ResultsError, match=f"0001 and 0002 cannot be pooled: they differ in {said}"
     ):
         pool(runs)
+
+
+def test_runs_of_which_no_commit_tells_all_code_are_not_pooled(tmp_path: Path) -> None:
+    """Each could have other changes."""
+    dirty = whole_run()
+    dirty["commit_info"]["dirty"] = True
+    with pytest.raises(ResultsError, match="differ in code, of which no commit tells all"):
+        pool([loaded(dirty, tmp_path, 1), loaded(dirty, tmp_path, 2)])
 
 
 def test_a_run_counts_once(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from shutil import copytree
 
 import pytest
 
+from benchmarks.results.saving import new_file
 from benchmarks.tests.repositories import git, make_repository
 from benchmarks.tests.runs import run
 
@@ -166,3 +167,9 @@ def test_a_device_that_takes_nothing_costs_no_table_and_stays() -> None:
     done = run("--benchmark-json=/dev/full", *CHOSEN)
     assert_shown(done, Path("/dev/full"), "No space left on device")
     assert Path("/dev/full").exists()
+
+
+def test_a_second_run_of_a_name_that_ends_early_does_not_replace_the_first(tmp_path: Path) -> None:
+    for name in ("interrupted_mine.json", "interrupted_mine_2.json", "interrupted_mine_3.json"):
+        (target := new_file(tmp_path, "interrupted_mine")).touch(exist_ok=False)
+        assert target.name == name

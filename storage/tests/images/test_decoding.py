@@ -6,13 +6,14 @@ import resource
 import threading
 import warnings
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 import simplejpeg
 from PIL import Image, ImageFile, JpegImagePlugin
 
-from ... import ImageFileError
+from ... import ImageFileError, convert, open_store
 from ...images import decoding
 from ...images.decoding import decode, describe
 from ...images.headers import exif_orientation
@@ -133,6 +134,23 @@ def test_an_odd_file_gives_what_the_index_says(name: str) -> None:
         assert pixels.dtype == np.uint8
         assert pixels.flags.c_contiguous
         assert pixels.flags.writeable
+
+
+@needs_odd_images
+def test_a_raised_limit_allows_more_pixels() -> None:
+    data = (ODD_IMAGES / "bomb-100-mpx.png").read_bytes()
+    assert decode(data, mode="keep", max_pixels=10**8).shape[:2] == (10_000, 10_000)
+
+
+@needs_odd_images
+def test_of_all_odd_files_a_conversion_leaves_out_and_lists_those_that_are_refused(
+    tmp_path: Path,
+) -> None:
+    made = convert(ODD_IMAGES, tmp_path / "store", "files-encoded", on_error="skip")
+    listed = {name for name in INDEX if not name.endswith((".txt", ".svg"))}
+    assert {Path(shown).name for shown, _ in made.skipped} == listed & {*REFUSED}
+    with open_store(tmp_path / "store") as store:
+        assert {*store.names} == listed & {*DECODED}
 
 
 @needs_odd_images

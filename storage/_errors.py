@@ -111,12 +111,15 @@ class os_errors:  # noqa: N801  # a generator would take three times as long
                 error.args = (f"{self._path}: {error}",)
         elif isinstance(error, OSError) and not isinstance(error, StorageError):
             # Not kept here: an error in a frame of its own traceback would live on, with open files.
-            translated = self._translated(error)
-            for note in getattr(error, "__notes__", ()):
-                translated.add_note(note)
-            raise translated from error
+            raise self._translated(error) from error
 
     def _translated(self, error: OSError) -> StorageError:
+        translated = self._meaning(error)
+        for note in getattr(error, "__notes__", ()):
+            translated.add_note(note)
+        return translated
+
+    def _meaning(self, error: OSError) -> StorageError:
         path, reason = self._path, error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "earlier commits are whole: free some space and store again"

@@ -199,7 +199,7 @@ def pytest_runtest_makereport(
     End the run if the disk is full, since every benchmark would fail; keep the measurements.
     """
     report = yield
-    if report.failed and _is_benchmark(item):
+    if report.failed and _is_benchmark(item) and {*OF_ROWS} & {*getattr(item, "fixturenames", ())}:
         _suite(item.config).note_failure(_key(item))
     error = call.excinfo.value if call.excinfo else None
     if error and _is_benchmark(item) and saving.is_disk_full(error):

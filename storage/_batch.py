@@ -39,7 +39,9 @@ class Batch(NamedTuple):
 def numbered(
     slabs: Iterable[Slab], first: int, labels: Labels, what: str
 ) -> Iterator[tuple[Slab, Rows, Labels]]:
-    """Yield slabs, their ids, from `first` on, and labels; raises `LengthError` unless these suffice.
+    """Yield slabs, their ids, from `first` on, and labels.
+
+    Raises `LengthError` unless there is one label for each.
 
     what: each image or file, in messages
     """

@@ -113,7 +113,7 @@ def decode(
 def describe(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """What the header of an image file says; raises ImageFileError if no image can be in it.
 
-    Of an image of more pixels than that, perhaps only its format and size are looked at.
+    Of an image of more than `max_pixels`, perhaps only the format and the size are looked at.
     """
     form = format_of(data)
     if form == "JPEG":

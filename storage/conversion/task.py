@@ -35,6 +35,7 @@ from .._index import INDEX, PartCells, Piece
 from .._names import packed
 from .._part import write_part
 from .._store import image_piece
+from ..payloads.base import at_most_threads
 from .plan import Plan, known_plan, rows_of
 from .sources import PlannedImage, Source, Taken
 from .work import Receipt, Skipped, WorkFolder
@@ -58,7 +59,7 @@ class Order(NamedTuple):
     plan: the identity of its plan
     skip: whether images that cannot be taken are left out
     run: differs for each run of the coordinator, so that no engine takes an old task for this one
-    threads: in which images are read and decoded
+    threads: in which images are read, decoded and encoded; an executor has tasks for other cores
     """
 
     work: str
@@ -150,7 +151,7 @@ def convert_part(order: Order, tick: Tick = int) -> Receipt:
     """Write a part of the new store; raises `StorageError`."""
     work, digest = WorkFolder(Path(order.work)), ""
     attempt = f"{order.part:06d}-{uuid4().hex}"
-    with os_errors(printable(str(work.target))):
+    with os_errors(printable(str(work.target))), at_most_threads(order.threads):
         plan = known_plan(work.plan, order.plan)
         span = plan.parts[order.part]
         given = Input(plan, plan.opened(), [*rows_of(work.plan, span)], order)

@@ -3,9 +3,10 @@
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import ClassVar, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -75,6 +76,19 @@ class Payload(ABC):
         """Raise ValueError if no cell of `size` bytes can hold an image of that shape."""
 
 
+_most_threads = ContextVar[int | None]("most_threads", default=None)
+
+
+@contextmanager
+def at_most_threads(n: int) -> Iterator[None]:
+    """Let `in_threads` use no more, in this thread: others have the machine's other cores."""
+    token = _most_threads.set(n)
+    try:
+        yield
+    finally:
+        _most_threads.reset(token)
+
+
 def cores() -> int:
     """How many cores this process may use; a scheduler may give it fewer than there are."""
     if sys.platform == "linux":
@@ -87,11 +101,13 @@ def in_threads(
 ) -> list[Result]:
     """`map`, in a thread per core if there are several items and `size` is at least `THREAD_BYTES`.
 
-    If no thread can be started, at a system limit or while the interpreter ends, the caller works.
+    `at_most_threads` makes it fewer. If none can be started, at a system limit or while the
+    interpreter ends, the caller works.
     """
-    if len(items) < 2 or size < THREAD_BYTES:
+    n = 1 if size < THREAD_BYTES else min(len(items), _most_threads.get() or cores())
+    if n < 2:
         return [function(item) for item in items]
-    every, done, n = enumerate(items), dict[int, Result](), min(len(items), cores())
+    every, done = enumerate(items), dict[int, Result]()
 
     def work() -> None:
         for i, item in every:  # each item goes to one thread

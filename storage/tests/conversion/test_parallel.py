@@ -242,6 +242,29 @@ def test_threads_take_images_that_are_large_enough(
     assert (threading.get_ident() not in taken) is are_used
 
 
+@pytest.mark.parametrize("kind", ["png", "hdf5", "files-encoded"])
+def test_a_task_of_an_executor_starts_no_threads(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executor has tasks for all cores, and a thread for each task is what it counts with."""
+    photos, started = plant_photos(tmp_path / "photos", 40), [0]
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(4))
+    monkeypatch.setattr("storage.conversion.task.WORTH_THREADS", 0)
+    monkeypatch.setattr("storage.payloads.base.THREAD_BYTES", 0)
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        started[0] += 1
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    convert(photos, tmp_path / "one", kind)
+    assert started[0]
+    started[0] = 0
+    convert(photos, tmp_path / "many", kind, executor=Instead(lambda _, task: task()))
+    assert not started[0]
+
+
 @pytest.mark.parametrize("target", ["npy", "folder"])
 def test_what_a_writer_adds_meanwhile_is_not_converted(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ from .conversion.executors import dask, processes
 from .conversion.work import refuse_taken
 from .images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 from .images.folder import read_folder
-from .images.survey import survey
+from .images.survey import counted, survey
 from .payloads.encoded import EncodedPayload
 
 FAILED, INTERRUPTED = 1, 128
@@ -146,6 +146,8 @@ def _convert(given: argparse.Namespace) -> int:
             allow_empty=given.allow_empty,
             progress=_progress(),
         )
+    if made.changed:
+        say(f"changed by decoding: {counted(made.changed)}", to=sys.stderr)
     for name, reason in made.skipped:
         say(f"skipped {name}: {reason}", to=sys.stderr)
     size = disk_usage(made.path).apparent_bytes

@@ -157,7 +157,7 @@ class EncodedStore(Store):
 
     def _shape(self, file: Held, decode: bool) -> Shape:
         try:
-            return self.payload.shape_of(file.data, decode)
+            return self.payload.shape_of(file.data, self.payload.info_of(file.data), decode)
         except ImageFileError as error:
             raise self._error(ImageFileError, f"{file.shown}: {error}") from error
 

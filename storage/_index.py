@@ -29,7 +29,7 @@ A digest finds accidental damage. It does not stop someone who makes a new diges
 import io
 import mmap
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import pairwise, repeat
@@ -83,7 +83,12 @@ class Piece(NamedTuple):
 
 
 class PartCells:
-    """The cells of a part, from id `first` on, and what its index will tell about them."""
+    """The cells of a part, from id `first` on, and what its index will tell about them.
+
+    between: is called when cells were written and others come
+    """
+
+    between: Callable[[], None] | None = None
 
     def __init__(
         self, first: int, labels: Labels, pieces: Iterator[Piece], is_raw: bool, largest_cell: int
@@ -95,7 +100,9 @@ class PartCells:
 
     def __iter__(self) -> Iterator[Cells]:
         """Yield all cells in order, once; raises `ShapeError` if one is too large."""
-        for cells, checksums, shapes in self._pieces:
+        for i, (cells, checksums, shapes) in enumerate(self._pieces):
+            if i and self.between:
+                self.between()
             every = shapes if isinstance(shapes, list) else [shapes]
             same = isinstance(cells, np.ndarray)
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])

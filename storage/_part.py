@@ -10,7 +10,7 @@ import numpy as np
 from ._batch import SLAB_BYTES
 from ._checksum import Image, Images, Rows, Shape, checksum
 from ._errors import ImageFileError
-from ._files import Folder
+from ._files import Folder, begin_sync
 from ._index import INDEX, Index, PartCells, Piece, is_run
 from ._names import END, NAMES, is_given, sealed, unsealed
 from .containers.base import Container
@@ -48,6 +48,8 @@ def write_part(
     names: as they are kept, complete after the last cell; empty for none
     """
     container = kind.container
+    if durable and container.file:
+        cells.between = lambda: begin_sync(folder.open(container.file))
     structure = container.write(folder, cells)
     named = [NAMES] if is_given(names) else []
     for file in named:

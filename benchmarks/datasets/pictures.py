@@ -3,9 +3,11 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from tqdm import tqdm
 from xxhash import xxh3_64, xxh3_64_intdigest
 
 from storage import ImageFileError, StorageError
-from storage.images.decoding import MAX_PIXELS, decode
+from storage.images.decoding import MAX_PIXELS, decode, describe
 from storage.images.folder import ImageFolder, listed, read_folder
 from storage.images.survey import survey
 from storage.payloads.base import in_threads
@@ -25,8 +27,11 @@ NAME = "pictures"
 """Saved with runs instead of the folder's name, which is the user's."""
 MOST_BYTES = 3 * 2**27
 """By default, pictures are taken until their pixels have this size: so many can be read at once."""
-AT_ONCE = 16
-"""Pictures that are decoded together, in a thread for each core."""
+AT_ONCE, AT_ONCE_BYTES = 16, 2**26
+"""Pictures that are decoded together, in a thread for each core, and bytes of their pixels."""
+LARGE_PIXELS = 2**24
+"""While pictures are loaded, one of more pixels than this is decoded at a time."""
+_LARGE = Lock()
 SEED = 0
 
 
@@ -70,7 +75,9 @@ class PictureFile:
     @classmethod
     def of(cls, path: str, data: bytes, options: PictureOptions) -> "PictureFile":
         """The picture in a file that holds `data`; raises ImageFileError."""
-        image = options.decode(data)
+        info = describe(data, options.max_pixels)
+        with _LARGE if info.width * info.height > LARGE_PIXELS else nullcontext():
+            image = options.decode(data)
         digest = xxh3_64_intdigest(data)
         return cls(path, options, len(data), image.nbytes, digest, _digest(image))
 
@@ -102,8 +109,14 @@ def _digest(image: NDArray[np.uint8]) -> int:
 
 def decoded(pictures: Images) -> Iterator[NDArray[np.uint8]]:
     """The pixels of an array (n,) of pictures, a few at a time, in a thread for each core."""
-    for start in range(0, len(pictures), AT_ONCE):
-        yield from in_threads(PictureFile.decode, pictures[start : start + AT_ONCE].tolist())
+    some, size = list[PictureFile](), 0
+    for picture in pictures.tolist():
+        if some and (len(some) == AT_ONCE or size + picture.nbytes > AT_ONCE_BYTES):
+            yield from in_threads(PictureFile.decode, some)
+            some, size = [], 0
+        some.append(picture)
+        size += picture.nbytes
+    yield from in_threads(PictureFile.decode, some)
 
 
 def load_pictures(

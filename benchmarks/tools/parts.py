@@ -2,9 +2,10 @@
 
     python -m benchmarks.tools.parts [--parts P] [--cutoff N] [--side S] [--backend NAME ...]
 
-stores N images, (S, S) of uint8, in P parts that do not fold, and as many in 100 parts. It opens
-both, reads their labels and random batches, in turns, so that a slow phase of the machine strikes
-both, and prints the median of each and the ratio. The first batches map the parts that they need; the
+stores N images, (S, S) of uint8, in P parts that do not fold, and as many in 100 parts; a store that
+keeps files gets them as PNG, and its batches are of bytes. It opens both, reads their labels and random
+batches, in turns, so that a slow phase of the machine strikes both, and prints the median of each
+and the ratio. The first batches map the parts that they need; the
 last ones find nearly all mapped. Then another process reads of every part, and tells what the index
 takes of memory: `shared` is mapped, once for all processes; `private` is what each adds.
 """
@@ -17,9 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.tools.printing import print_lines, tool_parser
-from storage import STORES, Store, _catalog, open_store
+from storage import STORES, EncodedStore, Store, _catalog, open_store
+from storage.payloads.png import PngPayload
 
 FEW_PARTS = 100
 BATCH = 256
@@ -32,9 +35,19 @@ MIB = 2**20
 def stored(name: str, path: Path, parts: int, each: int, side: int) -> None:
     """Make a store of `parts` parts of `each` images."""
     images = np.random.default_rng(SEED).integers(0, 256, (each, side, side), np.uint8)
+    files = [bytes(cell) for cell in PngPayload().encode(images)]
     with STORES[name](path, "x", durable=False) as store:
         for part in range(parts):
-            store.store_many(images, np.arange(part * each, (part + 1) * each))
+            labels = np.arange(part * each, (part + 1) * each)
+            if isinstance(store, EncodedStore):
+                store.store_files(files, labels)
+            else:
+                store.store_many(images, labels)
+
+
+def read(store: Store, ids: NDArray[np.int64]) -> object:
+    """Images, or their files, which are not decoded."""
+    return store.read_bytes(ids) if isinstance(store, EncodedStore) else store.read_many(ids)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -46,14 +59,14 @@ def seconds(work: Callable[[], object]) -> float:
 def batch_seconds(store: Store, random: np.random.Generator) -> float:
     """The seconds that a random batch takes for each of its images."""
     ids = random.integers(0, len(store), BATCH)
-    return seconds(lambda: store.read_many(ids)) / BATCH
+    return seconds(lambda: read(store, ids)) / BATCH
 
 
 def visit_all(store: Store, step: int) -> None:
     """Read of every part, in random order, an image for every `step`."""
     ids = np.random.default_rng(SEED).permutation(np.arange(0, len(store), step))
     for start in range(0, len(ids), BATCH):
-        store.read_many(ids[start : start + BATCH])
+        read(store, ids[start : start + BATCH])
 
 
 def times(paths: list[Path], step: int) -> dict[str, list[float]]:
@@ -101,7 +114,7 @@ def memory() -> tuple[int, int]:
 def index_memory(path: Path, step: int) -> tuple[int, int, int]:
     """What reading of every part adds: bytes shared and private; and the number of open files."""
     with open_store(path) as store:
-        store.read_many([0, len(store) - 1])
+        read(store, np.array([0, len(store) - 1]))
         _, before = memory()
         visit_all(store, step)
         shared, after = memory()

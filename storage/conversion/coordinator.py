@@ -1,6 +1,7 @@
 """What users call: it plans a conversion, and publishes the parts that tasks write."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import closing, suppress
@@ -24,7 +25,6 @@ from .._errors import (
 from .._files import TEMPORARY, Folder, StrPath
 from .._header import HEADER, VERSION, Header
 from .._part import PartName, renumber_part
-from .._registry import open_store
 from .._store import STORES
 from .engine import here, there
 from .plan import Plan, Span, is_of, write_plan
@@ -32,7 +32,6 @@ from .sources import Source, find_source, is_store
 from .task import Order, Tick
 from .to_folder import write_folder
 from .work import (
-    NOT_THERE,
     Receipt,
     Skipped,
     WorkFolder,
@@ -52,13 +51,20 @@ Progress: TypeAlias = Callable[[range], Iterable[int]]
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion has made; skipped: what it has left out; passed_over: see `ImageFolder`."""
+    """What a conversion has made.
+
+    skipped: what it has left out
+    changed: of how many files decoding changes what, such as "P to RGB" or "turned (orientation 6)";
+        files that are kept have it changed whenever they are read
+    passed_over: see `ImageFolder`
+    """
 
     path: Path
     format: str
     images: int
     classes: list[str]
     skipped: list[Skipped] = field(default_factory=list)
+    changed: Mapping[str, int] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -123,7 +129,8 @@ def _to_folder(source: Source, work: WorkFolder, skip: bool, progress: Progress)
     images, skipped = write_folder(source, work.new, skip, progress)
     _refuse_none(source.path, images)
     work.publish()
-    return Converted(work.target, FOLDER, images, source.classes, skipped, source.passed_over)
+    passed_over = source.passed_over
+    return Converted(work.target, FOLDER, images, source.classes, skipped, passed_over=passed_over)
 
 
 def _refuse_none(path: str, images: int) -> None:
@@ -148,9 +155,8 @@ class Coordinator:
 
     def run(self, executor: Executor | None, skip: bool, progress: Progress) -> Converted:
         if self._work.is_published:
-            self._receipts = self._counting()
-            self._images = sum(receipt.records for receipt in self._receipts.values())
-            if len(open_store(self._work.target)) != self._images:
+            self._keep_parts_in(self._work.target)
+            if self._published < len(self._plan.parts):  # another store has taken its place
                 self._work.refuse_published()
             self._refuse_skipped(skip)
         else:
@@ -160,9 +166,12 @@ class Coordinator:
             self._write(executor, skip, partial(next, ticks, None))
             self._finish()
         ordered = sorted(self._receipts.values(), key=attrgetter("part"))
-        skipped = [each for receipt in ordered for each in receipt.skipped]
+        skipped, changed = [each for r in ordered for each in r.skipped], Counter[str]()
+        for receipt in ordered:
+            changed.update(receipt.changed)
         plan, target = self._plan, self._work.target
-        return Converted(target, plan.format, self._images, plan.classes, skipped, plan.passed_over)
+        noted = skipped, changed, plan.passed_over
+        return Converted(target, plan.format, self._images, plan.classes, *noted)
 
     # ---- what an earlier run has left ----------------------------------------------------------
 
@@ -179,21 +188,29 @@ class Coordinator:
                 if receipt and receipt.content == self._contents.get(receipt.part):
                     yield name, (receipt.part, receipt)
 
-    def _take_stock(self) -> None:
-        """Keep what is there by its receipt, and remove what else there is."""
-        work, counting = self._work, self._counting()
-        work.make_folders()
-        in_place = set[str]()
+    def _keep_parts_in(self, folder: Path) -> set[str]:
+        """Keep the parts that are in place in a folder, up to the first that is not; their names."""
+        counting, kept = self._counting(), set[str]()
         for part in range(len(self._plan.parts)):
             receipt = counting.get(part)
-            if receipt is None or not self._is_in_place(receipt):
+            if receipt is None:
                 break
-            in_place.add(self._name(receipt).folder)
+            name = self._name(receipt)
+            if not is_part(folder / name.folder, receipt, name, self._kind):
+                break
+            kept.add(name.folder)
             self._receipts[part] = receipt
-            self._published, self._images = part + 1, self._images + receipt.records
+            self._published, self._images = part + 1, name.stop
+        return kept
+
+    def _take_stock(self) -> None:
+        """Keep what is there by its receipt, and remove what else there is."""
+        work = self._work
+        work.make_folders()
+        in_place = self._keep_parts_in(work.new)
         tries, receipts = set[str](), {chosen(part) for part in self._receipts}
         for name, (part, receipt) in self._handed_in():
-            if part not in self._receipts and work.is_whole(receipt, self._kind):
+            if part not in self._receipts and work.is_written(receipt, self._kind):
                 self._receipts[part] = receipt
                 tries.add(receipt.attempt)
                 receipts.add(name)
@@ -210,12 +227,6 @@ class Coordinator:
         """The name of the next part in place."""
         return PartName(self._images, self._images + receipt.records)
 
-    def _is_in_place(self, receipt: Receipt) -> bool:
-        name = self._name(receipt)
-        with suppress(*NOT_THERE):
-            return not receipt.records or is_part(self._work.new / name.folder, name, self._kind)
-        return False
-
     # ---- what this run adds ------------------------------------------------------------------
 
     def _write(self, executor: Executor | None, skip: bool, tick: Tick) -> None:
@@ -229,7 +240,7 @@ class Coordinator:
         self._publish()
         with closing(receipts):
             for receipt in receipts:
-                if not self._work.is_whole(receipt, self._kind):
+                if not self._work.is_written(receipt, self._kind):
                     text = f"part {receipt.part} is not there; do all workers see this folder?"
                     raise ExecutorError(f"{printable(str(self._work.path))}: {text}")
                 self._receipts[receipt.part] = receipt

@@ -3,9 +3,9 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeVar
 
 from .._checksum import Image
 from .._encoded import EncodedStore, KnownFile
@@ -14,12 +14,19 @@ from .._files import Folder, StrPath
 from .._header import HEADER
 from .._registry import open_store
 from .._store import Store
+from ..images.decoding import describe
 from ..images.folder import read_image, scan_folder
 from ..payloads.base import Options
 from ..payloads.encoded import EncodedPayload
 
-Taken: TypeAlias = KnownFile | Image
-"""What a conversion takes from its source: a file as it is, or an image."""
+Item = TypeVar("Item", KnownFile, Image, covariant=True)
+
+
+class Taken(NamedTuple, Generic[Item]):
+    """What a conversion takes from its source, and what decoding has changed or will change of it."""
+
+    item: Item
+    changes: list[str]
 
 
 class PlannedImage(NamedTuple):
@@ -54,19 +61,28 @@ class Source(ABC):
         """All images in order; raises `StorageError`, OSError."""
 
     @abstractmethod
-    def file(self, i: int, row: PlannedImage) -> KnownFile:
+    def file(self, i: int, row: PlannedImage) -> Taken[KnownFile]:
         """Image `i` as a file, which is no damaged one. Raises `StorageError`."""
 
     @abstractmethod
-    def image(self, i: int, row: PlannedImage) -> Image:
+    def image(self, i: int, row: PlannedImage) -> Taken[Image]:
         """Image `i`; raises `StorageError`."""
 
     def shown(self, i: int, row: PlannedImage) -> str:
         return printable(os.fsdecode(row.name)) or f"image {i}"
 
+    @contextmanager
+    def _naming(self, i: int, row: PlannedImage) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
+
 
 class FolderSource(Source):
     """The images of a folder; only `rows` lists it."""
+
+    payload: EncodedPayload
 
     def __init__(self, path: str, payload: EncodedPayload, allow_empty: bool = False) -> None:
         self.path, self.payload = path, payload
@@ -88,27 +104,24 @@ class FolderSource(Source):
             return PlannedImage(label, status.st_size, name, modified)
         return PlannedImage(label, 0, name)
 
-    def file(self, i: int, row: PlannedImage) -> KnownFile:
-        payload, data = self._read(i, row)
-        try:
-            return KnownFile(data, payload.shape_of(data, whole=True))
-        except ImageFileError as error:
-            raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
+    def file(self, i: int, row: PlannedImage) -> Taken[KnownFile]:
+        data = self._read(i, row)
+        with self._naming(i, row):
+            return known(data, self.payload)
 
-    def image(self, i: int, row: PlannedImage) -> Image:
-        payload, data = self._read(i, row)
-        try:
-            return payload.decoded(data, payload.image_mode, payload.max_pixels)
-        except ImageFileError as error:
-            raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
+    def image(self, i: int, row: PlannedImage) -> Taken[Image]:
+        payload, data = self.payload, self._read(i, row)
+        with self._naming(i, row):
+            info = payload.info_of(data)
+            image = payload.decoded(data, payload.image_mode, payload.max_pixels)
+            return Taken(image, payload.changes(info, image.shape))
 
-    def _read(self, i: int, row: PlannedImage) -> tuple[EncodedPayload, bytes]:
-        assert self.payload
+    def _read(self, i: int, row: PlannedImage) -> bytes:
         data = read_image(self.path, row.name)
         if len(data) != row.size:
             text = f"has {len(data)} bytes and had {row.size} when the conversion was planned"
             raise FolderError(f"{self.shown(i, row)}: {text}; convert again")
-        return self.payload, data
+        return data
 
 
 class StoreSource(Source):
@@ -131,20 +144,30 @@ class StoreSource(Source):
             yield from map(PlannedImage, some, sizes.tolist(), names)
             first += len(some)
 
-    def file(self, i: int, row: PlannedImage) -> KnownFile:
-        assert isinstance(self._store, EncodedStore)
-        (file,) = self._store.read_files([i])
-        if (payload := self.payload) is None or payload == self._store.payload:
-            return file
-        try:  # other options may make another shape of it, or refuse it
-            return KnownFile(file.data, payload.shape_of(file.data, whole=True))
-        except ImageFileError as error:
-            raise ImageFileError(f"{self.shown(i, row)}: {error}") from error
+    def file(self, i: int, row: PlannedImage) -> Taken[KnownFile]:
+        store, payload = self._store, self.payload
+        assert isinstance(store, EncodedStore)
+        assert payload
+        (file,) = store.read_files([i])
+        with self._naming(i, row):
+            if payload == store.payload:
+                info = describe(file.data, payload.max_pixels)
+                return Taken(file, payload.changes(info, file.shape))
+            return known(file.data, payload)  # another shape may come of it, or it is refused
 
-    def image(self, i: int, row: PlannedImage) -> Image:
-        if (payload := self.payload) is None or payload == self._store.payload:
-            return self._store.read_single(i)[0]
-        return payload.image(*self.file(i, row)[:2])
+    def image(self, i: int, row: PlannedImage) -> Taken[Image]:
+        if self.payload is None:
+            return Taken(self._store.read_single(i)[0], [])
+        file, changes = self.file(i, row)
+        with self._naming(i, row):
+            return Taken(self.payload.image(file.data, file.shape), changes)
+
+
+def known(data: bytes, payload: EncodedPayload) -> Taken[KnownFile]:
+    """A file, decoded once to find damage; raises `ImageFileError`."""
+    info = payload.info_of(data)
+    shape = payload.shape_of(data, info, whole=True)
+    return Taken(KnownFile(data, shape), payload.changes(info, shape))
 
 
 def is_store(path: StrPath) -> bool:

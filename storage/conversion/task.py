@@ -6,7 +6,7 @@ it is on the disk.
 """
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -78,6 +78,7 @@ class Input:
         self._first = plan.parts[order.part].first
         self._payload = plan.kind.payload
         self.kept, self.names, self.skipped = list[int](), bytearray(), list[Skipped]()
+        self.changed = Counter[str]()
         self.labels = np.array([row.label for row in rows], np.int64)
 
     def pieces(self, tick: Tick) -> Generator[Piece, None, None]:
@@ -102,7 +103,7 @@ class Input:
         first = self._first + done
         return np.arange(first, first + n), self.labels[self.kept[done : done + n]]
 
-    def _taken(self, tick: Tick) -> Iterator[Taken]:
+    def _taken(self, tick: Tick) -> Iterator[KnownFile | Image]:
         are_small = sum(row.size for row in self._rows) < WORTH_THREADS * len(self._rows)
         threads = 1 if are_small else self._order.threads
         for i, one in enumerate(ahead(self._take, range(len(self._rows)), threads)):
@@ -116,20 +117,21 @@ class Input:
                 continue
             self.kept.append(i)
             self.names += packed(row.name)
-            yield one
+            self.changed.update(one.changes)
+            yield one.item
 
-    def _take(self, i: int) -> Taken | StorageError:
+    def _take(self, i: int) -> Taken[KnownFile] | Taken[Image] | StorageError:
         row, number = self._rows[i], self._first + i
         try:
             if self._plan.as_files:
                 return self._source.file(number, row)
-            image = self._source.image(number, row)
-            self._payload.check_shape(image.shape)
+            taken = self._source.image(number, row)
+            self._payload.check_shape(taken.item.shape)
         except ShapeError as error:
             return ImageFileError(f"{self._source.shown(number, row)}: {error}")
         except BAD_IMAGE as error:
             return error
-        return image
+        return taken
 
     def write(self, folder: Folder, first: Piece, others: Iterator[Piece]) -> str:
         """Write the part, and return the digest of its index; raises `StorageError`, OSError."""
@@ -160,7 +162,7 @@ def convert_part(order: Order, tick: Tick = int) -> Receipt:
                 if first := next(pieces, None):
                     folder = Folder(os.fspath(work.attempts)).make_folder(attempt)
                     digest = given.write(folder, first, pieces)
-            noted = span.first, len(given.kept), digest, given.skipped
+            noted = span.first, len(given.kept), digest, given.skipped, dict(given.changed)
             receipt = Receipt(plan.content_of(order.part), order.part, attempt, *noted)
             work.hand_in(receipt)
         except BaseException:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from .._checksum import Image
 from .._encoded import KnownFile
 from .._errors import ImageFileError, StorageError
 from .._files import Folder
@@ -15,7 +16,7 @@ from ..images.folder import LITTER
 from ..images.headers import format_of
 from ..payloads.base import cores
 from ..payloads.png import PngPayload
-from .sources import PlannedImage, Source, Taken
+from .sources import PlannedImage, Source
 from .task import BAD_IMAGE, ahead
 from .work import Skipped
 
@@ -39,9 +40,9 @@ def write_folder(
     for folder in folders.values():
         (path / folder).mkdir()
 
-    def take(i: int) -> Taken | StorageError:
+    def take(i: int) -> KnownFile | Image | StorageError:
         try:
-            return source.file(i, rows[i]) if source.payload else source.image(i, rows[i])
+            return (source.file if source.payload else source.image)(i, rows[i]).item
         except BAD_IMAGE as error:
             return error
 
@@ -57,7 +58,9 @@ def write_folder(
     return len(rows) - len(skipped), skipped
 
 
-def write_image(path: Path, folder: str, i: int, row: PlannedImage, item: Taken) -> None:
+def write_image(
+    path: Path, folder: str, i: int, row: PlannedImage, item: KnownFile | Image
+) -> None:
     name = PurePosixPath(os.fsdecode(row.name))
     if isinstance(item, KnownFile):
         data = item.data

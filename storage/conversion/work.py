@@ -35,7 +35,7 @@ from .plan import Plan, read_plan
 
 TRIES, PAUSE_SECONDS = 20, 0.2
 """How often a folder's removal is tried: an orphan may still add files to it, for a part at most."""
-NOT_THERE = FileNotFoundError, CorruptStoreError
+NOT_THERE = FileNotFoundError, NotADirectoryError, CorruptStoreError
 """What a part raises that is not whole; any other error may pass, and nothing is removed for it."""
 KEPT = "what is finished is kept: convert again in the same way to go on, or remove"
 
@@ -59,6 +59,7 @@ class Receipt:
     attempt: the name of its folder
     first: the id that the part begins with there
     digest: the xxh3_64 of its index, which holds the checksum of each record
+    changed: of how many images decoding changes what, see `Converted`
     """
 
     content: str
@@ -68,6 +69,7 @@ class Receipt:
     records: int
     digest: str
     skipped: list[Skipped] = field(default_factory=list)
+    changed: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> PartName:
@@ -117,15 +119,9 @@ class WorkFolder:
             if read_receipt(path) != receipt:  # or it counts already
                 raise
 
-    def is_whole(self, receipt: Receipt, kind: Kind) -> bool:
-        """Whether the part of a try is there as its receipt says."""
-        if not receipt.records:
-            return True
-        path = self.attempts / receipt.attempt
-        with suppress(*NOT_THERE):
-            is_same = xxh3_64_hexdigest((path / INDEX).read_bytes()) == receipt.digest
-            return is_same and is_part(path, receipt.name, kind)
-        return False
+    def is_written(self, receipt: Receipt, kind: Kind) -> bool:
+        """Whether the part of a try is there as its receipt says; raises OSError."""
+        return is_part(self.attempts / receipt.attempt, receipt, receipt.name, kind)
 
     def clear(self, folder: Path, is_left_over: Callable[[str], bool]) -> None:
         """Remove what is left over in a folder.
@@ -298,14 +294,24 @@ def chosen(part: int) -> str:
     return f"{part:06d}"
 
 
-def is_part(path: Path, name: PartName, kind: Kind) -> bool:
-    """Whether a folder is a whole part with these ids; raises OSError, `StorageError`."""
-    folder = Folder(os.fspath(path))
-    index = Index(folder.open(INDEX), name.first, name.stop)
-    index.check_table()
-    kind.container.open(folder, index)
-    named = [NAMES] if index.has_names else []
-    return {INDEX, *named, *kind.container.files(*name)} <= {*folder.names()}
+def is_part(path: Path, receipt: Receipt, name: PartName, kind: Kind) -> bool:
+    """Whether a folder is the whole part of a receipt, with the ids of `name`; raises OSError.
+
+    The digest tells that it is no other, unless it had to be renumbered.
+    """
+    if not receipt.records:
+        return True
+    with suppress(*NOT_THERE):
+        digest = xxh3_64_hexdigest((path / INDEX).read_bytes())
+        if name == receipt.name and digest != receipt.digest:
+            return False
+        folder = Folder(os.fspath(path))
+        index = Index(folder.open(INDEX), name.first, name.stop)
+        index.check_table()
+        kind.container.open(folder, index)
+        named = [NAMES] if index.has_names else []
+        return {INDEX, *named, *kind.container.files(*name)} <= {*folder.names()}
+    return False
 
 
 def work_path(target: Path) -> Path:

@@ -150,6 +150,19 @@ def kept_mode(mode: str) -> str:
     return "RGB" if mode in PALETTES else KEPT.get(mode, mode)
 
 
+def changes(info: ImageInfo, mode: str, orientation: str) -> list[str]:
+    """What `decode` changes of an image with this header, in words."""
+    found = list[str]()
+    becomes = kept_mode(info.mode) if mode == "keep" else "RGB"
+    if becomes != info.mode:
+        found.append(f"{info.mode} to {becomes}")
+    if orientation == "apply" and info.orientation != 1:
+        found.append(f"turned (orientation {info.orientation})")
+    if info.frames > 1:
+        found.append("animation to its first image")
+    return found
+
+
 def _check(info: ImageInfo, max_pixels: int) -> None:
     reason = refusal(info, max_pixels)
     if reason:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._errors import ImageFileError, StorageError, printable
-from .decoding import MAX_PIXELS, describe, kept_mode, refusal
+from .decoding import MAX_PIXELS, changes, describe, refusal
 from .folder import NAMED, ImageFolder
 from .headers import ImageInfo
 
@@ -28,25 +28,19 @@ class Survey:
     modes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # width, height
     classes: dict[str, int] = field(default_factory=dict)  # in the order of their indices
-    turned: Counter[int] = field(default_factory=Counter)  # by orientation
-    converted: Counter[str] = field(default_factory=Counter)  # "P to RGB"
-    animations: int = 0
+    changed: Counter[str] = field(default_factory=Counter)  # "P to RGB"
     passed_over: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The table, without a line for what there is not."""
         rows = {
-            "formats": _counted(self.formats),
-            "modes": _counted(self.modes),
+            "formats": counted(self.formats),
+            "modes": counted(self.modes),
             "sizes": self._size_range(),
             "classes": self._class_indices(),
-            "turned": _counted({f"of orientation {i}": n for i, n in self.turned.items()}),
-            "converted": _counted(self.converted),
-            "animations": f"{self.animations:,}: the first image of each"
-            if self.animations
-            else "",
-            "passed over": _counted(self.passed_over),
+            "changed": counted(self.changed),
+            "passed over": counted(self.passed_over),
             "refused": f"{len(self.refused):,}" if self.refused else "",
         }
         table = [f"{name:<12}{text}" for name, text in rows.items() if text]
@@ -94,7 +88,7 @@ def survey(
         if reason := refusal(info, max_pixels):
             found.refused.append((folder.name(i), reason))
         else:
-            _count_changes(found, info, mode == "keep", orientation == "apply")
+            found.changed.update(changes(info, mode, orientation))
     return found
 
 
@@ -111,20 +105,11 @@ def header_of(folder: ImageFolder, i: int, max_pixels: int = MAX_PIXELS) -> Imag
     return describe(data, max_pixels)
 
 
-def _count_changes(found: Survey, info: ImageInfo, keep: bool, apply: bool) -> None:
-    found.animations += info.frames > 1
-    if apply and info.orientation != 1:
-        found.turned[info.orientation] += 1
-    becomes = kept_mode(info.mode) if keep else "RGB"
-    if becomes != info.mode:
-        found.converted[f"{info.mode} to {becomes}"] += 1
-
-
 def _size(size: tuple[int, int]) -> str:
     return f"{size[0]:,} × {size[1]:,}"
 
 
-def _counted(counts: Mapping[str, int], most: int = 4 * NAMED) -> str:
+def counted(counts: Mapping[str, int], most: int = 4 * NAMED) -> str:
     """Such as "3 JPEG, 1 PNG", the most frequent first."""
     ordered = Counter(counts).most_common()
     shown = [f"{n:,} {name}" for name, n in ordered[:most]]

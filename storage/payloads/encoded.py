@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from .._checksum import Shape, shape_text
 from .._errors import ImageFileError
-from ..images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS, decode, describe, refusal
+from ..images.decoding import (
+    IMAGE_MODES,
+    MAX_PIXELS,
+    ORIENTATIONS,
+    changes,
+    decode,
+    describe,
+    refusal,
+)
+from ..images.headers import ImageInfo
 from .base import Cell, Options, Payload
 from .png import PngPayload
 
@@ -63,9 +72,12 @@ class EncodedPayload(Payload):
         for i, cell in enumerate(cells):
             images[i] = self.image(cell, images.shape[1:])
 
-    def image(self, cell: Cell, shape: Shape) -> NDArray[np.uint8]:
+    def _mode(self, shape: Shape) -> str:
         # In a store of RGB images, one of another shape was stored as an array.
-        mode = "keep" if shape[2:] != (3,) else self.image_mode
+        return "keep" if shape[2:] != (3,) else self.image_mode
+
+    def image(self, cell: Cell, shape: Shape) -> NDArray[np.uint8]:
+        mode = self._mode(shape)
         # No more memory is taken than the index says, whatever the file claims.
         image = self.decoded(cell, mode, prod(shape[:2]))
         if image.shape[:2] != shape[:2] or image.size != prod(shape):
@@ -76,14 +88,22 @@ class EncodedPayload(Payload):
         """The image of a file; raises `ImageFileError`."""
         return decode(bytes(cell), mode=mode, orientation=self.orientation, max_pixels=max_pixels)
 
-    def shape_of(self, data: bytes, whole: bool) -> Shape:
-        """The shape of a file's image; whole: whether it is decoded. Raises `ImageFileError`."""
+    def info_of(self, data: bytes) -> ImageInfo:
+        """What the header of a file says; raises `ImageFileError` if it is refused."""
         info = describe(data, self.max_pixels)
         if reason := refusal(info, self.max_pixels):
             raise ImageFileError(reason)
+        return info
+
+    def shape_of(self, data: bytes, info: ImageInfo, whole: bool) -> Shape:
+        """The shape of a file's image; whole: whether it is decoded. Raises `ImageFileError`."""
         channels = (3,) if self.image_mode == "rgb" else CHANNELS.get(info.mode)
         if whole or channels is None:
             return self.decoded(data, self.image_mode, self.max_pixels).shape
         sideways = self.orientation == "apply" and info.orientation >= FIRST_SIDEWAYS
         sides = (info.width, info.height) if sideways else (info.height, info.width)
         return (*sides, *channels)
+
+    def changes(self, info: ImageInfo, shape: Shape) -> list[str]:
+        """What is changed of a file's image when it is read, in words."""
+        return changes(info, self._mode(shape), self.orientation)

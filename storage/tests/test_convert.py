@@ -89,6 +89,53 @@ def test_a_folder_becomes_any_store(
     assert not [name for name in os.listdir(path.parent) if name.startswith(".")]
 
 
+RGB_CHANGES = {
+    "turned (orientation 6)": 1,
+    "LA to RGB": 1,
+    "P to RGB": 1,
+    "animation to its first image": 1,
+    "1 to RGB": 1,
+}
+KEEP_CHANGES = {"P to RGB": 1, "animation to its first image": 1, "1 to L": 1}
+
+
+@pytest.mark.parametrize("kind", ["hdf5-encoded", "png"])
+@pytest.mark.parametrize("parts", [1, 6])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, RGB_CHANGES), ({"image_mode": "keep", "orientation": "ignore"}, KEEP_CHANGES)],
+)
+def test_what_decoding_changes_is_counted(
+    options: dict[str, str],
+    expected: dict[str, int],
+    kind: str,
+    parts: int,
+    photos: Path,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("storage.conversion.plan.PART_IMAGES", 6 // parts)
+    frames = saved(picture(), "GIF", save_all=True, append_images=[picture().rotate(90)])
+    (photos / "kiwi" / "three.gif").write_bytes(frames)
+    assert convert(photos, path, kind, **options).changed == expected  # type: ignore[arg-type]
+    again = convert(path, path.parent / "again", "npy")
+    assert again.changed == (expected if kind == "hdf5-encoded" else {})
+    assert not convert(path, path.parent / "folder", "folder").changed
+
+
+def test_an_image_that_was_stored_as_an_array_is_not_changed(path: Path) -> None:
+    with Hdf5EncodedStore(path, "x", max_pixels=40) as store:
+        store.store_many([np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8)], [0, 1])
+        store.store_files([saved(picture("L", (5, 4)), "PNG")], [2])
+    with open_store(path) as store:
+        expected = store.read_many()
+    for kind in ("npy", "lmdb-encoded"):
+        done = convert(path, path.parent / kind, kind)
+        assert done.changed == {"L to RGB": 1}
+        with open_store(done.path) as store:
+            assert_records(store.read_many(), *expected)
+
+
 @pytest.mark.parametrize("kind", ["files-encoded", "lmdb-encoded", "hdf5-encoded"])
 def test_a_folder_comes_back_from_an_encoded_store(kind: str, photos: Path, path: Path) -> None:
     convert(photos, path, kind)

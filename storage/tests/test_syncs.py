@@ -4,7 +4,11 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from .. import Store
+import numpy as np
+import pytest
+
+from .. import Store, open_store
+from .._files import File, begin_sync
 from .histories import COMPACT, some, stream
 from .samples import stores_of_each_kind
 from .traced import CHANGES, SystemCall, listing, require_strace, traced
@@ -17,6 +21,7 @@ STEPS = [some(1), some(3), some(30), stream(30), COMPACT, *[some(1)] * 16]
 
 In the end small parts become one.
 """
+IMAGE = np.arange(32 * 32 * 3, dtype=np.uint16).astype(np.uint8).reshape(32, 32, 3)
 RETURNED = "a call has returned"
 """The name of a folder that is not there, and that a process tries to remove to say so."""
 SYNCED = ("fsync", "fdatasync", "syncfs", "sync", "msync")
@@ -127,3 +132,27 @@ def test_another_call_syncs_nothing(
     assert calls
     assert not [call for call in calls if call.name in SYNCED]
     trials.count("not durable: never synced", store_class.format, "right", len(calls))
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_large_durable_call_begins_to_sync_before_its_end(
+    store_class: type[Store], path: Path, durable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk works while the next images are made; else all of it is left to the end."""
+    monkeypatch.setattr("storage._batch.SLAB_BYTES", 4 * IMAGE.nbytes)
+    begun = list[int]()
+
+    def note(file: File) -> None:
+        begun.append(file.size)
+        begin_sync(file)
+
+    monkeypatch.setattr("storage._part.begin_sync", note)
+    with store_class(path, "x", durable=durable) as store:
+        store.store_many(np.stack([IMAGE] * 4), range(4))
+        assert not begun
+        store.store_many(np.stack([IMAGE] * 20), range(20))
+    has_one_file = bool(store_class.container.file)
+    assert len(begun) == (4 if durable and has_one_file else 0)
+    assert begun == sorted(begun)
+    with open_store(path) as store:
+        store.verify()

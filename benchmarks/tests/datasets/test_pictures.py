@@ -1,5 +1,7 @@
 """Folders of the user's own pictures, as data sets."""
 
+import time
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from benchmarks.datasets import (
     DatasetNotFoundError,
     DatasetOptionError,
     PictureError,
+    PictureFile,
     PictureOptions,
     decoded,
     load_dataset,
@@ -119,6 +122,45 @@ def test_by_default_no_more_pictures_are_taken_than_have_some_bytes_of_pixels(fo
     assert len(one.images) == 1
     assert one.identity == found.identity == load(folder).identity
     assert not any(line.startswith("left out") for line in load(folder).remarks)
+
+
+@pytest.mark.parametrize(("large", "most"), [(1, 1), (10**6, 2)])
+def test_large_pictures_are_decoded_one_at_a_time(
+    large: int, most: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many at a time would take gigabytes, on a machine with many cores."""
+    monkeypatch.setattr("benchmarks.datasets.pictures.LARGE_PIXELS", large)
+    monkeypatch.setattr("storage.payloads.base.cores", lambda: 8)
+    monkeypatch.setattr("storage.payloads.base.THREAD_BYTES", 0)
+    real, running, seen = PictureOptions.decode, [0], list[int]()
+
+    def slow(options: PictureOptions, data: bytes) -> NDArray[np.uint8]:
+        running[0] += 1
+        seen.append(running[0])
+        time.sleep(0.02)
+        running[0] -= 1
+        return real(options, data)
+
+    monkeypatch.setattr(PictureOptions, "decode", slow)
+    load(folder)
+    assert len(seen) == 6
+    assert (max(seen) >= most) if most > 1 else (max(seen) == 1)
+
+
+def test_few_large_pictures_are_held_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = load(folder).images
+    largest = max(picture.nbytes for picture in found)
+    monkeypatch.setattr("benchmarks.datasets.pictures.AT_ONCE_BYTES", largest)
+    held = list[int]()
+
+    def note(function: Callable[[object], object], items: list[PictureFile]) -> list[object]:
+        held.append(sum(item.nbytes for item in items))
+        return [*map(function, items)]
+
+    monkeypatch.setattr("benchmarks.datasets.pictures.in_threads", note)
+    assert [image.shape for image in decoded(found)] == [p.decode().shape for p in found]
+    assert max(held) <= largest
+    assert len(held) > 1
 
 
 def test_the_identity_is_of_contents_labels_and_options_and_not_of_names(

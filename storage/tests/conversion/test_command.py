@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ... import __main__ as command
 from ... import convert, open_store
@@ -76,6 +78,16 @@ def test_workers_make_what_one_process_makes(photos: Path, tmp_path: Path) -> No
         results.append(tree_of(dst))
     assert results[0] == results[1]
     assert len(results[0]) > 2 * 12
+
+
+def test_the_command_tells_what_decoding_changes(tmp_path: Path) -> None:
+    """Also where workers convert, and no table is made before."""
+    photos = plant_photos(tmp_path / "photos", 1)
+    for i in range(2):
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(photos / "class 0" / f"{i}.png")
+    process = start("convert", photos, tmp_path / "store", "--format", "npy", "--workers", "1")
+    _, told = process.communicate(timeout=SECONDS)
+    assert told == "changed by decoding: 2 L to RGB\n"
 
 
 def test_wrong_engines_are_refused(photos: Path, tmp_path: Path) -> None:

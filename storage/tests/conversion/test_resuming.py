@@ -293,6 +293,38 @@ def test_another_conversion_does_not_take_a_finished_one_for_its_own(
     assert sorted(os.listdir(tmp_path)) == ["photos", "store"]
 
 
+@pytest.mark.parametrize("other", ["nothing", "pixels", "label", "parts", "file"])
+def test_another_store_of_as_many_images_is_not_taken_for_its_own(
+    other: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dst, copied = tmp_path / "store", tmp_path / "copied"
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.conversion.work.WorkFolder._remove", lambda _: None)
+        convert(whole, dst, "hdf5")  # and is killed there
+    shutil.rmtree(dst)
+    shutil.copytree(whole, copied)
+    file = copied / "class 4" / "000099.png"
+    match other:
+        case "pixels":
+            file.write_bytes(photo(1))
+        case "label":
+            file.rename(copied / "class 3" / file.name)
+        case "parts":
+            monkeypatch.setattr("storage.conversion.plan.PART_BYTES", 1)
+    if other == "file":
+        dst.write_bytes(b"another")
+    else:
+        convert(copied, tmp_path / "made", "hdf5").path.rename(dst)
+    if other == "nothing":
+        assert go_on(whole, dst, "hdf5") == []
+        return
+    before = tree_of(dst) or dst.read_bytes()
+    with pytest.raises(StoreExistsError):
+        convert(whole, dst, "hdf5")
+    assert (tree_of(dst) or dst.read_bytes()) == before
+    assert sorted(os.listdir(tmp_path)) == ["copied", "photos", "store"]
+
+
 @pytest.mark.parametrize("change", ["format", "options", "name", "more", "label"])
 def test_another_conversion_begins_afresh(change: str, whole: Path, tmp_path: Path) -> None:
     dst, kind, more = tmp_path / "store", "hdf5-encoded", dict[str, Any]()

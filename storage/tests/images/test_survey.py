@@ -40,9 +40,8 @@ def test_the_table_counts_what_will_be_changed_or_refused(mixed: Path) -> None:
         "modes       2 P, 2 RGB, 1 RGB of 16 bits, 1 L, 1 RGBA",
         "sizes       2 from 2 × 2 to 40 × 24, most often 40 × 24 (6)",
         "classes     0 odd (6), 1 usual (2)",
-        "turned      1 of orientation 6",
-        "converted   2 P to RGB, 1 L to RGB, 1 RGBA to RGB",
-        "animations  1: the first image of each",
+        "changed     2 P to RGB, 1 animation to its first image, 1 L to RGB,"
+        " 1 turned (orientation 6), 1 RGBA to RGB",
         "passed over 1 no image by its suffix .txt",
         "refused     2",
         "            odd/deep.png: a PNG file of 16 bits a channel: convert it to 8",
@@ -52,10 +51,10 @@ def test_the_table_counts_what_will_be_changed_or_refused(mixed: Path) -> None:
 
 def test_the_options_change_what_is_counted(mixed: Path) -> None:
     found = survey(read_folder(mixed), mode="keep", orientation="ignore", max_pixels=3)
-    assert not found.turned
+    assert not found.changed
     assert len(found.refused) == 8
     found = survey(read_folder(mixed), mode="keep", orientation="ignore")
-    assert found.converted == {"P to RGB": 2}
+    assert found.changed == {"P to RGB": 2, "animation to its first image": 1}
 
 
 def test_a_long_header_is_read_to_its_end(tmp_path: Path) -> None:
@@ -80,4 +79,5 @@ def test_headers_tell_all_that_is_refused_but_damage() -> None:
         for name, reason in found.refused
     )
     assert found.images == len(INDEX) - len(passed_over)
-    assert found.turned.total() == len(TURNED)
+    turned = {what: n for what, n in found.changed.items() if what.startswith("turned")}
+    assert sum(turned.values()) == len(TURNED)

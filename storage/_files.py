@@ -54,12 +54,6 @@ def reserve(file: BinaryIO, size: int) -> None:
         libc.fallocate(file.fileno(), 0, ctypes.c_long(0), ctypes.c_long(size))
 
 
-def begin_sync(file: "File") -> None:
-    """Let the system begin to bring a file to the disk, so that syncing it later takes less time."""
-    if sys.platform == "linux":
-        libc.sync_file_range(file.number, ctypes.c_long(0), ctypes.c_long(0), SYNC_FILE_RANGE_WRITE)
-
-
 class DiskUsage(NamedTuple):
     """What a store takes on disk."""
 
@@ -223,6 +217,23 @@ class Folder(Descriptor):
                 os.unlink(name, dir_fd=self.number)
             except IsADirectoryError:
                 shutil.rmtree(name, dir_fd=self.number)
+
+    def begin_sync(self, name: str) -> None:
+        """Let the system begin to bring a file to the disk: syncing it later takes less time.
+
+        It may not be there yet. What goes wrong, `sync` tells.
+        """
+        if sys.platform == "linux":
+            with suppress(OSError):
+                file, all_of_it = self.open(name), ctypes.c_long(0)
+                libc.sync_file_range(file.number, all_of_it, all_of_it, SYNC_FILE_RANGE_WRITE)
+
+    def let_go(self, name: str) -> None:
+        """Let the system use the memory in which it keeps a file that is on the disk."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError):  # it stays there
+                file = self.open(name)
+                os.posix_fadvise(file.number, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self, names: Collection[str] = ()) -> None:
         """Wait until its entries and the files `names` are on the disk; raises OSError."""

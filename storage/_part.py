@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -10,7 +11,7 @@ import numpy as np
 from ._batch import SLAB_BYTES
 from ._checksum import Image, Images, Rows, Shape, checksum
 from ._errors import ImageFileError
-from ._files import Folder, begin_sync
+from ._files import Folder
 from ._index import INDEX, Index, PartCells, Piece, is_run
 from ._names import END, NAMES, is_given, sealed, unsealed
 from .containers.base import Container
@@ -49,7 +50,7 @@ def write_part(
     """
     container = kind.container
     if durable and container.file:
-        cells.between = lambda: begin_sync(folder.open(container.file))
+        cells.between = partial(folder.begin_sync, container.file)
     structure = container.write(folder, cells)
     named = [NAMES] if is_given(names) else []
     for file in named:

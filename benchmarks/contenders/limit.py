@@ -13,7 +13,8 @@ They have no checksums and no way to append, so they are no stores.
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
 from math import prod
@@ -26,7 +27,7 @@ from benchmarks.datasets import Images, PictureOptions, decoded
 
 from .base import Contender, Image, ImageIds, Labels, Read, Shape
 from .encoded import FileReader, FileRow, together
-from .syncing import sync, sync_tree
+from .syncing import sync, sync_tree, write_synced
 
 LABEL_BYTES = 8
 LABEL, OFFSET, SHAPE = 0, 1, slice(2, 5)
@@ -62,10 +63,11 @@ class Limit(Contender):
     def _write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
         with (path / "raw").open("wb") as file:
             file.write(labels.data)
-            file.write(images.data)
-            if durable:
+            if not durable:
+                file.write(images.data)
+            else:
                 file.flush()
-                os.fsync(file.fileno())
+                write_synced(file.fileno(), [images.data])
         if durable:
             sync(path)
 
@@ -105,10 +107,19 @@ class PictureLimit(Contender):
     def _write(self, path: Path, images: Images, labels: Labels, durable: bool) -> None:
         index, at = np.zeros((len(labels), COLUMNS), np.int64), 0
         index[:, LABEL] = labels
-        with (path / "raw").open("wb", buffering=0) as file:
+
+        def pieces() -> Iterator[memoryview]:
+            nonlocal at
             for entry, image in zip(index, decoded(images), strict=True):
                 entry[OFFSET], entry[SHAPE] = at, (*image.shape, 0)[:3]
-                at += file.write(image.data)
+                at += image.nbytes
+                yield image.data
+
+        with (path / "raw").open("wb", buffering=0) as file:
+            if durable:
+                write_synced(file.fileno(), pieces())
+            else:
+                deque(map(file.write, pieces()), maxlen=0)
         index.tofile(path / "index")
         if durable:
             sync_tree(path)

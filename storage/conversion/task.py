@@ -145,6 +145,8 @@ class Input:
         raw, most = kind.payload.is_raw, kind.container.largest_cell
         cells = PartCells(self._first, self.labels, every(), raw, most)
         write_part(folder, kind, cells, self.names, durable=True)
+        if kind.container.file and len(self._plan.parts) > 1:  # what follows would find memory full
+            folder.let_go(kind.container.file)
         index = folder.open(INDEX)
         return xxh3_64_hexdigest(index.read(index.size))
 

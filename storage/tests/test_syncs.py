@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from .. import Store, open_store
-from .._files import File, begin_sync
+from .._files import Folder
 from .histories import COMPACT, some, stream
 from .samples import stores_of_each_kind
 from .traced import CHANGES, SystemCall, listing, require_strace, traced
@@ -142,11 +142,13 @@ def test_a_large_durable_call_begins_to_sync_before_its_end(
     monkeypatch.setattr("storage._batch.SLAB_BYTES", 4 * IMAGE.nbytes)
     begun = list[int]()
 
-    def note(file: File) -> None:
-        begun.append(file.size)
-        begin_sync(file)
+    real = Folder.begin_sync
 
-    monkeypatch.setattr("storage._part.begin_sync", note)
+    def note(folder: Folder, name: str) -> None:
+        real(folder, name)
+        begun.append(folder.open(name).size)
+
+    monkeypatch.setattr(Folder, "begin_sync", note)
     with store_class(path, "x", durable=durable) as store:
         store.store_many(np.stack([IMAGE] * 4), range(4))
         assert not begun

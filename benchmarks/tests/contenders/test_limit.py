@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders.limit import Limit
+from benchmarks.contenders.syncing import write_synced
 
 from .test_contenders import IMAGES, LABELS
 
@@ -17,6 +18,18 @@ def test_the_file_is_the_labels_and_then_the_pixels_and_nothing_else(tmp_path: P
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["raw"]
     numbers = b"".join(int(label).to_bytes(8, sys.byteorder, signed=True) for label in LABELS)
     assert (tmp_path / "store" / "raw").read_bytes() == numbers + IMAGES.tobytes()
+
+
+@pytest.mark.parametrize("step", [1, 1000, 2**23])
+def test_the_disk_may_begin_before_all_is_written(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.contenders.syncing.STEP_BYTES", step)
+    pieces = [b"some", b"", b"bytes" * 500]
+    number = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    write_synced(number, map(memoryview, pieces))
+    os.close(number)
+    assert (tmp_path / "file").read_bytes() == b"".join(pieces)
 
 
 def test_one_image_is_a_file_of_one(tmp_path: Path) -> None:

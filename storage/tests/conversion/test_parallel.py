@@ -265,6 +265,29 @@ def test_a_task_of_an_executor_starts_no_threads(
     assert not started[0]
 
 
+@pytest.mark.parametrize("kind", ["npy", "lmdb", "hdf5-encoded"])
+@pytest.mark.parametrize("is_one", [True, False])
+def test_several_parts_are_not_kept_in_memory(
+    kind: str, is_one: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set larger than memory would push out all that others have there."""
+    photos = plant_photos(tmp_path / "photos", 40)
+    monkeypatch.setattr("storage.conversion.plan.PART_BYTES", 2**30 if is_one else SMALL_PART)
+    dropped, real = list[int](), os.posix_fadvise
+
+    def note(number: int, offset: int, length: int, advice: int) -> None:
+        assert (offset, length, advice) == (0, 0, os.POSIX_FADV_DONTNEED)
+        dropped.append(os.fstat(number).st_ino)
+        real(number, offset, length, advice)
+
+    monkeypatch.setattr("os.posix_fadvise", note)
+    convert(photos, tmp_path / "store", kind)
+    container = STORES[kind].container.file
+    parts = [path.stat().st_ino for path in (tmp_path / "store").glob(f"*/{container}")]
+    assert (len(parts) == 1) is is_one
+    assert sorted(dropped) == ([] if is_one else sorted(parts))
+
+
 @pytest.mark.parametrize("target", ["npy", "folder"])
 def test_what_a_writer_adds_meanwhile_is_not_converted(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,16 +4,19 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from tqdm import tqdm
+
 from . import CorruptStoreError, StorageError, disk_usage, open_store
 from ._errors import printable
-from .conversion import DEFAULT_FORMAT, FORMATS, ON_ERROR, Progress, convert, is_store
+from .conversion import DEFAULT_FORMAT, FOLDER, FORMATS, ON_ERROR, Progress, convert, is_store
+from .conversion.engine import WINDOW
 from .conversion.executors import dask, processes
 from .conversion.work import refuse_taken
 from .images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
@@ -24,7 +27,8 @@ from .payloads.encoded import EncodedPayload
 FAILED, INTERRUPTED = 1, 128
 """Exit codes: of an error; to which the number of a signal is added. argparse's is 2."""
 
-MOST_WORKERS = 1024
+MOST_WORKERS = WINDOW
+"""More would have nothing to do."""
 
 
 class OutputError(Exception):
@@ -89,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_options(one)
     where = one.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=_positive, metavar="N", help="processes that convert")
+    where.add_argument("--workers", type=_workers, metavar="N", help="processes that convert")
     where.add_argument(
         "--dask", type=_named, metavar="ADDRESS", help="of a Dask scheduler whose workers convert"
     )
@@ -115,7 +119,7 @@ def _add_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--image-mode", choices=IMAGE_MODES, help="what files are decoded to (rgb)")
     one.add_argument("--orientation", choices=ORIENTATIONS, help="of EXIF and TIFF (apply)")
     most = f"refuse larger images ({MAX_PIXELS:,})"
-    one.add_argument("--max-pixels", type=int, metavar="N", help=most)
+    one.add_argument("--max-pixels", type=_positive, metavar="N", help=most)
     one.add_argument("--allow-empty", action="store_true", help="take class folders without images")
 
 
@@ -126,14 +130,21 @@ def _named(text: str) -> str:
 
 
 def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS):
-        raise argparse.ArgumentTypeError(f"{text!r}; give 1 to {MOST_WORKERS:,}")
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}; give a positive number")
     return int(text)
+
+
+def _workers(text: str) -> int:
+    if (n := _positive(text)) > MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r}; give 1 to {MOST_WORKERS}")
+    return n
 
 
 def _convert(given: argparse.Namespace) -> int:
     with _executor(given) as executor:
-        if executor is None and not is_store(given.src):
+        has_table = executor is None and not is_store(given.src)
+        if has_table:
             refuse_taken(given.dst)  # at once: the table takes long
             say("\n".join(_table(given)), to=sys.stderr)
         made = convert(
@@ -146,8 +157,10 @@ def _convert(given: argparse.Namespace) -> int:
             allow_empty=given.allow_empty,
             progress=_progress(),
         )
-    if made.changed:
-        say(f"changed by decoding: {counted(made.changed)}", to=sys.stderr)
+    if not has_table:
+        for what in ("changed", "passed_over"):
+            if counts := getattr(made, what):
+                say(f"{what.replace('_', ' ')}: {counted(counts)}", to=sys.stderr)
     for name, reason in made.skipped:
         say(f"skipped {name}: {reason}", to=sys.stderr)
     size = disk_usage(made.path).apparent_bytes
@@ -172,7 +185,10 @@ def _table(given: argparse.Namespace) -> list[str]:
         mode=options.image_mode,
         orientation=options.orientation,
         max_pixels=options.max_pixels,
+        progress=_progress(),
     )
+    if getattr(given, "format", "") == FOLDER:
+        found.changed.clear()  # its files stay as they are
     return found.lines()
 
 
@@ -184,15 +200,9 @@ def asked_of(given: argparse.Namespace) -> dict[str, str | int]:
 
 def _progress() -> Progress:
     """A progress bar, on a terminal alone."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        with suppress(ImportError):
-            from tqdm import tqdm
-
-            def bar(ids: range) -> Iterable[int]:
-                return tqdm(ids, unit=" images", leave=False)  # type: ignore[no-any-return]
-
-            return bar
-    return iter
+    if sys.stderr is None or not sys.stderr.isatty():
+        return iter
+    return partial(tqdm, unit=" images", leave=False)
 
 
 def _info(given: argparse.Namespace) -> int:

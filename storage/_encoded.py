@@ -19,6 +19,8 @@ from ._names import Name, pack, packed
 from ._reading import read_cells
 from ._session import Mode
 from ._store import Prepared, Store
+from .images.decoding import refuse_by_start
+from .images.headers import HEAD_BYTES, LARGE_FILE
 from .payloads.base import in_threads
 from .payloads.encoded import EncodedPayload
 
@@ -142,7 +144,7 @@ class EncodedStore(Store):
 
     def _read(self, path: str) -> Held:
         try:
-            return Held(read_file(path), printable(path))
+            return Held(read_file(path, self.payload.max_pixels), printable(path))
         except (OSError, MemoryError, ValueError) as error:  # the last for a path that is none
             reason = getattr(error, "strerror", "") or str(error) or "does not fit into memory"
             raise self._error(ImageFileError, f"{printable(path)}: {reason}") from error
@@ -177,15 +179,19 @@ class EncodedStore(Store):
         return [KnownFile(*each) for each in self._while_compacted(read)]
 
 
-def read_file(path: StrPath) -> bytes:
+def read_file(path: StrPath, max_pixels: int) -> bytes:
     """The bytes of a regular file, or of one that a link leads to.
 
-    Raises OSError, MemoryError, or ValueError for text that is no path.
+    Raises OSError, MemoryError, ValueError for text that is no path, or `ImageFileError` for a large
+    file whose first bytes tell that it cannot be stored.
     """
     number = os.open(path, READING)  # does not wait for a pipe's other end
     with os.fdopen(number, "rb", 0) as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
+        if status.st_size > LARGE_FILE:
+            refuse_by_start(os.pread(number, HEAD_BYTES, 0), max_pixels)
         return file.read()
 
 

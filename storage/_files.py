@@ -219,19 +219,16 @@ class Folder(Descriptor):
                 shutil.rmtree(name, dir_fd=self.number)
 
     def begin_sync(self, name: str) -> None:
-        """Let the system begin to bring a file to the disk: syncing it later takes less time.
-
-        It may not be there yet. What goes wrong, `sync` tells.
-        """
+        """Let the system begin to bring a file to the disk, if it is there: `sync` takes less time."""
         if sys.platform == "linux":
-            with suppress(OSError):
+            with suppress(OSError):  # only a hint
                 file, all_of_it = self.open(name), ctypes.c_long(0)
                 libc.sync_file_range(file.number, all_of_it, all_of_it, SYNC_FILE_RANGE_WRITE)
 
-    def let_go(self, name: str) -> None:
-        """Let the system use the memory in which it keeps a file that is on the disk."""
+    def drop_cached(self, name: str) -> None:
+        """Let the system forget the pages of a file that are on the disk, and begin with others."""
         if hasattr(os, "posix_fadvise"):
-            with suppress(OSError):  # it stays there
+            with suppress(OSError):  # only a hint
                 file = self.open(name)
                 os.posix_fadvise(file.number, 0, 0, os.POSIX_FADV_DONTNEED)
 

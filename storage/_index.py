@@ -67,6 +67,10 @@ MOST_PAIRS = 8
 DIGEST_BYTES = 8
 
 
+STEP_BYTES = 2**22
+"""So many bytes of cells are worth a word to the disk."""
+
+
 class Structure(NamedTuple):
     """A container's `blocks` and `trusted`, see above; at most `MOST_PAIRS` for each image."""
 
@@ -85,10 +89,10 @@ class Piece(NamedTuple):
 class PartCells:
     """The cells of a part, from id `first` on, and what its index will tell about them.
 
-    between: is called when cells were written and others come
+    after_step: is called when the container has taken `STEP_BYTES` or more, and asks for others
     """
 
-    between: Callable[[], None] | None = None
+    after_step: Callable[[], None] | None = None
 
     def __init__(
         self, first: int, labels: Labels, pieces: Iterator[Piece], is_raw: bool, largest_cell: int
@@ -100,9 +104,8 @@ class PartCells:
 
     def __iter__(self) -> Iterator[Cells]:
         """Yield all cells in order, once; raises `ShapeError` if one is too large."""
-        for i, (cells, checksums, shapes) in enumerate(self._pieces):
-            if i and self.between:
-                self.between()
+        taken = 0
+        for cells, checksums, shapes in self._pieces:
             every = shapes if isinstance(shapes, list) else [shapes]
             same = isinstance(cells, np.ndarray)
             sizes = np.array([len(cells[0])] * len(cells) if same else [*map(len, cells)])
@@ -117,6 +120,10 @@ class PartCells:
             if len(self._seen) < 2:
                 self._seen.update(every)
             yield cells
+            taken += int(sizes.sum())
+            if self.after_step and taken >= STEP_BYTES:
+                self.after_step()
+                taken = 0
 
     @property
     def shape(self) -> Shape | None:

@@ -42,15 +42,23 @@ class Kind(NamedTuple):
 
 
 def write_part(
-    folder: Folder, kind: Kind, cells: PartCells, names: bytes | bytearray, durable: bool
+    folder: Folder,
+    kind: Kind,
+    cells: PartCells,
+    names: bytes | bytearray,
+    durable: bool,
+    *,
+    cached: bool = True,
 ) -> None:
     """Write all files of a part to an empty folder; raises OSError, `ShapeError`.
 
     names: as they are kept, complete after the last cell; empty for none
+    cached: whether a container's large file may stay in the page cache
     """
     container = kind.container
     if durable and container.file:
-        cells.between = partial(folder.begin_sync, container.file)
+        drop = folder.begin_sync if cached else folder.drop_cached
+        cells.after_step = partial(drop, container.file)
     structure = container.write(folder, cells)
     named = [NAMES] if is_given(names) else []
     for file in named:
@@ -59,6 +67,8 @@ def write_part(
     if durable:
         stop = cells.first + len(cells.labels)
         folder.sync([INDEX, *named, *container.files(cells.first, stop)])
+        if container.file and not cached:
+            folder.drop_cached(container.file)
 
 
 def read_names(folder: Folder, index: Index) -> bytes:

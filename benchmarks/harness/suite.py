@@ -24,6 +24,7 @@ from storage import disk_usage
 
 from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, place_anew, warm
 from .checks import WrongResultError, require
+from .loader import why_left_out
 from .memory import Places, fix_bounds
 from .options import (
     MOST_COMMITS,
@@ -167,6 +168,8 @@ class Suite:
                 f"left out: reading all images at once at n={most}, since {size:,.0f} MB of pixels"
                 f" would be held; more than {MOST_READ_BYTES / 1e6:,.0f} MB are not"
             )
+        if why := why_left_out(self.options.cache == COLD):
+            self.remarks.append(f"left out: {why}")
         rows = choose_picture_rows(self.options.rows, self.options.pictures)
         of_files = tuple(name for name in rows if self._keeps_files(name))
         of_pixels = tuple(name for name in rows if name not in of_files)

@@ -37,6 +37,7 @@ from storage import (
     disk_usage,
 )
 from storage.images.folder import read_folder
+from storage.payloads.base import cores, in_threads
 
 from .printing import print_lines, tool_parser
 from .targets import AtLeast, AtMost
@@ -205,14 +206,21 @@ class Comparisons:
         yield f"| cold pass, hdf5-encoded | {shown} |"
 
     def decoding(self) -> Iterator[str]:
-        """The default decoder beside Pillow, in one thread."""
+        """The default decoder beside Pillow, in one thread, and in one for each core."""
         some = self.pictures[:BATCH].tolist()
+        files = [picture.read() for picture in some]
         ways = {
             "default": lambda: timed(lambda: [picture.decode() for picture in some]),
             "pillow": lambda: timed(lambda: [plain_image(one.path, OPTIONS) for one in some]),
         }
         shown = AtMost(ratios(self._rounds, ways, "pillow")["default"], " × Pillow", 0.7)
         yield f"| decoding {len(some)} pictures, default decoder | {shown} |"
+        ways = {
+            "one": lambda: timed(lambda: [OPTIONS.decode(data) for data in files]),
+            "all": lambda: timed(lambda: in_threads(OPTIONS.decode, files)),
+        }
+        more = AtLeast(ratios(self._rounds, ways, "all")["one"], " × one thread", 1.7)
+        yield f"| the same in {cores()} threads | {more} |"
 
 
 def listed_by_torchvision(root: Path) -> list[tuple[str, int]]:

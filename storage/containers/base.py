@@ -45,7 +45,8 @@ class Reader(ABC):
 class Container(ABC):
     """How the cells of a part lie on disk.
 
-    file: the name of the one file in the part's folder, or "" if there are several
+    file: the name of the one file in the part's folder, or "" if there are several; while it is
+        written, it may be opened for reading and closed
     largest_cell: the most bytes of a cell
     """
 

@@ -11,6 +11,7 @@ of it happens in a hidden folder beside the result (`work.py`), which becomes th
 """
 
 from .coordinator import DEFAULT_FORMAT as DEFAULT_FORMAT
+from .coordinator import FOLDER as FOLDER
 from .coordinator import FORMATS as FORMATS
 from .coordinator import ON_ERROR as ON_ERROR
 from .coordinator import Converted as Converted

@@ -54,9 +54,9 @@ class Converted:
     """What a conversion has made.
 
     skipped: what it has left out
-    changed: of how many files decoding changes what, such as "P to RGB" or "turned (orientation 6)";
-        files that are kept have it changed whenever they are read
     passed_over: see `ImageFolder`
+    changed: of how many files decoding changes what, such as "P to RGB" or "turned (orientation 6)";
+        of a store that keeps files, what is changed whenever they are read; of a folder, nothing
     """
 
     path: Path
@@ -64,8 +64,8 @@ class Converted:
     images: int
     classes: list[str]
     skipped: list[Skipped] = field(default_factory=list)
-    changed: Mapping[str, int] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    changed: Mapping[str, int] = field(default_factory=dict)
 
 
 def convert(
@@ -129,8 +129,7 @@ def _to_folder(source: Source, work: WorkFolder, skip: bool, progress: Progress)
     images, skipped = write_folder(source, work.new, skip, progress)
     _refuse_none(source.path, images)
     work.publish()
-    passed_over = source.passed_over
-    return Converted(work.target, FOLDER, images, source.classes, skipped, passed_over=passed_over)
+    return Converted(work.target, FOLDER, images, source.classes, skipped, source.passed_over)
 
 
 def _refuse_none(path: str, images: int) -> None:
@@ -155,7 +154,7 @@ class Coordinator:
 
     def run(self, executor: Executor | None, skip: bool, progress: Progress) -> Converted:
         if self._work.is_published:
-            self._keep_parts_in(self._work.target)
+            self._keep_published(self._work.target)
             if self._published < len(self._plan.parts):  # another store has taken its place
                 self._work.refuse_published()
             self._refuse_skipped(skip)
@@ -170,7 +169,7 @@ class Coordinator:
         for receipt in ordered:
             changed.update(receipt.changed)
         plan, target = self._plan, self._work.target
-        noted = skipped, changed, plan.passed_over
+        noted = skipped, plan.passed_over, changed
         return Converted(target, plan.format, self._images, plan.classes, *noted)
 
     # ---- what an earlier run has left ----------------------------------------------------------
@@ -188,7 +187,7 @@ class Coordinator:
                 if receipt and receipt.content == self._contents.get(receipt.part):
                     yield name, (receipt.part, receipt)
 
-    def _keep_parts_in(self, folder: Path) -> set[str]:
+    def _keep_published(self, folder: Path) -> set[str]:
         """Keep the parts that are in place in a folder, up to the first that is not; their names."""
         counting, kept = self._counting(), set[str]()
         for part in range(len(self._plan.parts)):
@@ -207,7 +206,7 @@ class Coordinator:
         """Keep what is there by its receipt, and remove what else there is."""
         work = self._work
         work.make_folders()
-        in_place = self._keep_parts_in(work.new)
+        in_place = self._keep_published(work.new)
         tries, receipts = set[str](), {chosen(part) for part in self._receipts}
         for name, (part, receipt) in self._handed_in():
             if part not in self._receipts and work.is_written(receipt, self._kind):

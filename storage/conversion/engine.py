@@ -10,7 +10,7 @@ from ..payloads.base import cores
 from .task import Order, Tick, convert_part
 from .work import Receipt
 
-WINDOW = 64
+WINDOW = 256
 """Tasks that are submitted at a time: enough for as many workers, and a million take no memory."""
 
 

@@ -14,8 +14,9 @@ from .._files import Folder, StrPath
 from .._header import HEADER
 from .._registry import open_store
 from .._store import Store
-from ..images.decoding import describe
+from ..images.decoding import describe, refuse_by_start
 from ..images.folder import read_image, scan_folder
+from ..images.headers import HEAD_BYTES, LARGE_FILE
 from ..payloads.base import Options
 from ..payloads.encoded import EncodedPayload
 
@@ -107,7 +108,7 @@ class FolderSource(Source):
     def file(self, i: int, row: PlannedImage) -> Taken[KnownFile]:
         data = self._read(i, row)
         with self._naming(i, row):
-            return known(data, self.payload)
+            return checked_file(data, self.payload)
 
     def image(self, i: int, row: PlannedImage) -> Taken[Image]:
         payload, data = self.payload, self._read(i, row)
@@ -117,6 +118,10 @@ class FolderSource(Source):
             return Taken(image, payload.changes(info, image.shape))
 
     def _read(self, i: int, row: PlannedImage) -> bytes:
+        if row.size > LARGE_FILE:
+            with self._naming(i, row):
+                start = read_image(self.path, row.name, HEAD_BYTES)
+                refuse_by_start(start, self.payload.max_pixels)
         data = read_image(self.path, row.name)
         if len(data) != row.size:
             text = f"has {len(data)} bytes and had {row.size} when the conversion was planned"
@@ -151,9 +156,10 @@ class StoreSource(Source):
         (file,) = store.read_files([i])
         with self._naming(i, row):
             if payload == store.payload:
-                info = describe(file.data, payload.max_pixels)
-                return Taken(file, payload.changes(info, file.shape))
-            return known(file.data, payload)  # another shape may come of it, or it is refused
+                return Taken(file, changes_of(file, payload))
+            return checked_file(
+                file.data, payload
+            )  # another shape may come of it, or it is refused
 
     def image(self, i: int, row: PlannedImage) -> Taken[Image]:
         if self.payload is None:
@@ -163,7 +169,14 @@ class StoreSource(Source):
             return Taken(self.payload.image(file.data, file.shape), changes)
 
 
-def known(data: bytes, payload: EncodedPayload) -> Taken[KnownFile]:
+def changes_of(file: KnownFile, payload: EncodedPayload) -> list[str]:
+    """What reading a file changes; nothing if it is of a format that cannot be read here."""
+    with suppress(ImageFileError):
+        return payload.changes(describe(file.data, payload.max_pixels), file.shape)
+    return []
+
+
+def checked_file(data: bytes, payload: EncodedPayload) -> Taken[KnownFile]:
     """A file, decoded once to find damage; raises `ImageFileError`."""
     info = payload.info_of(data)
     shape = payload.shape_of(data, info, whole=True)

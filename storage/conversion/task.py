@@ -59,7 +59,8 @@ class Order(NamedTuple):
     plan: the identity of its plan
     skip: whether images that cannot be taken are left out
     run: differs for each run of the coordinator, so that no engine takes an old task for this one
-    threads: in which images are read, decoded and encoded; an executor has tasks for other cores
+    threads: in which images are read, decoded and encoded; with an executor one, since it may have
+        a task for each core
     """
 
     work: str
@@ -144,9 +145,8 @@ class Input:
 
         raw, most = kind.payload.is_raw, kind.container.largest_cell
         cells = PartCells(self._first, self.labels, every(), raw, most)
-        write_part(folder, kind, cells, self.names, durable=True)
-        if kind.container.file and len(self._plan.parts) > 1:  # what follows would find memory full
-            folder.let_go(kind.container.file)
+        is_small = len(self._plan.parts) == 1  # many parts would fill the memory of others
+        write_part(folder, kind, cells, self.names, durable=True, cached=is_small)
         index = folder.open(INDEX)
         return xxh3_64_hexdigest(index.read(index.size))
 

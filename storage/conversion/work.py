@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from uuid import uuid4
@@ -68,8 +68,8 @@ class Receipt:
     first: int
     records: int
     digest: str
-    skipped: list[Skipped] = field(default_factory=list)
-    changed: dict[str, int] = field(default_factory=dict)
+    skipped: list[Skipped]
+    changed: dict[str, int]
 
     @property
     def name(self) -> PartName:
@@ -183,7 +183,7 @@ class WorkFolder:
     @property
     def is_published(self) -> bool:
         """Whether an earlier conversion came to its end, and was killed before it cleaned up."""
-        return self.plan.exists() and not self.new.exists() and self.target.exists()
+        return self.plan.exists() and not self.new.exists() and not is_free(self.target)
 
     def refuse_published(self) -> None:
         """Raise `StoreExistsError` if another conversion has published its result."""
@@ -295,19 +295,17 @@ def chosen(part: int) -> str:
 
 
 def is_part(path: Path, receipt: Receipt, name: PartName, kind: Kind) -> bool:
-    """Whether a folder is the whole part of a receipt, with the ids of `name`; raises OSError.
+    """Whether a folder is the whole part of a receipt, and no other, with the ids of `name`.
 
-    The digest tells that it is no other, unless it had to be renumbered.
+    Raises OSError.
     """
     if not receipt.records:
         return True
     with suppress(*NOT_THERE):
-        digest = xxh3_64_hexdigest((path / INDEX).read_bytes())
-        if name == receipt.name and digest != receipt.digest:
-            return False
         folder = Folder(os.fspath(path))
         index = Index(folder.open(INDEX), name.first, name.stop)
-        index.check_table()
+        if xxh3_64_hexdigest(index.renumbered(receipt.first)) != receipt.digest:
+            return False
         kind.container.open(folder, index)
         named = [NAMES] if index.has_names else []
         return {INDEX, *named, *kind.container.files(*name)} <= {*folder.names()}
@@ -327,11 +325,16 @@ def refuse_taken(dst: StrPath) -> None:
             refuse_existing(target)
 
 
+def is_free(target: Path) -> bool:
+    """Whether nothing is there but perhaps an empty folder, which a rename replaces."""
+    return not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir()))
+
+
 def refuse_existing(target: Path) -> None:
     with os_errors(printable(str(target))):
         if target.is_symlink() or target.is_mount():  # a rename cannot replace it
             text = "a symbolic link or a mount point; choose a name inside it"
             raise StoreExistsError(f"{printable(str(target))}: {text}")
-        if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
+        if not is_free(target):
             text = "exists and is not empty; choose another name, or remove it"
             raise StoreExistsError(f"{printable(str(target))}: {text}")

@@ -65,6 +65,8 @@ KEPT = {"1": "L", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "RGBa": "RGBA", 
 """What `keep` makes of modes that are no grey, RGB or alpha values of 8 bits."""
 PALETTES = ("P", "PA")
 REASONS = {"F": "floating-point pixels", "LAB": "Lab colours"}
+PNG_SIDES = (16, 20)  # bytes before the width, and before the height
+TILE_SIDES = (322, 323)  # TIFF's tags
 TURNED_BACK = {6: 8, 8: 6}  # the other orientations undo themselves
 
 Result = TypeVar("Result")
@@ -145,21 +147,44 @@ def refusal(info: ImageInfo, max_pixels: int = MAX_PIXELS) -> str:
     return ""
 
 
+def refuse_by_start(start: bytes, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise ImageFileError if the first bytes of a file tell that no image of that size is in it."""
+    form = format_of(start)
+    if form == "PNG" and len(start) > PNG_SIDES[-1] + 4:
+        width, height = (int.from_bytes(start[i : i + 4]) for i in PNG_SIDES)
+        _check(ImageInfo("PNG", "RGB", width, height, 8, 1, 1), max_pixels)
+    elif form == "JPEG":
+        try:
+            info = jpeg_info(start)
+        except ImageFileError:
+            return  # its header is longer
+        _check(info, max_pixels)
+
+
 def kept_mode(mode: str) -> str:
     """The mode of an image decoded with `keep`; a palette may also become RGBA."""
     return "RGB" if mode in PALETTES else KEPT.get(mode, mode)
 
 
-def changes(info: ImageInfo, mode: str, orientation: str) -> list[str]:
-    """What `decode` changes of an image with this header, in words."""
+def changes(info: ImageInfo, mode: str, orientation: str, channels: int = 3) -> list[str]:
+    """What `decode` changes of an image with this header, in words.
+
+    channels: of what it returns
+    """
     found = list[str]()
     becomes = kept_mode(info.mode) if mode == "keep" else "RGB"
+    if info.mode in PALETTES and channels == 4:
+        becomes = "RGBA"
     if becomes != info.mode:
         found.append(f"{info.mode} to {becomes}")
+    if info.is_keyed and "A" not in becomes:
+        found.append("transparent to opaque")
+    if info.levels < 256:
+        found.append(f"{info.levels} levels to 256")
     if orientation == "apply" and info.orientation != 1:
         found.append(f"turned (orientation {info.orientation})")
     if info.frames > 1:
-        found.append("animation to its first image")
+        found.append("several images to the first")
     return found
 
 
@@ -211,6 +236,8 @@ def _by_pillow(
         picture = OPENERS[form](BytesIO(data))
         info = _info(picture, data, form)
         _check(info, max_pixels)
+        if isinstance(picture, TiffImagePlugin.TiffImageFile):
+            _check_tile(picture, max_pixels)
         if form == "TIFF" or fills_up:  # which warns, or else returns half an image
             picture.load()
         return info, picture
@@ -218,6 +245,14 @@ def _by_pillow(
     with _pillow_errors(form):
         info, picture = _quietly(opened)
         return info, _array(picture, keep)
+
+
+def _check_tile(picture: TiffImagePlugin.TiffImageFile, max_pixels: int) -> None:
+    """Refuse a tile that is larger than an image may be: Pillow takes the memory for one."""
+    width, height = (picture.tag_v2.get(tag, 0) for tag in TILE_SIDES)
+    if width * height > max_pixels:
+        text = f"a TIFF file of tiles of {width:,} × {height:,} pixels"
+        raise ImageFileError(f"{text}, more than the limit of {max_pixels:,}")
 
 
 def _check_sums(data: bytes) -> None:
@@ -236,15 +271,17 @@ def _info(picture: ImageFile.ImageFile, data: bytes, form: str) -> ImageInfo:
         if picture.size != (info.width, info.height):
             raise ImageFileError(f"a damaged {form} file: it claims several sizes")
         return info
-    (width, height), bits = picture.size, 1 if picture.mode == "1" else 8
+    (width, height), bits, levels = picture.size, 1 if picture.mode == "1" else 8, 256
     orientation = exif_orientation(picture.info.get("exif", b""))
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         width, height = picture.tag_v2[256], picture.tag_v2[257]
         bits = max(picture.tag_v2.get(258, (1,)))
+        levels = 2**bits if picture.mode == "L" else 256
         orientation = valid_orientation(picture.tag_v2.get(274))
         picture.info.pop("xmp", None)  # where Pillow looks for an orientation, too
     elif form == "PPM" and isinstance(picture.tile[0].args, tuple):
-        bits = max(8, int(picture.tile[0].args[1]).bit_length())
+        levels = int(picture.tile[0].args[1]) + 1
+        bits = max(8, (levels - 1).bit_length())
     elif form == "JPEG2000":
         *size, bits = jpeg2000_size(data)
         if (width, height) != tuple(size):
@@ -253,7 +290,7 @@ def _info(picture: ImageFile.ImageFile, data: bytes, form: str) -> ImageInfo:
         bits = avif_bits(data)
     if picture.mode.startswith(("I", "F")):
         bits = max(bits, 16)
-    return ImageInfo(form, picture.mode, width, height, bits, orientation, 1)
+    return ImageInfo(form, picture.mode, width, height, bits, orientation, 1, levels)
 
 
 def _frames(picture: ImageFile.ImageFile) -> int:

@@ -21,7 +21,9 @@ class ImageInfo(NamedTuple):
     height: int
     bits: int  # of a channel
     orientation: int  # 1 to 8, as in EXIF; 1 is upright
-    frames: int
+    frames: int  # images in the file
+    levels: int = 256  # of a channel, if fewer
+    is_keyed: bool = False  # whether a colour stands for transparent pixels
 
 
 class Chunk(NamedTuple):
@@ -32,11 +34,16 @@ class Chunk(NamedTuple):
     stop: int
 
 
+HEAD_BYTES, LARGE_FILE = 2**16, 2**24
+"""Enough bytes of most JPEG files to see their size; of a file of more bytes than the second, these are
+looked at before the rest is read.
+"""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 NO_FRAME_HEADERS = (0xC4, 0xC8, 0xCC)  # between SOF0 and SOF15: tables, and a reserved code
 ORIENTATION = 0x112  # the tag in EXIF and TIFF
+IMAGES = 0xB001  # the tag in the MPF segment of a JPEG file (CIPA DC-007): how many there are
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # EXIF's types
 
 SIGNATURES = {
@@ -76,7 +83,7 @@ def format_of(data: bytes) -> str:
 
 def jpeg_info(data: bytes) -> ImageInfo:
     """The frame header of a JPEG file, found as libjpeg finds it; raises ImageFileError."""
-    size, orientation, at = None, 1, 2
+    size, orientation, frames, at = None, 1, 1, 2
     try:
         while True:
             at = data.index(b"\xff", at)  # libjpeg skips what lies between markers
@@ -92,6 +99,8 @@ def jpeg_info(data: bytes) -> ImageInfo:
                 break
             if code == 0xE1 and data[at + 2 : at + 8] == b"Exif\0\0" and orientation == 1:
                 orientation = exif_orientation(data[at + 8 : at + length])
+            elif code == 0xE2 and data[at + 2 : at + 6] == b"MPF\0":
+                frames = max(frames, ifd_value(data[at + 6 : at + length], IMAGES) or 1)
             elif 0xC0 <= code <= 0xCF and code not in NO_FRAME_HEADERS and not size:
                 size = struct.unpack_from(">BHHB", data, at + 2)
             at += length
@@ -102,7 +111,7 @@ def jpeg_info(data: bytes) -> ImageInfo:
     bits, height, width, channels = size
     if channels not in JPEG_MODES:
         raise ImageFileError(f"a JPEG file of {channels} channels, not 1, 3 or 4")
-    return ImageInfo("JPEG", JPEG_MODES[channels], width, height, bits, orientation, 1)
+    return ImageInfo("JPEG", JPEG_MODES[channels], width, height, bits, orientation, frames)
 
 
 def png_chunks(data: bytes) -> Iterator[Chunk]:
@@ -119,8 +128,8 @@ def png_chunks(data: bytes) -> Iterator[Chunk]:
 
 
 def png_info(data: bytes) -> ImageInfo:
-    """The header of a PNG file, and its eXIf and acTL chunks; raises ImageFileError."""
-    orientation = frames = 1
+    """The header of a PNG file, and its eXIf, acTL and tRNS chunks; raises ImageFileError."""
+    orientation, frames, is_keyed = 1, 1, False
     chunks = png_chunks(data)
     first = next(chunks)
     if first.kind != b"IHDR" or first.stop - first.start != 13 or first.stop > len(data):
@@ -131,12 +140,15 @@ def png_info(data: bytes) -> ImageInfo:
     for kind, start, stop in chunks:
         if kind == b"eXIf":
             orientation = exif_orientation(data[start:stop])
+        elif kind == b"tRNS":
+            is_keyed = True
         elif kind == b"acTL" and stop - start == 8:
             frames = max(1, struct.unpack_from(">I", data[start:stop])[0])
     mode = PNG_MODES[colour]
     if mode == "L" and bits in (1, 16):
         mode = {1: "1", 16: "I;16"}[bits]
-    return ImageInfo("PNG", mode, width, height, bits, orientation, frames)
+    levels = 2**bits if mode == "L" and bits < 8 else 256
+    return ImageInfo("PNG", mode, width, height, bits, orientation, frames, levels, is_keyed)
 
 
 def gif_size(data: bytes) -> tuple[int, int]:
@@ -196,21 +208,24 @@ def avif_bits(data: bytes) -> int:
 
 def exif_orientation(block: bytes) -> int:
     """The orientation in an EXIF block: 1 to 8; 1 if it has none, or an invalid or damaged one."""
-    block = block.removeprefix(b"Exif\0\0")
+    return valid_orientation(ifd_value(block.removeprefix(b"Exif\0\0"), ORIENTATION))
+
+
+def ifd_value(block: bytes, wanted: int) -> int | None:
+    """The integer of a tag in the first directory of a block as in EXIF; None if it is not there."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if not order:
-        return 1
+        return None
     try:
         (start,) = struct.unpack_from(order + "I", block, 4)
         (entries,) = struct.unpack_from(order + "H", block, start)
         for at in range(start + 2, start + 2 + 12 * entries, 12):
             tag, kind, count = struct.unpack_from(order + "HHI", block, at)
-            if tag == ORIENTATION and count == 1 and kind in INTEGERS:
-                (value,) = struct.unpack_from(order + INTEGERS[kind], block, at + 8)
-                return valid_orientation(value)
+            if tag == wanted and count == 1 and kind in INTEGERS:
+                return int(struct.unpack_from(order + INTEGERS[kind], block, at + 8)[0])
     except struct.error:
         pass
-    return 1
+    return None
 
 
 def valid_orientation(value: object) -> int:

@@ -1,16 +1,14 @@
 """What a folder of images holds, by its headers: the table to look at before anything is stored."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .._errors import ImageFileError, StorageError, printable
-from .decoding import MAX_PIXELS, changes, describe, refusal
+from .decoding import MAX_PIXELS, changes, describe, refusal, refuse_by_start
 from .folder import NAMED, ImageFolder
-from .headers import ImageInfo
+from .headers import HEAD_BYTES, ImageInfo
 
-HEAD_BYTES = 2**16
-"""Enough of most JPEG files to see their size; the others are read whole."""
 CLASSES = 20  # in a line
 JPEG_START = b"\xff\xd8"
 
@@ -71,12 +69,16 @@ def survey(
     mode: str = "rgb",
     orientation: str = "apply",
     max_pixels: int = MAX_PIXELS,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> Survey:
-    """Look at the header of each file. The options are those of `decode`."""
+    """Look at the header of each file. The options are those of `decode`.
+
+    progress: wraps the numbers of the files, to show how far it is
+    """
     found = Survey(len(folder), passed_over=Counter(folder.passed_over))
     counts = Counter(folder.labels.tolist())
     found.classes = {printable(name): counts[i] for i, name in enumerate(folder.classes)}
-    for i in range(len(folder)):
+    for i in progress(range(len(folder))):
         try:
             info = header_of(folder, i, max_pixels)
         except StorageError as error:
@@ -101,6 +103,7 @@ def header_of(folder: ImageFolder, i: int, max_pixels: int = MAX_PIXELS) -> Imag
                 return describe(data)
         except ImageFileError:
             pass  # its header is longer
+        refuse_by_start(data, max_pixels)  # before the rest is read
         data = folder.read(i)
     return describe(data, max_pixels)
 

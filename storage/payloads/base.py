@@ -76,12 +76,12 @@ class Payload(ABC):
         """Raise ValueError if no cell of `size` bytes can hold an image of that shape."""
 
 
-_most_threads = ContextVar[int | None]("most_threads", default=None)
+_most_threads = ContextVar[int]("most_threads", default=sys.maxsize)
 
 
 @contextmanager
 def at_most_threads(n: int) -> Iterator[None]:
-    """Let `in_threads` use no more, in this thread: others have the machine's other cores."""
+    """Let `in_threads` use no more, where this thread calls it."""
     token = _most_threads.set(n)
     try:
         yield
@@ -104,7 +104,7 @@ def in_threads(
     `at_most_threads` makes it fewer. If none can be started, at a system limit or while the
     interpreter ends, the caller works.
     """
-    n = 1 if size < THREAD_BYTES else min(len(items), _most_threads.get() or cores())
+    n = 1 if size < THREAD_BYTES else min(len(items), cores(), _most_threads.get())
     if n < 2:
         return [function(item) for item in items]
     every, done = enumerate(items), dict[int, Result]()

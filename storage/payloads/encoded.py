@@ -106,4 +106,5 @@ class EncodedPayload(Payload):
 
     def changes(self, info: ImageInfo, shape: Shape) -> list[str]:
         """What is changed of a file's image when it is read, in words."""
-        return changes(info, self._mode(shape), self.orientation)
+        channels = shape[2] if len(shape) == 3 else 1
+        return changes(info, self._mode(shape), self.orientation, channels)

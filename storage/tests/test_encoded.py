@@ -17,15 +17,19 @@ from .. import (
     DTypeError,
     EncodedStore,
     FormatError,
+    Hdf5EncodedStore,
     ImageFileError,
     ImageIdError,
     LengthError,
     ReadOnlyError,
     ShapeError,
+    convert,
     open_store,
 )
 from .._header import Header
 from ..images.decoding import decode
+from ..images.folder import read_folder
+from ..images.survey import survey
 from ..payloads.encoded import EncodedPayload
 from . import raw
 from .children import in_child
@@ -385,3 +389,30 @@ def test_memory_does_not_grow_with_the_number_of_files(
     with kind(path) as opened:
         assert len(opened) == 201
         assert opened.read_bytes([200])[0].endswith(b"\0\xc7")
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (b"no image", "not an image"),
+        (saved(picture(size=(40, 30)), "PNG")[:40], "more than the limit of 100"),
+        (saved(picture(size=(40, 30)), "JPEG"), "more than the limit of 100"),
+    ],
+)
+def test_a_large_file_that_cannot_be_stored_is_not_read_whole(
+    start: bytes, reason: str, tmp_path: Path
+) -> None:
+    """Its first bytes tell; a file of many gigabytes would end the process."""
+    file = tmp_path / "photos" / "large.png"
+    file.parent.mkdir()
+    with file.open("wb") as made:
+        made.write(start)
+        made.truncate(2**40)
+    with Hdf5EncodedStore(tmp_path / "store", "x", max_pixels=100) as store:
+        with pytest.raises(ImageFileError, match=reason):
+            store.store_files([file], [0])
+        assert len(store) == 0
+    with pytest.raises(ImageFileError, match=reason):
+        convert(file.parent, tmp_path / "converted", max_pixels=100)
+    found = survey(read_folder(file.parent), max_pixels=100)
+    assert [(name, reason in why) for name, why in found.refused] == [("large.png", True)]

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .. import Store, open_store
+from .. import Store
 from .._files import Folder
+from .._index import STEP_BYTES
 from .histories import COMPACT, some, stream
 from .samples import stores_of_each_kind
 from .traced import CHANGES, SystemCall, listing, require_strace, traced
@@ -21,10 +22,10 @@ STEPS = [some(1), some(3), some(30), stream(30), COMPACT, *[some(1)] * 16]
 
 In the end small parts become one.
 """
-IMAGE = np.arange(32 * 32 * 3, dtype=np.uint16).astype(np.uint8).reshape(32, 32, 3)
 RETURNED = "a call has returned"
 """The name of a folder that is not there, and that a process tries to remove to say so."""
 SYNCED = ("fsync", "fdatasync", "syncfs", "sync", "msync")
+BEGUN = "sync_file_range"
 WRITTEN = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "ftruncate", "fallocate")
 NEED_NOT_LAST = re.compile(r"store\.lock|count-\d+")
 """A lock means nothing once its holder is gone, and the count may lag behind."""
@@ -45,7 +46,7 @@ def say_that_it_has_returned() -> None:
 
 def calls_of(store_class: type[Store], path: Path, durable: bool) -> list[SystemCall]:
     require_strace()
-    names = listing(*CHANGES, "open", "openat")
+    names = listing(*CHANGES, BEGUN, "open", "openat")
     return traced(lambda: use(store_class, path, durable), "-e", f"trace={names}").calls
 
 
@@ -130,31 +131,48 @@ def test_another_call_syncs_nothing(
 ) -> None:
     calls = calls_of(store_class, tmp_path / "folder" / "store", durable=False)
     assert calls
-    assert not [call for call in calls if call.name in SYNCED]
+    assert not [call for call in calls if call.name in (*SYNCED, BEGUN)]
     trials.count("not durable: never synced", store_class.format, "right", len(calls))
 
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_large_durable_call_begins_to_sync_before_its_end(
-    store_class: type[Store], path: Path, durable: bool, monkeypatch: pytest.MonkeyPatch
+    store_class: type[Store], tmp_path: Path, durable: bool
 ) -> None:
     """The disk works while the next images are made; else all of it is left to the end."""
-    monkeypatch.setattr("storage._batch.SLAB_BYTES", 4 * IMAGE.nbytes)
-    begun = list[int]()
+    images = np.random.default_rng(0).integers(0, 256, (5000, 32, 32, 3), np.uint8)
 
-    real = Folder.begin_sync
+    def store() -> None:
+        with store_class(tmp_path / "store", "x", durable=durable) as made:
+            made.store_many(images, range(5000))
+            say_that_it_has_returned()
+            for i in range(3):
+                made.store_many(images[i : i + 1], [i])
 
-    def note(folder: Folder, name: str) -> None:
-        real(folder, name)
-        begun.append(folder.open(name).size)
-
-    monkeypatch.setattr(Folder, "begin_sync", note)
-    with store_class(path, "x", durable=durable) as store:
-        store.store_many(np.stack([IMAGE] * 4), range(4))
+    require_strace()
+    names = listing(*CHANGES, BEGUN)
+    calls = traced(store, "-e", f"trace={names}").calls
+    returned = next(i for i, call in enumerate(calls) if RETURNED in call.text)
+    begun = [i for i, call in enumerate(calls) if call.name == BEGUN]
+    if not (durable and (file := store_class.container.file)):
         assert not begun
-        store.store_many(np.stack([IMAGE] * 20), range(20))
-    has_one_file = bool(store_class.container.file)
-    assert len(begun) == (4 if durable and has_one_file else 0)
-    assert begun == sorted(begun)
-    with open_store(path) as store:
-        store.verify()
+        return
+    assert 2 <= len(begun) <= images.nbytes // STEP_BYTES
+    assert begun[-1] < returned
+    for i in begun:
+        assert f"/{file}>" in calls[i].text
+        assert calls[i].text.endswith(" = 0")
+    synced = [i for i, call in enumerate(calls) if call.name == "fsync" and file in call.text]
+    assert begun[0] < synced[0] < returned
+
+
+def test_images_of_many_shapes_do_not_disturb_the_disk(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a slab of its own, and far too small to be worth a word."""
+    begun = list[str]()
+    monkeypatch.setattr(Folder, "begin_sync", lambda _folder, name: begun.append(name))
+    images = [np.zeros((1 + i % 2, 8), np.uint8) for i in range(200)]
+    with store_class(path, "x", durable=True) as store:
+        store.store_many(images, range(200))
+    assert not begun

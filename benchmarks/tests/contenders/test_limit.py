@@ -24,12 +24,24 @@ def test_the_file_is_the_labels_and_then_the_pixels_and_nothing_else(tmp_path: P
 def test_the_disk_may_begin_before_all_is_written(
     step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.contenders.syncing.STEP_BYTES", step)
-    pieces = [b"some", b"", b"bytes" * 500]
+    begun, pieces = list[int](), [b"some", b"", b"bytes" * 500]
     number = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+
+    class Library:
+        @staticmethod
+        def sync_file_range(asked: int, *_: object) -> None:
+            assert asked == number
+            begun.append(os.fstat(number).st_size)
+
+    monkeypatch.setattr("benchmarks.contenders.syncing.STEP_BYTES", step)
+    monkeypatch.setattr("benchmarks.contenders.syncing.libc", Library)
+    monkeypatch.setattr(os, "fsync", lambda _: begun.append(-1))
     write_synced(number, map(memoryview, pieces))
     os.close(number)
     assert (tmp_path / "file").read_bytes() == b"".join(pieces)
+    *early, last = begun
+    assert last == -1
+    assert early == {1: [*range(1, 2504)], 1000: [1004, 2004], 2**23: []}[step]
 
 
 def test_one_image_is_a_file_of_one(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_command_tells_what_decoding_changes(tmp_path: Path) -> None:
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(photos / "class 0" / f"{i}.png")
     process = start("convert", photos, tmp_path / "store", "--format", "npy", "--workers", "1")
     _, told = process.communicate(timeout=SECONDS)
-    assert told == "changed by decoding: 2 L to RGB\n"
+    assert told == "changed: 2 L to RGB\n"
 
 
 def test_wrong_engines_are_refused(photos: Path, tmp_path: Path) -> None:

@@ -32,11 +32,12 @@ from ... import (
     convert,
     open_store,
 )
-from ...conversion import engine
+from ...conversion import engine, plan
 from ...conversion.plan import read_plan
-from ...conversion.sources import find_source
+from ...conversion.sources import PlannedImage, find_source
 from ...conversion.task import Input, Order
 from ...conversion.work import Receipt
+from ...images import folder
 from .. import raw
 from ..samples import assert_records
 from .conftest import SMALL_PART
@@ -246,7 +247,7 @@ def test_threads_take_images_that_are_large_enough(
 def test_a_task_of_an_executor_starts_no_threads(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The executor has tasks for all cores, and a thread for each task is what it counts with."""
+    """It may have a task for each core already."""
     photos, started = plant_photos(tmp_path / "photos", 40), [0]
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(4))
     monkeypatch.setattr("storage.conversion.task.WORTH_THREADS", 0)
@@ -273,14 +274,21 @@ def test_several_parts_are_not_kept_in_memory(
     """A set larger than memory would push out all that others have there."""
     photos = plant_photos(tmp_path / "photos", 40)
     monkeypatch.setattr("storage.conversion.plan.PART_BYTES", 2**30 if is_one else SMALL_PART)
-    dropped, real = list[int](), os.posix_fadvise
+    dropped, synced = list[int](), set[int]()
+    forget, sync = os.posix_fadvise, os.fsync
 
     def note(number: int, offset: int, length: int, advice: int) -> None:
         assert (offset, length, advice) == (0, 0, os.POSIX_FADV_DONTNEED)
+        assert os.fstat(number).st_ino in synced  # else it would stay
         dropped.append(os.fstat(number).st_ino)
-        real(number, offset, length, advice)
+        forget(number, offset, length, advice)
+
+    def note_sync(number: int) -> None:
+        synced.add(os.fstat(number).st_ino)
+        sync(number)
 
     monkeypatch.setattr("os.posix_fadvise", note)
+    monkeypatch.setattr("os.fsync", note_sync)
     convert(photos, tmp_path / "store", kind)
     container = STORES[kind].container.file
     parts = [path.stat().st_ino for path in (tmp_path / "store").glob(f"*/{container}")]
@@ -392,19 +400,34 @@ def test_tasks_are_submitted_in_a_window(
     assert most[0] <= 3
 
 
-def test_the_plan_is_streamed(tmp_path: Path) -> None:
+def test_the_plan_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each class is listed when its turn comes; the plan is whole before the first task."""
     photos = plant_photos(tmp_path / "photos", 50)
-    plans = list[int]()
+    plans, listed, most = list[int](), [0], [0]
+    real_list, real_record = folder._list_below, plan.record_of
+
+    def list_below(*given: Any) -> list[bytes]:
+        files = real_list(*given)
+        listed[0] += len(files)
+        return files
+
+    def record_of(row: PlannedImage) -> bytes:
+        most[0] = max(most[0], listed[0])
+        listed[0] -= 1
+        return real_record(row)
+
+    monkeypatch.setattr(folder, "_list_below", list_below)
+    monkeypatch.setattr(plan, "record_of", record_of)
 
     def look(part: int, task: Callable[[], Any]) -> Any:
-        plan = read_plan(tmp_path / ".tmp-store" / "plan")
-        assert plan
-        plans.append(plan.images)
+        written = read_plan(tmp_path / ".tmp-store" / "plan")
+        assert written
+        plans.append(written.images)
         return task()
 
     convert(photos, tmp_path / "store", executor=Instead(look))
     assert {*plans} == {50}
+    assert 10 <= most[0] <= 20  # of five classes, one is written and the next may be listed
 
 
 # ---- engines that fail -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -293,14 +294,19 @@ def test_another_conversion_does_not_take_a_finished_one_for_its_own(
     assert sorted(os.listdir(tmp_path)) == ["photos", "store"]
 
 
-@pytest.mark.parametrize("other", ["nothing", "pixels", "label", "parts", "file"])
+@pytest.mark.parametrize("other", ["nothing", "pixels", "label", "parts", "file", "empty"])
+@pytest.mark.parametrize("bad", [set(), {3, 4}])
 def test_another_store_of_as_many_images_is_not_taken_for_its_own(
-    other: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    other: str, bad: set[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dst, copied = tmp_path / "store", tmp_path / "copied"
-    with monkeypatch.context() as patch:
+    """Bad images are left out, so that all later parts are renumbered."""
+    convert_all = partial(convert, format="hdf5", on_error="skip")
+    whole, dst, copied = tmp_path / "photos", tmp_path / "store", tmp_path / "copied"
+    plant_photos(whole, 100, bad)
+    with monkeypatch.context() as patch:  # as if it were killed before it cleans up
         patch.setattr("storage.conversion.work.WorkFolder._remove", lambda _: None)
-        convert(whole, dst, "hdf5")  # and is killed there
+        convert_all(whole, dst)
+    before = tree_of(dst)
     shutil.rmtree(dst)
     shutil.copytree(whole, copied)
     file = copied / "class 4" / "000099.png"
@@ -311,17 +317,23 @@ def test_another_store_of_as_many_images_is_not_taken_for_its_own(
             file.rename(copied / "class 3" / file.name)
         case "parts":
             monkeypatch.setattr("storage.conversion.plan.PART_BYTES", 1)
-    if other == "file":
-        dst.write_bytes(b"another")
-    else:
-        convert(copied, tmp_path / "made", "hdf5").path.rename(dst)
-    if other == "nothing":
-        assert go_on(whole, dst, "hdf5") == []
+        case "file":
+            dst.write_bytes(b"another")
+        case "empty":
+            dst.mkdir()
+    if not dst.exists():
+        convert_all(copied, tmp_path / "made").path.rename(dst)
+    if other in ("nothing", "empty"):
+        engine = Instead(lambda _, task: task())
+        assert convert_all(whole, dst, executor=engine).images == 100 - len(bad)
+        assert bool(engine.submitted) is (other == "empty")
+        assert tree_of(dst) == before
         return
-    before = tree_of(dst) or dst.read_bytes()
+    before = tree_of(dst)
     with pytest.raises(StoreExistsError):
-        convert(whole, dst, "hdf5")
-    assert (tree_of(dst) or dst.read_bytes()) == before
+        convert_all(whole, dst)
+    assert tree_of(dst) == before
+    assert dst.is_dir() or dst.read_bytes() == b"another"
     assert sorted(os.listdir(tmp_path)) == ["copied", "photos", "store"]
 
 

@@ -251,6 +251,35 @@ def test_classes_files_and_labels_of_the_whole_tree_are_torchvision_s(tree: Path
     assert folder.labels.dtype == np.int64
 
 
+def test_the_tree_of_the_table_has_torchvision_s_classes_but_those_passed_over(tree: Path) -> None:
+    """All entries of `TREE.tsv` that are no error; torchvision also takes hidden and linked folders."""
+    put(tree, "cat/._0.jpg", "cat/.hidden.jpg", "cat/.DS_Store", "cat/.ipynb_checkpoints/9.jpg")
+    put(tree, ".hiddenclass/0.jpg", "cat/__MACOSX/0.jpg", "__pycache__/0.jpg", "cat/Thumbs.db")
+    put(tree, "cat/desktop.ini", "cat/noextension", "README.md", "onlytext/readme.txt")
+    put(tree, "cat/2.jpg", "cat/2.JPG", "cat/2.png", "cat/10.jpg", "cat/a.jpg.png", "Dog/5.jpg")
+    put(tree, "dog/puppy/0.jpg", "dog/puppy/deep/1.jpg", "root.jpg", b"dog/latin-\xfc.jpg")
+    put(tree, "dog/\u00fc.jpg", "dog/u\u0308.jpg")
+    (tree / "empty").mkdir()
+    (tree / "linkedclass").symlink_to("cat")
+    (tree / "dog" / "link.jpg").symlink_to("../cat/0.jpg")
+    (tree / "dog" / "loop").symlink_to("..")
+    os.mkfifo(tree / "dog" / "pipe.jpg")
+    passed_over = {".hiddenclass", "__pycache__", "linkedclass"}
+    theirs = torchvision_classes(tree)
+    assert passed_over <= {*theirs}
+    folder = read_folder(tree, allow_empty=True)
+    assert folder.classes == [name for name in theirs if name not in passed_over]
+    assert folder.classes == ["Dog", "cat", "dog", "empty", "onlytext"]
+    own = [folder.classes[label] for label in folder.labels.tolist()]
+    assert own == [os.fsdecode(name).split("/")[0] for name in folder.files]
+    assert folder.files == sorted(folder.files)
+    assert {*folder.files} == {
+        *(b"Dog/5.jpg", b"cat/0.jpg", b"cat/10.jpg", b"cat/2.JPG", b"cat/2.jpg", b"cat/2.png"),
+        *(b"cat/a.jpg.png", b"dog/1.jpg", b"dog/latin-\xfc.jpg", b"dog/link.jpg"),
+        *(b"dog/puppy/0.jpg", b"dog/puppy/deep/1.jpg", b"dog/u\xcc\x88.jpg", b"dog/\xc3\xbc.jpg"),
+    }
+
+
 @pytest.mark.skipif(not OWN_IMAGES.is_dir(), reason="no ../shared/own-images beside the repository")
 def test_a_real_folder_has_torchvision_s_samples() -> None:
     folder = read_folder(OWN_IMAGES)

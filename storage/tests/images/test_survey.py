@@ -1,13 +1,37 @@
 """The table of a folder: what it holds, and what will become of it."""
 
+import struct
+import zlib
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from ...images.decoding import decode
 from ...images.folder import read_folder
-from ...images.survey import HEAD_BYTES, header_of, survey
+from ...images.headers import HEAD_BYTES, PNG_SIGNATURE
+from ...images.survey import header_of, survey
+from ...payloads.encoded import EncodedPayload
 from .files import ODD_IMAGES, picture, png_of_16_bits, saved
 from .test_decoding import INDEX, REFUSED, TURNED
+
+
+def png_of_gray(bits: int) -> bytes:
+    """A PNG file of grey pixels of few bits, 8 bytes in a row."""
+    header = struct.pack(">IIBBBBB", 64 // bits, 1, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(9))), (b"IEND", b""))
+    parts = [
+        struct.pack(">I4s", len(data), kind) + data + zlib.crc32(kind + data).to_bytes(4)
+        for kind, data in chunks
+    ]
+    return PNG_SIGNATURE + b"".join(parts)
+
+
+def mpo() -> bytes:
+    """A JPEG file with a second image behind the first."""
+    file = BytesIO()
+    picture().save(file, "MPO", save_all=True, append_images=[picture().rotate(90)])
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -40,7 +64,7 @@ def test_the_table_counts_what_will_be_changed_or_refused(mixed: Path) -> None:
         "modes       2 P, 2 RGB, 1 RGB of 16 bits, 1 L, 1 RGBA",
         "sizes       2 from 2 × 2 to 40 × 24, most often 40 × 24 (6)",
         "classes     0 odd (6), 1 usual (2)",
-        "changed     2 P to RGB, 1 animation to its first image, 1 L to RGB,"
+        "changed     2 P to RGB, 1 several images to the first, 1 L to RGB,"
         " 1 turned (orientation 6), 1 RGBA to RGB",
         "passed over 1 no image by its suffix .txt",
         "refused     2",
@@ -49,12 +73,41 @@ def test_the_table_counts_what_will_be_changed_or_refused(mixed: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("data", "rgb", "keep"),
+    [
+        (saved(picture(), "PNG", transparency=(0, 0, 0)), ["transparent to opaque"], None),
+        (saved(picture("L"), "PNG", transparency=0), ["L to RGB", "transparent to opaque"], None),
+        (
+            saved(picture("P"), "PNG", transparency=0),
+            ["P to RGB", "transparent to opaque"],
+            ["P to RGBA"],
+        ),
+        (saved(picture("P"), "PNG"), ["P to RGB"], ["P to RGB"]),
+        (saved(picture("LA"), "PNG"), ["LA to RGB"], []),
+        (b"P5 2 1 15 \x07\x0f", ["L to RGB", "16 levels to 256"], ["16 levels to 256"]),
+        (b"P5 2 1 255 \x07\x0f", ["L to RGB"], []),
+        (png_of_gray(2), ["L to RGB", "4 levels to 256"], ["4 levels to 256"]),
+        (png_of_gray(4), ["L to RGB", "16 levels to 256"], ["16 levels to 256"]),
+        (mpo(), ["several images to the first"], ["several images to the first"]),
+        (saved(picture(), "JPEG"), [], []),
+    ],
+)
+def test_what_is_changed_of_a_file_is_said(
+    data: bytes, rgb: list[str], keep: list[str] | None
+) -> None:
+    for mode, expected in (("rgb", rgb), ("keep", rgb[-1:] if keep is None else keep)):
+        payload = EncodedPayload(image_mode=mode)
+        image = decode(data, mode=mode)
+        assert payload.changes(payload.info_of(data), image.shape) == expected
+
+
 def test_the_options_change_what_is_counted(mixed: Path) -> None:
     found = survey(read_folder(mixed), mode="keep", orientation="ignore", max_pixels=3)
     assert not found.changed
     assert len(found.refused) == 8
     found = survey(read_folder(mixed), mode="keep", orientation="ignore")
-    assert found.changed == {"P to RGB": 2, "animation to its first image": 1}
+    assert found.changed == {"P to RGB": 2, "several images to the first": 1}
 
 
 def test_a_long_header_is_read_to_its_end(tmp_path: Path) -> None:

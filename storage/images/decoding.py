@@ -66,6 +66,8 @@ KEPT = {"1": "L", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "RGBa": "RGBA", 
 PALETTES = ("P", "PA")
 REASONS = {"F": "floating-point pixels", "LAB": "Lab colours"}
 PNG_SIDES = (16, 20)  # bytes before the width, and before the height
+CONVERTED_PIXELS = 2**20
+"""Of a picture, so many are converted together."""
 TILE_SIDES = (322, 323)  # TIFF's tags
 TURNED_BACK = {6: 8, 8: 6}  # the other orientations undo themselves
 
@@ -301,7 +303,25 @@ def _frames(picture: ImageFile.ImageFile) -> int:
 
 
 def _array(picture: Image.Image, keep: bool) -> NDArray[np.uint8]:
-    """The pixels of a picture in an allowed mode, in a new array."""
+    """The pixels of a picture in an allowed mode, in a new array.
+
+    Of a large one, some rows at a time: Pillow makes two copies more of what it converts.
+    """
+    width, height = picture.size
+    rows = max(1, CONVERTED_PIXELS // width)
+    if height <= rows:
+        return _converted(picture, keep)
+    picture.load()  # with all that it tells of its colours
+    tops = range(0, height, rows)
+    boxes = [(0, top, width, min(top + rows, height)) for top in tops]
+    start = _converted(picture.crop(boxes[0]), keep)
+    pixels = np.empty((height, *start.shape[1:]), np.uint8)
+    for box in boxes:
+        pixels[box[1] : box[3]] = _converted(picture.crop(box), keep)
+    return pixels
+
+
+def _converted(picture: Image.Image, keep: bool) -> NDArray[np.uint8]:
     if picture.mode in PALETTES:  # by way of RGBA, or Pillow may warn
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     mode = kept_mode(picture.mode)

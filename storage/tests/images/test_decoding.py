@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import resource
+import struct
 import threading
 import warnings
 from io import BytesIO
@@ -382,6 +383,49 @@ def test_no_memory_is_taken_for_what_a_header_claims(data: bytes) -> None:
     assert described
 
 
+def tiff_of(width: int, height: int, **more: int) -> bytes:
+    """A TIFF file of one strip or tile, whose pixels are missing."""
+    tags = {256: width, 257: height, 258: 8, 259: 8, 262: 1, 277: 1}
+    tags |= {int(name.removeprefix("tag")): value for name, value in more.items()}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items())]
+    return struct.pack("<4sIH", b"II*\0", 8, len(entries)) + b"".join(entries) + bytes(24)
+
+
+def resized(form: str, side: int) -> bytes:
+    """A file of that format that claims sides of so many pixels."""
+    data, (width, height) = saved(picture(), form), (WIDTH, HEIGHT)
+    match form:
+        case "BMP":
+            return data[:18] + struct.pack("<ii", side, side) + data[26:]
+        case "PPM":
+            return data.replace(b"%d %d" % (width, height), b"%d %d" % (side, side), 1)
+        case _:
+            at = data.index(b"ispe") + 8
+            assert data[at : at + 8] == struct.pack(">II", width, height)
+            return data[:at] + struct.pack(">II", side, side) + data[at + 8 :]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff_of(30_000, 30_000, tag278=30_000, tag273=102, tag279=20),
+        tiff_of(16, 16, tag322=30_000, tag323=30_000, tag324=102, tag325=20),
+        tiff_of(16, 16, tag259=1, tag322=30_000, tag323=30_000, tag324=102, tag325=20),
+        *(resized(form, 16_000) for form in ("BMP", "PPM", "AVIF")),
+    ],
+    ids=["TIFF", "TIFF-tile", "TIFF-raw-tile", "BMP", "PPM", "AVIF"],
+)
+def test_no_memory_is_taken_for_what_pillow_says_of_a_header(data: bytes) -> None:
+    def look() -> None:
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, resource.RLIM_INFINITY))
+        with pytest.raises(ImageFileError, match=LIMIT):
+            decode(data)
+
+    in_child(look)
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "JPEG2000"])
 @pytest.mark.filterwarnings("error")
 def test_the_limit_on_pixels_is_the_caller_s_and_not_pillow_s(
@@ -470,3 +514,34 @@ def test_changed_bytes_give_pixels_or_an_image_file_error(form: str) -> None:
             damaged[at] = rng.integers(256)
         with contextlib.suppress(ImageFileError):
             assert decode(bytes(damaged), max_pixels=10_000_000).ndim == 3
+
+
+@pytest.mark.parametrize("mode", ["rgb", "keep"])
+@pytest.mark.parametrize("rows", [1, 5, 23])
+def test_a_large_picture_is_converted_some_rows_at_a_time(
+    mode: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes out as it does at once, whatever its colours."""
+    kinds = ("1", "L", "LA", "P", "RGB", "RGBA")
+    files = [saved(picture(kind), "PNG") for kind in kinds]
+    files += [saved(picture("P"), "PNG", transparency=3), saved(picture("P"), "GIF")]
+    files += [saved(picture("RGBA"), "WEBP"), saved(picture("CMYK"), "TIFF", orientation=6)]
+    files += [saved(picture(kind), "PNG", transparency=0) for kind in ("L", "1")]
+    expected = [decode(data, mode=mode) for data in files]
+    monkeypatch.setattr("storage.images.decoding.CONVERTED_PIXELS", rows * WIDTH)
+    for data, pixels in zip(files, expected, strict=True):
+        np.testing.assert_array_equal(decode(data, mode=mode), pixels, strict=True)
+
+
+def test_converting_a_large_picture_takes_no_copies_of_it() -> None:
+    side = 6_000
+    file = BytesIO()
+    Image.new("RGBA", (side, side), (1, 2, 3, 4)).save(file, "PNG", compress_level=1)
+
+    def peak() -> int:
+        with open("/proc/self/statm") as statm:
+            used = int(statm.read().split()[1]) * resource.getpagesize()
+        assert decode(file.getvalue()).shape == (side, side, 3)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used
+
+    assert in_child(peak) < (4 + 3 + 1) * side**2  # the picture, the result, and some rows

@@ -18,7 +18,7 @@ from benchmarks.contenders.rows import (
     STORE_ROWS,
     find_row,
 )
-from benchmarks.datasets import Images, PictureOptions
+from benchmarks.datasets import Images, PictureOptions, is_folder_of_pictures
 from storage.images.decoding import IMAGE_MODES, MAX_PIXELS, ORIENTATIONS
 
 from .loader import ALL_SETTINGS, USUAL_SETTINGS, LoaderSetting
@@ -39,8 +39,10 @@ COLD_OPERATIONS, COLD_CUTOFF = ("read_single", "read_many", "read_batch"), 1_000
 more files than that, evicting a store takes most of the run.
 """
 
-SWEEPS = 20
-"""With five, a single disturbed one would hide a difference of 10 %; see `report/README.md`."""
+SWEEPS, PICTURE_SWEEPS = 20, 12
+"""With five, a single disturbed one would hide a difference of 10 %; see `report/README.md`. Of a folder
+of pictures there are so many rows that a run of twenty takes over ten minutes.
+"""
 
 LONGEST_BUDGET = 86_400
 """Seconds; a day."""
@@ -150,9 +152,9 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--sweeps",
-        default=str(SWEEPS),
         metavar="N",
-        help=f"passes over all benchmarks among which the rounds are divided ({SWEEPS})",
+        help=f"passes over all benchmarks among which the rounds are divided ({SWEEPS}; of a folder of"
+        f" pictures {PICTURE_SWEEPS})",
     )
     group.addoption(
         "--cache",
@@ -251,15 +253,17 @@ def read_options(config: pytest.Config) -> Options:
     # As in pytest-benchmark: under pytest-xdist tests run in parallel, so nothing can be timed.
     disabled |= config.getoption("dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ
     check_benchmark_options(config)
+    dataset = parse_dataset(config.getoption("dataset"))
+    usual_sweeps = PICTURE_SWEEPS if is_folder_of_pictures(dataset) else SWEEPS
     return Options(
-        dataset=parse_dataset(config.getoption("dataset")),
+        dataset=dataset,
         offline=config.getoption("offline") or disabled,
         image_size=_image_size(config.getoption("image_size")),
         rows=parse_rows(config.getoption("backend")) + _twin(config.getoption("twin")),
         cutoffs=parse_cutoffs(config.getoption("cutoff")),
         store_dir=parse_store_dir(config.getoption("store_dir")),
         round_budget=_seconds(config.getoption("round_budget")),
-        sweeps=1 if disabled else _sweeps(config.getoption("sweeps")),
+        sweeps=1 if disabled else _sweeps(config.getoption("sweeps"), usual_sweeps),
         cache=config.getoption("cache"),
         durable=config.getoption("durability") == "durable",
         timed=not disabled,
@@ -310,7 +314,9 @@ def _seconds(text: str) -> float:
     )
 
 
-def _sweeps(text: str) -> int:
+def _sweeps(text: str | None, usual: int) -> int:
+    if text is None:
+        return usual
     if not _is_count(text) or int(text) > MAX_ROUNDS:
         raise pytest.UsageError(f"--sweeps: {text!r}; give a whole number from 1 to {MAX_ROUNDS}")
     return int(text)

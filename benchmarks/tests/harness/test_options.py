@@ -144,6 +144,15 @@ def test_of_larger_images_fewer_are_measured() -> None:
     assert read("--image-size", "4096").usual_cutoffs == (10,)
 
 
+def test_a_folder_of_pictures_has_fewer_sweeps(tmp_path: Path) -> None:
+    """It has many more rows, and a run is to end within ten minutes."""
+    (tmp_path / "a.jpg").touch()
+    folder = f"--dataset={tmp_path}"
+    assert read(folder).sweeps == 12
+    assert read(folder, "--sweeps=20").sweeps == 20
+    assert read("--dataset=standin").sweeps == 20
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "a", "2.5", "101", ""])
 def test_sweeps_are_counted(text: str) -> None:
     assert "a whole number from 1 to 100" in refusal("--sweeps", text)

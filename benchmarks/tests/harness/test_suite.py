@@ -378,11 +378,25 @@ def test_pixels_that_do_not_fit_the_disk_are_left_out_with_the_reason(
     suite.close()
     assert suite.left_out == ("png", "lmdb", "hdf5", "limit")
     assert suite.rows == DEFAULT_PICTURE_ROWS
-    (line,) = (line for line in suite.header() if line.startswith("left out"))
+    (line,) = (line for line in suite.header() if "which hold pixels" in line)
     assert line.startswith("left out: png, lmdb, hdf5, limit, which hold pixels: --store-dir: ")
     free.f_bavail = 10
     with pytest.raises(pytest.UsageError, match="MB free"):
         Suite(options, progress=False)
+
+
+@pytest.mark.parametrize("has_torch", [False, True])
+def test_it_says_beforehand_that_nothing_can_be_loaded(
+    has_torch: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "0.png")
+    found = object() if has_torch else None
+    monkeypatch.setattr("benchmarks.harness.loader.find_spec", lambda _: found)
+    options = replace(make_options(tmp_path), dataset=str(tmp_path), cutoffs=(1,), rows=("lmdb",))
+    suite = Suite(options, progress=False)
+    suite.close()
+    said = [line for line in suite.header() if line.startswith("left out: loader needs PyTorch")]
+    assert bool(said) is not has_torch
 
 
 def test_no_more_pixels_are_held_at_once_than_memory_allows(

@@ -1,6 +1,7 @@
 """How fast folders are converted by one process, by a pool of two and by Dask, and what that takes.
 
-    python -m benchmarks.tools.convert_rates [--cutoff N] [--size NAME] [--turns T] [--store-dir DIR]
+    python -m benchmarks.tools.convert_rates [--cutoff N] [--size NAME] [--turns T] [--to KIND ...]
+        [--store-dir DIR]
 
 makes N pictures, all different: JPEG files of 32 by 32 pixels (small), 256 by 256 (crop) or 500 by 375
 (photo). In each turn, in an order drawn anew, it copies them by `cp -r` and syncs them, and converts
@@ -11,7 +12,8 @@ them by
     pool       a pool of two processes, whose start counts
     dask       a Dask cluster of two processes that runs already, where `distributed` is installed
 
-to a store that keeps their bytes, and to one of pixels. It prints the medians over the turns: images
+to a store that keeps their bytes, and to one of pixels (`--to bytes` or `--to pixels` for one of
+them), in some 64 parts, so that two workers end at about the same time. It prints the medians over the turns: images
 per second, the ratios of the rates within a turn, and the peak private memory of the coordinator and
 of the largest worker. Then it measures what does not depend on the number of images, and extrapolates
 to ImageNet, each line with its formula.
@@ -47,7 +49,7 @@ DIFFERENT = 64
 """Pictures that are drawn; each file also has a comment of its own."""
 SEED = 0
 FORMATS = {"bytes": "hdf5-encoded", "pixels": "hdf5"}
-FEWEST_PARTS = 16
+FEWEST_PARTS = 64
 TICK_SECONDS = 0.02
 NO_TASKS = 1_000
 PARTS_OPENED = 1_400
@@ -168,7 +170,12 @@ def per_task(executor: Executor) -> float:
 
 
 def turns(
-    n: int, folder: Path, size: str, times: int, dask_at: tuple[str, list[int]] | None
+    n: int,
+    folder: Path,
+    size: str,
+    times: int,
+    kinds: list[str],
+    dask_at: tuple[str, list[int]] | None,
 ) -> Iterator[str]:
     """The lines of both tables, and of what follows from them."""
     src = folder / "pictures"
@@ -176,7 +183,7 @@ def turns(
     part_bytes, part_images = min(PART_BYTES, total // FEWEST_PARTS), PART_IMAGES
     address, elsewhere = dask_at or ("", [])
     engines = ["one core", "one", "pool", *(["dask"] if dask_at else [])]
-    arms = [("cp", "cp"), *((kind, engine) for kind in FORMATS for engine in engines)]
+    arms = [("cp", "cp"), *((kind, engine) for kind in kinds for engine in engines)]
     found: dict[tuple[str, str], list[Conversion]] = {arm: [] for arm in arms}
     order = random.Random(SEED)  # noqa: S311  # the order of measurements
     for _ in range(times):
@@ -202,19 +209,22 @@ def turns(
     yield f"{n:,} pictures of {size} size, {total / 1e6:,.1f} MB; medians of {times} turns"
     yield f"{'':18}{'images/s':>10}{'× one core':>12}{'× one':>8}{'× cp':>8}{'coordinator':>13}{'worker, MB':>12}"
     for kind, engine in arms:
-        yield row(found, kind, engine, n)
-    best = {kind: n / median(each.seconds for each in found[kind, "one core"]) for kind in FORMATS}
+        yield row(found, kind, engine, n, kinds[0])
+    best = {kind: n / median(each.seconds for each in found[kind, "one core"]) for kind in kinds}
     yield from once(src, folder, n, dask_at, best)
 
 
-def row(found: dict[tuple[str, str], list[Conversion]], kind: str, engine: str, n: int) -> str:
+def row(
+    found: dict[tuple[str, str], list[Conversion]], kind: str, engine: str, n: int, usual: str
+) -> str:
+    """A line of the table; usual: the kind with which copying is compared."""
     every = found[kind, engine]
 
     def against(other: tuple[str, str]) -> str:
         pairs = zip(found[other], every, strict=True)
         return f"{median(a.seconds / b.seconds for a, b in pairs):.2f}"
 
-    same = kind if kind in FORMATS else "bytes"
+    same = kind if kind in FORMATS else usual
     ratios = against((same, "one core")), against((same, "one")), against(("cp", "cp"))
     memory = [
         max(getattr(each, name) for each in every) / 1e6 for name in ("coordinator", "worker")
@@ -280,13 +290,14 @@ def main() -> None:
     parser = tool_parser("convert_rates", __doc__)
     parser.add_argument("--size", choices=SIZES, default="small", help="of the pictures (small)")
     parser.add_argument("--turns", type=int, default=3, metavar="T", help="of all arms (3)")
+    parser.add_argument("--to", nargs="+", choices=FORMATS, default=[*FORMATS], help="kinds (both)")
     arguments = parser.parse_args()
 
     def lines(n: int, folder: Path) -> Iterator[str]:
         with cluster(folder) as dask_at:
             if dask_at is None:
                 yield "dask: not measured; pip install distributed"
-            yield from turns(n, folder, arguments.size, arguments.turns, dask_at)
+            yield from turns(n, folder, arguments.size, arguments.turns, arguments.to, dask_at)
 
     print_lines(parser, arguments, lines)
 

@@ -158,9 +158,9 @@ def _convert(given: argparse.Namespace) -> int:
             progress=_progress(),
         )
     if not has_table:
-        for what in ("changed", "passed_over"):
-            if counts := getattr(made, what):
-                say(f"{what.replace('_', ' ')}: {counted(counts)}", to=sys.stderr)
+        for what, counts in (("changed", made.changed), ("passed over", made.passed_over)):
+            if counts:
+                say(f"{what}: {counted(counts)}", to=sys.stderr)
     for name, reason in made.skipped:
         say(f"skipped {name}: {reason}", to=sys.stderr)
     size = disk_usage(made.path).apparent_bytes

@@ -65,10 +65,8 @@ PAIR_BYTES = 16
 MOST_PAIRS = 8
 """An index that claims more blocks and trusted ranges for each image is refused before they are read."""
 DIGEST_BYTES = 8
-
-
 STEP_BYTES = 2**22
-"""So many bytes of cells are worth a word to the disk."""
+"""Bytes of cells after which `PartCells.after_step` is called."""
 
 
 class Structure(NamedTuple):

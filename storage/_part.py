@@ -57,8 +57,8 @@ def write_part(
     """
     container = kind.container
     if durable and container.file:
-        drop = folder.begin_sync if cached else folder.drop_cached
-        cells.after_step = partial(drop, container.file)
+        hint = folder.begin_sync if cached else folder.drop_cached
+        cells.after_step = partial(hint, container.file)
     structure = container.write(folder, cells)
     named = [NAMES] if is_given(names) else []
     for file in named:

@@ -13,7 +13,6 @@ They have no checksums and no way to append, so they are no stores.
 
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -63,11 +62,11 @@ class Limit(Contender):
     def _write(self, path: Path, images: Image, labels: Labels, durable: bool) -> None:
         with (path / "raw").open("wb") as file:
             file.write(labels.data)
-            if not durable:
-                file.write(images.data)
-            else:
+            if durable:
                 file.flush()
                 write_synced(file.fileno(), [images.data])
+            else:
+                file.write(images.data)
         if durable:
             sync(path)
 
@@ -119,7 +118,8 @@ class PictureLimit(Contender):
             if durable:
                 write_synced(file.fileno(), pieces())
             else:
-                deque(map(file.write, pieces()), maxlen=0)
+                for piece in pieces():
+                    file.write(piece)
         index.tofile(path / "index")
         if durable:
             sync_tree(path)

@@ -1,4 +1,4 @@
-"""Syncing what rows have written without this project's stores."""
+"""Syncing what rows have written without this project's stores, and without their code."""
 
 import ctypes
 import os
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 STEP_BYTES = 2**23
+"""The disk is told to begin whenever so many bytes more are written: a slab of a store."""
 SYNC_FILE_RANGE_WRITE = 2  # <linux/fs.h>
 libc = ctypes.CDLL(None)
 

@@ -13,10 +13,10 @@ them by
     dask       a Dask cluster of two processes that runs already, where `distributed` is installed
 
 to a store that keeps their bytes, and to one of pixels (`--to bytes` or `--to pixels` for one of
-them), in some 64 parts, so that two workers end at about the same time. It prints the medians over the turns: images
-per second, the ratios of the rates within a turn, and the peak private memory of the coordinator and
-of the largest worker. Then it measures what does not depend on the number of images, and extrapolates
-to ImageNet, each line with its formula.
+them), in some 64 parts, so that two workers end at about the same time. It prints the medians over
+the turns: images per second, the ratios of the rates within a turn, and the peak private memory of
+the coordinator and of the largest worker. Then it measures what does not depend on the number of
+images, and extrapolates to ImageNet, each line with its formula.
 """
 
 import json

@@ -165,9 +165,8 @@ class Coordinator:
             self._write(executor, skip, partial(next, ticks, None))
             self._finish()
         ordered = sorted(self._receipts.values(), key=attrgetter("part"))
-        skipped, changed = [each for r in ordered for each in r.skipped], Counter[str]()
-        for receipt in ordered:
-            changed.update(receipt.changed)
+        skipped = [each for receipt in ordered for each in receipt.skipped]
+        changed = sum((Counter(receipt.changed) for receipt in ordered), Counter[str]())
         plan, target = self._plan, self._work.target
         noted = skipped, plan.passed_over, changed
         return Converted(target, plan.format, self._images, plan.classes, *noted)

@@ -157,9 +157,8 @@ class StoreSource(Source):
         with self._naming(i, row):
             if payload == store.payload:
                 return Taken(file, changes_of(file, payload))
-            return checked_file(
-                file.data, payload
-            )  # another shape may come of it, or it is refused
+            # Other options may make another shape of it, or refuse it.
+            return checked_file(file.data, payload)
 
     def image(self, i: int, row: PlannedImage) -> Taken[Image]:
         if self.payload is None:

@@ -168,14 +168,11 @@ def kept_mode(mode: str) -> str:
     return "RGB" if mode in PALETTES else KEPT.get(mode, mode)
 
 
-def changes(info: ImageInfo, mode: str, orientation: str, channels: int = 3) -> list[str]:
-    """What `decode` changes of an image with this header, in words.
-
-    channels: of what it returns
-    """
+def changes(info: ImageInfo, mode: str, orientation: str) -> list[str]:
+    """What `decode` changes of an image with this header, in words."""
     found = list[str]()
     becomes = kept_mode(info.mode) if mode == "keep" else "RGB"
-    if info.mode in PALETTES and channels == 4:
+    if mode == "keep" and info.mode in PALETTES and info.is_keyed:
         becomes = "RGBA"
     if becomes != info.mode:
         found.append(f"{info.mode} to {becomes}")
@@ -292,7 +289,8 @@ def _info(picture: ImageFile.ImageFile, data: bytes, form: str) -> ImageInfo:
         bits = avif_bits(data)
     if picture.mode.startswith(("I", "F")):
         bits = max(bits, 16)
-    return ImageInfo(form, picture.mode, width, height, bits, orientation, 1, levels)
+    is_keyed = picture.mode in PALETTES and picture.has_transparency_data
+    return ImageInfo(form, picture.mode, width, height, bits, orientation, 1, levels, is_keyed)
 
 
 def _frames(picture: ImageFile.ImageFile) -> int:

@@ -106,5 +106,4 @@ class EncodedPayload(Payload):
 
     def changes(self, info: ImageInfo, shape: Shape) -> list[str]:
         """What is changed of a file's image when it is read, in words."""
-        channels = shape[2] if len(shape) == 3 else 1
-        return changes(info, self._mode(shape), self.orientation, channels)
+        return changes(info, self._mode(shape), self.orientation)

@@ -15,6 +15,8 @@ from ...payloads.encoded import EncodedPayload
 from .files import ODD_IMAGES, picture, png_of_16_bits, saved
 from .test_decoding import INDEX, REFUSED, TURNED
 
+OPAQUE = "transparent to opaque"
+
 
 def png_of_gray(bits: int) -> bytes:
     """A PNG file of grey pixels of few bits, 8 bytes in a row."""
@@ -25,6 +27,13 @@ def png_of_gray(bits: int) -> bytes:
         for kind, data in chunks
     ]
     return PNG_SIGNATURE + b"".join(parts)
+
+
+def keyed_gif() -> bytes:
+    """A GIF file of which some pixels are transparent."""
+    image = picture("RGBA")
+    image.paste((0, 0, 0, 0), (0, 0, 9, 9))
+    return saved(image, "GIF")
 
 
 def mpo() -> bytes:
@@ -76,13 +85,10 @@ def test_the_table_counts_what_will_be_changed_or_refused(mixed: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "rgb", "keep"),
     [
-        (saved(picture(), "PNG", transparency=(0, 0, 0)), ["transparent to opaque"], None),
-        (saved(picture("L"), "PNG", transparency=0), ["L to RGB", "transparent to opaque"], None),
-        (
-            saved(picture("P"), "PNG", transparency=0),
-            ["P to RGB", "transparent to opaque"],
-            ["P to RGBA"],
-        ),
+        (saved(picture(), "PNG", transparency=(0, 0, 0)), [OPAQUE], [OPAQUE]),
+        (saved(picture("L"), "PNG", transparency=0), ["L to RGB", OPAQUE], [OPAQUE]),
+        (saved(picture("P"), "PNG", transparency=0), ["P to RGB", OPAQUE], ["P to RGBA"]),
+        (keyed_gif(), ["P to RGB", OPAQUE], ["P to RGBA"]),
         (saved(picture("P"), "PNG"), ["P to RGB"], ["P to RGB"]),
         (saved(picture("LA"), "PNG"), ["LA to RGB"], []),
         (b"P5 2 1 15 \x07\x0f", ["L to RGB", "16 levels to 256"], ["16 levels to 256"]),
@@ -94,12 +100,16 @@ def test_the_table_counts_what_will_be_changed_or_refused(mixed: Path) -> None:
     ],
 )
 def test_what_is_changed_of_a_file_is_said(
-    data: bytes, rgb: list[str], keep: list[str] | None
+    data: bytes, rgb: list[str], keep: list[str], tmp_path: Path
 ) -> None:
-    for mode, expected in (("rgb", rgb), ("keep", rgb[-1:] if keep is None else keep)):
-        payload = EncodedPayload(image_mode=mode)
-        image = decode(data, mode=mode)
+    """The table tells it as a store does."""
+    (tmp_path / "file.png").write_bytes(data)
+    for mode, expected in (("rgb", rgb), ("keep", keep)):
+        payload, image = EncodedPayload(image_mode=mode), decode(data, mode=mode)
         assert payload.changes(payload.info_of(data), image.shape) == expected
+        assert [*survey(read_folder(tmp_path), mode=mode).changed] == expected
+        becomes = [change.split()[-1] for change in expected if change.startswith("P to ")]
+        assert not becomes or image.shape[2] == len(becomes[0])
 
 
 def test_the_options_change_what_is_counted(mixed: Path) -> None:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from . import CorruptStoreError, StorageError, disk_usage, open_store
 from ._errors import printable
-from .conversion import DEFAULT_FORMAT, FOLDER, FORMATS, ON_ERROR, Progress, convert, is_store
+from ._progress import Progress
+from .conversion import DEFAULT_FORMAT, FOLDER, FORMATS, ON_ERROR, convert, is_store
 from .conversion.engine import WINDOW
 from .conversion.executors import dask, processes
 from .conversion.work import refuse_taken
@@ -229,7 +230,7 @@ def _info(given: argparse.Namespace) -> int:
 def _verify(given: argparse.Namespace) -> int:
     with open_store(given.store) as store:
         try:
-            store.verify()
+            store.verify(progress=_progress())
         except CorruptStoreError as error:
             say("\n".join(error.problems), to=sys.stderr)
             say(f"{printable(given.store)}: {len(error.problems):,} problems")
@@ -240,7 +241,7 @@ def _verify(given: argparse.Namespace) -> int:
 
 def _compact(given: argparse.Namespace) -> int:
     with open_store(given.store, "a") as store:
-        store.compact()
+        store.compact(progress=_progress())
         parts = sum(entry.is_dir() for entry in Path(given.store).iterdir())
         say(f"{printable(given.store)}: {len(store):,} images in {parts:,} parts")
     return 0

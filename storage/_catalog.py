@@ -17,6 +17,7 @@ from ._header import HEADER, StoreFolder
 from ._index import INDEX, RECORD, Index, PartCells, Piece
 from ._names import END
 from ._part import Kind, Part, PartName, Record, read_names, write_part
+from ._progress import Progress, advance
 
 PART = re.compile(r"([0-9]{12})-([0-9]{12})")
 COUNT = re.compile(r"count-[0-9]{12}")
@@ -169,7 +170,7 @@ class Catalog:
         """A gather that knows the parts at these positions in `listing`; None if there is none."""
         kept, gather = self._gather
         if kept is not listing:
-            gather = Gather(listing.firsts) if self.kind.payload.is_raw else None
+            gather = Gather(listing.firsts) if self.kind.container.file else None
         if gather:
             try:
                 gather = gather.including(owners, lambda i: self.part(listing.names[i]))
@@ -312,18 +313,19 @@ class Catalog:
                 return self._small_run()
         return []
 
-    def compact(self, durable: bool) -> None:
+    def compact(self, durable: bool, progress: Progress) -> None:
         """Join neighbouring parts up to `COMPACT_BYTES`; raises what reading raises."""
-        run: list[PartName] = []
-        total = 0
+        ticks = iter(progress(range(self.listing.length)))
+        runs, total = list[list[PartName]](), 0
         for name in self.listing.names:
-            size = self.index(name).cell_bytes
-            if total + size > COMPACT_BYTES:
-                self._join(run, durable)
-                run, total = [], 0
-            run.append(name)
-            total += size
-        self._join(run, durable)
+            total += (size := self.index(name).cell_bytes)
+            if not runs or total > COMPACT_BYTES:
+                runs.append([])
+                total = size
+            runs[-1].append(name)
+        for run in runs:
+            self._join(run, durable)
+            advance(ticks, run[-1].stop - run[0].first)
 
     def _join(self, run: list[PartName], durable: bool) -> None:
         """Write neighbouring parts as one; the records keep their checksums."""

@@ -41,6 +41,7 @@ libc.mmap.restype = ctypes.c_void_p
 integer = ctypes.c_int
 libc.mmap.argtypes = ctypes.c_void_p, ctypes.c_size_t, integer, integer, integer, ctypes.c_long
 libc.munmap.argtypes = ctypes.c_void_p, ctypes.c_size_t
+libc.madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, integer
 MAP_FAILED = ctypes.c_void_p(-1).value
 SYNC_FILE_RANGE_WRITE = 2  # <linux/fs.h>
 

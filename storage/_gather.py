@@ -1,29 +1,41 @@
-"""Reads a random batch in one gather from memory, without a visit to a part for each image.
+"""Finds a random batch in memory, without a visit to a part for each image.
 
-This needs cells that are pixels of one shape, in files that can be mapped into memory. A part is
-mapped when a batch first needs it, after it was checked where its blocks are. It stays mapped, which
-keeps no file open.
+This needs small cells, in files that can be mapped into memory. A part is mapped when a batch first
+needs it, after it was checked where its blocks are. It stays mapped, which keeps no file open. Cells
+that are pixels of one shape are copied in one gather; of others, it is told where they are.
 """
 
+import mmap
 from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
 from math import prod
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._checksum import Image, Rows, Shape
-from ._index import RECORD
+from ._files import libc
+from ._index import LONG_RECORD, RECORD
 from ._part import Part
 
 LARGE_CELL = 2**15 - 1
 """Copying a cell of more bytes takes far longer than Python's work for it."""
 ORIGIN, LAST = 1, 2**48
 """The addresses that a program can have on today's 64-bit systems; no array begins at 0."""
-UNKNOWN, UNFIT = 0, 1
-"""Of a part that was not opened yet, and of one whose cells cannot be gathered."""
+PREFETCH_BYTES = 2**26
+"""Of a larger batch, what was read first might be forgotten before it is used."""
+UNKNOWN, UNFIT, CELLS = range(3)
+"""Of a part that was not opened yet, of one that stays unmapped, and of cells with sizes of their own."""
+
+
+class Cells(NamedTuple):
+    """The `LONG_RECORD`s of a batch, and the address of each cell, (n,)."""
+
+    records: NDArray[np.void]
+    places: Rows
 
 
 class Gather:
@@ -33,8 +45,9 @@ class Gather:
         """Know no part yet; firsts: the first id of each part of the store."""
         self._firsts = firsts
         self._tables = np.zeros(len(firsts), np.int64)  # where each part's is, or 0
-        self._kinds = np.zeros(len(firsts), np.int64)  # the number of its shape; UNKNOWN, UNFIT
-        self._shapes: list[Shape] = [(), ()]
+        self._kinds = np.zeros(len(firsts), np.int64)  # one of these, or the number of its shape
+        self._shapes: list[Shape] = [(), (), ()]
+        self._limits = np.zeros((len(firsts), 2), np.int64)  # bytes of cells; where the map ends
         self._blocks = self._addresses = np.empty(0, np.int64)  # first ids of blocks, and where
         self._kept: list[object] = []  # so that the memory stays in place
 
@@ -48,16 +61,18 @@ class Gather:
             return self
         more, places = copy(self), [np.empty((2, 0), np.int64)]
         more._tables, more._kinds = self._tables.copy(), self._kinds.copy()
+        more._limits = self._limits.copy()
         more._shapes, more._kept = [*self._shapes], [*self._kept]
         for owner in np.unique(owners[unknown]).tolist():
             opened = part(owner)
             index, cells = opened.index, opened.reader.map()
-            if cells is None or index.shape is None or prod(index.shape) > LARGE_CELL:
+            if cells is None or index.cell_bytes > LARGE_CELL * index.length:
                 more._kinds[owner] = UNFIT
                 continue
-            if index.shape not in more._shapes:
+            if index.shape and index.shape not in more._shapes:
                 more._shapes.append(index.shape)
-            more._kinds[owner] = more._shapes.index(index.shape)
+            more._kinds[owner] = more._shapes.index(index.shape) if index.shape else CELLS
+            more._limits[owner] = index.cell_bytes, cells.address + cells.size
             table = index.shared_table()
             more._tables[owner] = table.ctypes.data
             places.append(np.add(index.blocks, (index.first, cells.address)).T)
@@ -69,20 +84,55 @@ class Gather:
         return more
 
     def shape_of(self, owners: Rows) -> Shape:
-        """The shape of all images of these parts, which it knows; () if they cannot be gathered."""
+        """The shape of all images of these parts, which it knows; () unless cells are its pixels."""
         kinds = self._kinds[owners]
         return self._shapes[kinds[0]] if (kinds == kinds[0]).all() else ()
 
-    def records(self, ids: Rows, owners: Rows) -> NDArray[np.void]:
-        """The label and checksum of each id, whose part is at the position in `owners`."""
-        places = self._tables[owners] + (ids - self._firsts[owners]) * RECORD.itemsize
-        return gathered(places, RECORD.itemsize).view(RECORD)
+    def records(
+        self, ids: Rows, owners: Rows, kind: np.dtype[np.void] = RECORD
+    ) -> NDArray[np.void]:
+        """The record of each id, whose part is at the position in `owners`; kind: what it is there."""
+        places = self._tables[owners] + (ids - self._firsts[owners]) * kind.itemsize
+        return gathered(places, kind.itemsize).view(kind)
+
+    def cells(self, ids: Rows, owners: Rows) -> Cells | None:
+        """Where the cells are, of parts that it knows; None unless they have sizes of their own.
+
+        None, too, if a table gives a place outside the cells or the file.
+        """
+        if (self._kinds[owners] != CELLS).any():
+            return None
+        runs = np.searchsorted(self._blocks, ids, side="right") - 1
+        records = self.records(ids, owners, LONG_RECORD)
+        starts = self.records(self._blocks[runs], owners, LONG_RECORD)["offset"]
+        offsets, sizes, (total, end) = records["offset"], records["size"], self._limits[owners].T
+        fits = (starts >= 0) & (offsets >= starts) & (offsets <= total)
+        fits &= (sizes >= 0) & (sizes <= total - offsets)
+        places = self._addresses[runs] + (offsets - starts)
+        fits &= places + sizes <= end
+        if not fits.all():
+            return None
+        prefetch(places, sizes)
+        return Cells(records, places)
 
     def images(self, ids: Rows, shape: Shape) -> Image:
         """The images, all of that shape, of parts that it knows, in a new array."""
         size, runs = prod(shape), np.searchsorted(self._blocks, ids, side="right") - 1
         places = self._addresses[runs] + (ids - self._blocks[runs]) * size
         return gathered(places, size).view(np.uint8).reshape(-1, *shape)
+
+
+def prefetch(places: Rows, sizes: Rows) -> None:
+    """Let the disk begin to read cells of several pages, all at the same time; only a hint.
+
+    A fault reads the neighbours of its page, which is enough for a small cell.
+    """
+    if sizes.sum() > PREFETCH_BYTES:
+        return
+    large = sizes > mmap.PAGESIZE
+    for place, size in zip(places[large].tolist(), sizes[large].tolist(), strict=True):
+        start = place & -mmap.PAGESIZE
+        libc.madvise(start, place + size - start, mmap.MADV_WILLNEED)
 
 
 def gathered(addresses: Rows, size: int) -> NDArray[np.void]:

@@ -173,6 +173,11 @@ def shape_of(height: int, width: int, channels: int) -> Shape:
     return shape
 
 
+def shapes_of(records: NDArray[np.void]) -> list[Shape]:
+    """The shapes in `LONG_RECORD`s; raises `ShapeError`."""
+    return [*map(shape_of, *(records[side].tolist() for side in SIDES))]
+
+
 def digest_of(file: File | None, trusted: Iterable[Sequence[int]]) -> int:
     """The digest of some ranges of a file, or of nothing without a file."""
     digest = xxh3_64()

@@ -15,7 +15,7 @@ from ._files import Folder
 from ._index import INDEX, Index, PartCells, Piece, is_run
 from ._names import END, NAMES, is_given, sealed, unsealed
 from .containers.base import Container
-from .payloads.base import TASK_BYTES, Cell, Payload, in_threads
+from .payloads.base import Cell, Payload, in_threads, tasks
 
 Record: TypeAlias = tuple[Image, int]
 
@@ -166,9 +166,8 @@ class Part:
         """Fill `images`, an array or a list, from `rows`; raises `CorruptRecordError`."""
         if isinstance(images, list) or not self.index.shape:
             size = images[0].nbytes
-            step = max(1, TASK_BYTES // size)
-            tasks = [slice(i, i + step) for i in range(0, len(rows), step)]
-            in_threads(lambda some: self._decode(rows[some], images[some]), tasks, size)
+            every = tasks(len(rows), size)
+            in_threads(lambda some: self._decode(rows[some], images[some]), every, size)
             return
         flat = images.reshape(len(rows), -1)
         if is_run(rows):
@@ -180,9 +179,8 @@ class Part:
     def _decode(self, rows: Rows, images: Images) -> None:
         cells = self._cells(rows)
         with suppress(ValueError):  # decoded again, one by one, to name the image
-            if not isinstance(images, list):
-                self._payload.decode(cells, images)
-                return
+            self._payload.decode_all(cells, images)
+            return
         for row, cell, image in zip(rows.tolist(), cells, images, strict=True):
             with self.index.naming(row):
                 self._payload.decode([cell], image[np.newaxis])

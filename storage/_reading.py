@@ -1,17 +1,22 @@
 """Finds, reads and checks the records of a batch."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from ctypes import string_at
 from itertools import chain, pairwise
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ._batch import slab_length
 from ._catalog import Catalog, Listing
-from ._checksum import Checksums, Image, Images, Labels, Rows, Shape, first_wrong
-from ._gather import Gather
-from ._index import is_run
-from ._part import LARGE_IMAGE, Part, PartName
-from .payloads.base import in_threads
+from ._checksum import Checksums, Image, Images, Labels, Rows, Shape, checksum, first_wrong
+from ._errors import ShapeError
+from ._gather import Cells, Gather
+from ._index import is_run, shapes_of
+from ._part import LARGE_IMAGE, PartName
+from .payloads.base import Cell, in_threads, tasks
 
 NOTHING = np.empty(0, np.uint8)
 
@@ -26,12 +31,15 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
         image, label = catalog.read_one(int(ids[0]), check)
         return image[np.newaxis], np.array([label])
     listing = catalog.listing
-    if catalog.kind.payload.sums_cells:
-        return _read_files(catalog, listing, ids, check)
     owners = listing.owners(ids)
+    if catalog.kind.payload.sums_cells:
+        return _read_files(catalog, listing, ids, owners, check)
     gather = None if is_run(ids) else catalog.gather(listing, owners)
     if gather and (shape := gather.shape_of(owners)):
         return _read_gathered(catalog, gather, ids, owners, shape, check)
+    if gather and (cells := gather.cells(ids, owners)):
+        with suppress(ValueError):  # read part by part, to tell which is wrong
+            return _read_decoded(catalog, cells, ids, check)
     if (np.diff(owners) >= 0).all():
         return _read_by_part(catalog, listing, ids, owners, check)
     order = np.argsort(owners, kind="stable")
@@ -46,37 +54,80 @@ def read_cells(catalog: Catalog, ids: Rows, check: bool) -> list[tuple[bytes, Sh
 
     Their checksums are of their cells.
     """
-    listing, cells = catalog.listing, dict[int, tuple[bytes, Shape, int]]()
-    for image_id in np.unique(ids).tolist():  # part by part
-        name = listing.name_of(image_id)
-        cell, shape, label = catalog.part(name).file(image_id - name.first, check)
-        cells[image_id] = bytes(cell), shape, label
-    return [cells[image_id] for image_id in ids.tolist()]
+    if not len(ids):
+        return []
+    listing = catalog.listing
+    different, places = np.unique(ids, return_inverse=True)  # repeats share their bytes
+    files = _files(catalog, listing, different, listing.owners(different), check)
+    cells = [bytes(files.cell(i)) for i in range(len(different))]
+    each = [*zip(cells, files.shapes, files.labels.tolist(), strict=True)]
+    return [each[i] for i in places.tolist()]
+
+
+class Files(NamedTuple):
+    """Records whose checksums are of their cells; cell: reads and checks that at a position."""
+
+    labels: Labels
+    shapes: list[Shape]
+    cell: Callable[[int], Cell]
+
+
+def _files(catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: bool) -> Files:
+    """The records `ids`; raises as `read`."""
+    gather = None if is_run(ids) else catalog.gather(listing, owners)
+    if gather and (cells := gather.cells(ids, owners)):
+        with suppress(ShapeError):  # told below, with the id
+            return _files_in_memory(catalog, cells, ids, check)
+    order = np.argsort(ids, kind="stable")
+    labels, shapes = np.empty(len(ids), np.int64), dict[int, Shape]()
+    for owner, where in _groups(owners[order], 0, len(ids)):
+        index, some = catalog.part(name := listing.names[owner]).index, order[where]
+        rows = ids[some] - name.first
+        labels[some] = index.records(rows)["label"]
+        shapes.update(zip(some.tolist(), index.shapes(rows), strict=True))
+
+    def cell(i: int) -> Cell:
+        name = listing.name_of(image_id := int(ids[i]))
+        return catalog.part(name).file(image_id - name.first, check)[0]
+
+    return Files(labels, [shapes[i] for i in range(len(ids))], cell)
+
+
+def _files_in_memory(catalog: Catalog, cells: Cells, ids: Rows, check: bool) -> Files:
+    """As `_files`; raises `ShapeError` for a shape that no image can have."""
+    records, places = cells
+    shapes, stored = shapes_of(records), records["checksum"].tolist()
+    known = [*zip(ids.tolist(), records["label"].tolist(), shapes, strict=True)]
+    where = [*zip(places.tolist(), records["size"].tolist(), strict=True)]
+
+    def cell(i: int) -> Cell:
+        found = string_at(*where[i])
+        if check and checksum(*known[i], found) != stored[i]:
+            name = catalog.listing.name_of(image_id := known[i][0])
+            raise catalog.index(name).wrong(image_id - name.first)
+        return found
+
+    return Files(records["label"].copy(), shapes, cell)
 
 
 def _read_files(
-    catalog: Catalog, listing: Listing, ids: Rows, check: bool
+    catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: bool
 ) -> tuple[Images, Labels]:
     """As `read`, for records whose checksums are of their cells."""
-    n, order = len(ids), np.argsort(ids, kind="stable")
-    labels, shapes = np.empty(n, np.int64), list[Shape]()
-    groups = _groups(listing.owners(ids[order]), 0, n)
-    for owner, where in groups:
-        index, some = catalog.part(name := listing.names[owner]).index, order[where]
-        labels[some] = index.records(rows := ids[some] - name.first)["label"]
-        shapes += index.shapes(rows)
+    labels, shapes, cell = _files(catalog, listing, ids, owners, check)
+    n, payload = len(ids), catalog.kind.payload
     size, (shape, *others) = sum(map(prod, shapes)) // n, {*shapes}
     # A large image gets memory only when it is decoded: its shape may be no more than a claim.
     at_once = not others and size <= LARGE_IMAGE
     images: Images = np.empty((n, *shape), np.uint8) if at_once else [NOTHING] * n
 
-    for owner, where in groups:
-        part = catalog.part(listing.names[owner])
+    def decode(i: int) -> None:
+        try:
+            images[i] = payload.image(cell(i), shapes[i])
+        except ValueError:  # read alone, which tells what is wrong
+            images[i], _ = catalog.read_one(int(ids[i]), check)
 
-        def decode(i: int, part: Part = part) -> None:
-            images[i] = part.decoded(int(ids[i]) - part.first, check)
-
-        in_threads(decode, order[where].tolist(), size)
+    in_threads(decode, np.argsort(ids, kind="stable").tolist(), size)
     return images if at_once or others else np.stack([*images]), labels
 
 
@@ -100,6 +151,26 @@ def _read_gathered(
         if check:  # while the pixels are in the processor's cache
             _check(catalog, ids[some], labels[some], stored[some], slabs[-1])
     return (slabs[0] if len(slabs) == 1 else np.concatenate(slabs)), labels
+
+
+def _read_decoded(catalog: Catalog, cells: Cells, ids: Rows, check: bool) -> tuple[Images, Labels]:
+    """Read ids, in any order, whose cells are decoded; raises ValueError if one is wrong."""
+    records, places = cells
+    labels, stored, lengths = records["label"].copy(), records["checksum"], records["size"]
+    payload, shapes = catalog.kind.payload, shapes_of(records)
+    sizes = [*map(prod, shapes)]
+    for i in [i for i, size in enumerate(sizes) if size > LARGE_IMAGE]:
+        payload.check_size(shapes[i], int(lengths[i]))
+    images, mean = new_images(shapes), sum(sizes) // len(ids)
+
+    def decode(some: slice) -> None:
+        found = [*map(string_at, places[some].tolist(), lengths[some].tolist())]
+        payload.decode_all(found, images[some])
+        if check and first_wrong(ids[some], labels[some], stored[some], images[some]) is not None:
+            raise ValueError("a checksum does not match")
+
+    in_threads(decode, tasks(len(ids), mean), mean)
+    return images, labels
 
 
 def _check(catalog: Catalog, ids: Rows, labels: Labels, stored: Checksums, images: Images) -> None:
@@ -136,8 +207,13 @@ def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[
     if others or shape is None or prod(shape) > LARGE_IMAGE:
         every = [catalog.part(name).shapes(ids - name.first) for name, ids in groups]
         shapes = [*chain.from_iterable(every)]
-        shape, *different = {*shapes}
-        if different:
-            step = min(map(slab_length, {shape, *different}))
-            return [np.empty(shape, np.uint8) for shape in shapes], step
+        return new_images(shapes), min(map(slab_length, {*shapes}))
     return np.empty((sum(len(ids) for _, ids in groups), *shape), np.uint8), slab_length(shape)
+
+
+def new_images(shapes: list[Shape]) -> Images:
+    """Images of these shapes, to be filled."""
+    shape, *others = {*shapes}
+    if others:
+        return [np.empty(shape, np.uint8) for shape in shapes]
+    return np.empty((len(shapes), *shape), np.uint8)

@@ -122,7 +122,7 @@ class Session:
         self._length = catalog.listing.length
         if self.mode != "r":
             for name in catalog.replacing():  # a copy of it may have been broken off
-                for wrong in problems_of(catalog, name, name.stop):
+                for wrong in problems_of(catalog, name, name.stop, iter(())):
                     raise wrong if isinstance(wrong, BusyError) else self._incomplete(name, wrong)
             catalog.remove_remains()
 

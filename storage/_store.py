@@ -17,6 +17,7 @@ from ._ids import Ids, check_id, check_ids, is_integer_type
 from ._index import Piece
 from ._names import Name, pack, unpack
 from ._part import Record
+from ._progress import Progress
 from ._reading import read
 from ._session import Session
 from ._verify import problems
@@ -131,14 +132,20 @@ class Store(Session):
         if self.payload.is_raw and prod(shape) > (limit := self.container.largest_cell):
             raise ShapeError(f"an image of shape {shape} exceeds the limit of {limit} bytes")
 
-    def compact(self) -> None:
+    def compact(self, *, progress: Progress = iter) -> None:
         """Rewrite many small commits as few; readers go on as before.
+
+        progress: wraps the numbers of the images, to show how far it is
 
         It is as crash-safe as a commit. Raises `ReadOnlyError`, `DiskFullError`, `StoreIOError`,
         `CorruptStoreError`.
         """
         self._refuse_reader()
-        self._change(lambda _: self._while_compacted(lambda catalog: catalog.compact(self.durable)))
+
+        def rewrite(catalog: Catalog) -> None:
+            catalog.compact(self.durable, progress)
+
+        self._change(lambda _: self._while_compacted(rewrite))
 
     # ---- reading ---------------------------------------------------------------------------
 
@@ -240,13 +247,15 @@ class Store(Session):
         with self._errors:
             return self._ready().folder.usage()
 
-    def verify(self) -> None:
+    def verify(self, *, progress: Progress = iter) -> None:
         """Read and check everything.
+
+        progress: wraps the numbers of the images, to show how far it is, for example `tqdm.tqdm`
 
         Raises `CorruptStoreError`, whose `problems` has a line for each problem, or `BusyError` if
         the only problem is that another program has a file open for writing.
         """
-        errors = self._while_compacted(lambda catalog: problems(catalog, self._length))
+        errors = self._while_compacted(lambda found: problems(found, self._length, progress))
         found = [*map(str, errors)]
         if found:
             if isinstance(errors[0], BusyError) and len({*map(type, errors)}) == 1:

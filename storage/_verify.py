@@ -13,6 +13,7 @@ from ._files import Folder
 from ._index import INDEX
 from ._names import NAMES
 from ._part import PartName
+from ._progress import Progress, advance
 from ._reading import read, read_cells
 
 WRONG = (CorruptStoreError, FileNotFoundError)
@@ -20,7 +21,7 @@ AT_ONCE = 1024
 """At most this many records are read together. If that fails, halving finds the wrong ones."""
 
 
-def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
+def problems(catalog: Catalog, length: int, progress: Progress) -> list[str | BusyError]:
     """One line for each problem of a store of `length` images, each once.
 
     A file that another program has open gives its `BusyError` instead. Raises FileNotFoundError if
@@ -37,14 +38,21 @@ def problems(catalog: Catalog, length: int) -> list[str | BusyError]:
     if 1 not in counts:
         mend = "open it once with mode='a' to repair that"
         found.append(f"has {counts[1]} files named count-… instead of one; {mend}")
+    ticks = iter(progress(range(length)))
     for name in catalog.listing.names:
         if name.first < length:
-            found += problems_of(catalog, name, min(name.stop, length))
+            found += problems_of(catalog, name, min(name.stop, length), ticks)
+    advance(ticks, length)  # of parts that cannot be read
     return list(dict.fromkeys(found))
 
 
-def problems_of(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | BusyError]:
-    """The problems of a part; of its records, only those before `stop` count."""
+def problems_of(
+    catalog: Catalog, name: PartName, stop: int, ticks: Iterator[int]
+) -> Iterator[str | BusyError]:
+    """The problems of a part; of its records, only those before `stop` count.
+
+    ticks: is taken from for each image that was read
+    """
     container = catalog.kind.container
     try:
         folder = Folder(name.folder, catalog.folder)
@@ -68,7 +76,8 @@ def problems_of(catalog: Catalog, name: PartName, stop: int) -> Iterator[str | B
     for rows in index.slabs(SLAB_BYTES):
         ids = rows[rows < stop - name.first] + name.first
         for start in range(0, len(ids), AT_ONCE):
-            yield from _unreadable(catalog, name, ids[start : start + AT_ONCE])
+            yield from _unreadable(catalog, name, some := ids[start : start + AT_ONCE])
+            advance(ticks, len(some))
 
 
 def _unreadable(catalog: Catalog, name: PartName, ids: Rows) -> Iterator[str]:

@@ -148,7 +148,7 @@ def structure_of(environment: lmdb.Environment, size: int) -> Structure:
                 length = -(-(inside + len(value)) // page) * page
                 own += begin, begin + length
                 # py-lmdb has touched all of it: without this, memory would seem to grow by the file.
-                libc.madvise(ctypes.c_void_p(start * page), ctypes.c_size_t(length), DROP)
+                libc.madvise(start * page, length, DROP)
     own.sort()
     gaps = [(i, j - i) for i, j in zip(own[::2], own[1::2], strict=True) if j > i]
     return Structure(blocks, [*gaps, (size, 0)])  # the file may not be shorter

@@ -15,7 +15,6 @@ from .coordinator import FOLDER as FOLDER
 from .coordinator import FORMATS as FORMATS
 from .coordinator import ON_ERROR as ON_ERROR
 from .coordinator import Converted as Converted
-from .coordinator import Progress as Progress
 from .coordinator import convert as convert
 from .sources import is_store as is_store
 from .work import Skipped as Skipped

@@ -2,14 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeAlias
 from uuid import uuid4
 
 from .._catalog import LOCK, count_name
@@ -25,6 +24,7 @@ from .._errors import (
 from .._files import TEMPORARY, Folder, StrPath
 from .._header import HEADER, VERSION, Header
 from .._part import PartName, renumber_part
+from .._progress import Progress
 from .._store import STORES
 from .engine import here, there
 from .plan import Plan, Span, is_of, write_plan
@@ -45,8 +45,6 @@ FOLDER = "folder"
 FORMATS = (*STORES, FOLDER)
 DEFAULT_FORMAT = "hdf5-encoded"
 ON_ERROR = ("stop", "skip")
-
-Progress: TypeAlias = Callable[[range], Iterable[int]]
 
 
 @dataclass(frozen=True)

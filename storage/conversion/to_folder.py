@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ from .._checksum import Image
 from .._encoded import KnownFile
 from .._errors import ImageFileError, StorageError
 from .._files import Folder
+from .._progress import Progress
 from ..images.folder import LITTER
 from ..images.headers import format_of
 from ..payloads.base import cores
@@ -27,7 +28,7 @@ SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 
 
 def write_folder(
-    source: Source, path: Path, skip: bool, progress: Callable[[range], Iterable[int]]
+    source: Source, path: Path, skip: bool, progress: Progress
 ) -> tuple[int, list[Skipped]]:
     """Write the new folder `path`; returns how many images it has, and which were left out.
 

@@ -1,10 +1,11 @@
 """What a folder of images holds, by its headers: the table to look at before anything is stored."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._errors import ImageFileError, StorageError, printable
+from .._progress import Progress
 from .decoding import MAX_PIXELS, changes, describe, refusal, refuse_by_start
 from .folder import NAMED, ImageFolder
 from .headers import HEAD_BYTES, ImageInfo
@@ -69,7 +70,7 @@ def survey(
     mode: str = "rgb",
     orientation: str = "apply",
     max_pixels: int = MAX_PIXELS,
-    progress: Callable[[range], Iterable[int]] = iter,
+    progress: Progress = iter,
 ) -> Survey:
     """Look at the header of each file. The options are those of `decode`.
 

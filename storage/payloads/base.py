@@ -12,7 +12,7 @@ from typing import ClassVar, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checksum import Shape
+from .._checksum import Images, Shape
 
 Cell: TypeAlias = bytes | memoryview | NDArray[np.uint8]
 """The bytes of one image; an array has one dimension."""
@@ -63,6 +63,14 @@ class Payload(ABC):
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
         """Fill `images`, (n, H, W[, C]), C order; raises ValueError if a cell holds no such image."""
 
+    def decode_all(self, cells: Sequence[Cell], images: Images) -> None:
+        """As `decode`, also of images in a list, whose shapes may differ."""
+        if isinstance(images, list):
+            for cell, image in zip(cells, images, strict=True):
+                self.decode([cell], image[np.newaxis])
+        else:
+            self.decode(cells, images)
+
     def image(self, cell: Cell, shape: Shape) -> NDArray[np.uint8]:
         """The image of one cell, in memory of its own; raises as `decode`."""
         image = np.empty(shape, np.uint8)
@@ -74,6 +82,12 @@ class Payload(ABC):
 
     def check_size(self, shape: Shape, size: int) -> None:  # noqa: B027  # not all can tell
         """Raise ValueError if no cell of `size` bytes can hold an image of that shape."""
+
+
+def tasks(n: int, size: int) -> list[slice]:
+    """Which of n images of `size` bytes are encoded or decoded together."""
+    step = max(1, TASK_BYTES // size)
+    return [slice(i, i + step) for i in range(0, n, step)]
 
 
 _most_threads = ContextVar[int]("most_threads", default=sys.maxsize)

@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 
 from .._checksum import Shape, shape_text
 from .._errors import ShapeError
-from .base import TASK_BYTES, Cell, Payload, in_threads
+from .base import Cell, Payload, in_threads, tasks
 
 MODES = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}  # Pillow's, PNG's colour type
 LEVEL = 1  # ISA-L's next takes a quarter longer for files as large
@@ -53,9 +53,8 @@ class PngPayload(Payload):
             raise ValueError(f"{size} bytes cannot be a PNG of {shape_text(shape)}")
 
     def encode(self, images: NDArray[np.uint8]) -> list[bytes]:
-        step = max(1, TASK_BYTES // images[0].nbytes)
-        tasks = [images[i : i + step] for i in range(0, len(images), step)]
-        return [*chain.from_iterable(in_threads(encoded, tasks, images.nbytes))]
+        every = [images[some] for some in tasks(len(images), images[0].nbytes)]
+        return [*chain.from_iterable(in_threads(encoded, every, images.nbytes))]
 
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
         start, filters, size = form_of(shape := images.shape[1:])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .. import STORES, LengthError, Store, StoreNotFoundError
+from .. import STORES, CorruptStoreError, LengthError, Store, StoreNotFoundError
 from .._catalog import MAX_OPEN_PARTS
 from .._files import READ_BYTES
 from .samples import (
@@ -525,6 +525,28 @@ def test_an_empty_store_can_be_compacted(store_class: type[Store], path: Path) -
     with store_class(path, "x") as store:
         store.compact()
         assert store.store_single(pictures(1)[0], 1) == 0
+
+
+def test_verify_and_compact_tell_how_far_they_are(store_class: type[Store], path: Path) -> None:
+    """Each image counts once, also of a part that cannot be read."""
+    taken = list[int]()
+
+    def progress(numbers: range) -> Iterator[int]:
+        for i in numbers:
+            taken.append(i)
+            yield i
+
+    make(store_class, path)
+    with store_class(path, "a") as store:
+        for use in (store.verify, store.compact, store.verify):
+            use(progress=progress)
+            assert taken == [*range(6)]
+            taken.clear()
+    (index,) = path.glob("*/index.npy")
+    index.write_bytes(b"")
+    with store_class(path) as store, pytest.raises(CorruptStoreError):
+        store.verify(progress=progress)
+    assert taken == [*range(6)]
 
 
 def test_its_repr_tells_class_path_mode_and_size(store_class: type[Store], path: Path) -> None:

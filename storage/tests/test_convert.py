@@ -543,9 +543,15 @@ def test_a_terminal_alone_shows_progress(photos: Path, path: Path) -> None:
     reading, writing = os.openpty()
     termios.tcsetwinsize(writing, (24, 80))
     os.set_blocking(reading, False)
-    command = [sys.executable, "-m", "storage", "convert", str(photos), str(path)]
-    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=writing, check=True)
-    shown = os.read(reading, 100_000)  # while the other end is open
+    for command in (
+        ("convert", str(photos), str(path)),
+        ("verify", str(path)),
+        ("compact", str(path)),
+    ):
+        line = [sys.executable, "-m", "storage", *command]
+        subprocess.run(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=writing, check=True)
+        shown = os.read(reading, 100_000)  # while the other end is open
+        assert b" images" in shown
+        assert b"\n" not in shown.replace(b"\r\n", b"\n").rpartition(b" images")[2]  # it goes again
     os.close(writing)
     os.close(reading)
-    assert b" images" in shown

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .. import STORES, CorruptStoreError, NpyStore, Store
+from .. import STORES, CorruptRecordError, CorruptStoreError, EncodedStore, NpyStore, Store
 from .._files import Folder, Map
 from .children import in_child
-from .samples import assert_records, make, pictures
+from .samples import Image, assert_records, make, mixed_pictures, pictures
 
 
 @pytest.mark.parametrize("name", ["hdf5", "lmdb", "npy"])
@@ -68,6 +68,57 @@ def test_one_part_of_another_shape_leaves_the_others_mapped(odd: int, path: Path
         assert check(others[::-1])
         assert check([first + 9, first + 1])
         assert mapped_parts(store) >= 10
+
+
+def sized_cells(shape: tuple[int, ...]) -> list[Image]:
+    """Images of many shapes, and some of one."""
+    return [*mixed_pictures(), *pictures(4, shape)]
+
+
+@pytest.mark.usefixtures("unfolded")
+@pytest.mark.parametrize("name", ["hdf5-encoded", "lmdb-encoded", "hdf5-png", "lmdb-png", "npy"])
+@pytest.mark.parametrize("most", [0, 2**26])
+def test_cells_of_many_sizes_are_read_without_their_parts(
+    name: str, most: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once their parts are mapped; large ones are asked of the disk together, up to a limit."""
+    monkeypatch.setattr("storage._gather.PREFETCH_BYTES", most)
+    images = sized_cells((60, 50, 3)) * 5
+    n, half = len(images), len(images) // 5
+    with STORES[name](path, "x", durable=False) as store:
+        for start in range(0, n, half):
+            store.store_many(images[start : start + half], range(start, start + half))
+    orders = [np.random.default_rng(i).integers(0, n, 200) for i in range(3)]
+    alike = [i for i in range(n) if images[i].shape == (60, 50, 3)][::-1]
+    with STORES[name](path) as store:
+        store.read_many(range(n)[::-1])
+        assert store._catalog
+        monkeypatch.delattr(store._catalog.__class__, "part")
+        for ids in (*orders, np.array(alike)):
+            assert_records(store.read_many(ids), [images[i] for i in ids], ids)
+            if isinstance(store, EncodedStore):
+                files = store.read_files(ids)
+                assert [file.label for file in files] == ids.tolist()
+                assert [file.shape for file in files] == [images[i].shape for i in ids]
+
+
+@pytest.mark.parametrize("name", ["hdf5-encoded", "lmdb-encoded", "hdf5-png", "lmdb-png"])
+@pytest.mark.parametrize("column", ["label", "checksum", "height", "offset", "size"])
+def test_a_record_that_changed_is_named_in_a_batch(name: str, column: str, path: Path) -> None:
+    """Whichever of its fields has changed; the others are read as they were."""
+    images = sized_cells((9, 8, 3))
+    with STORES[name](path, "x", durable=False) as store:
+        store.store_many(images, range(len(images)))
+    (index,) = path.glob("*/index.npy")
+    table = np.load(index, mmap_mode="r+")
+    table[column][5] = table[column][5] // 2 - 1
+    table.flush()
+    with STORES[name](path) as store:
+        for read in (store.read_many, getattr(store, "read_bytes", store.read_many)):
+            for _ in range(2):
+                with pytest.raises(CorruptRecordError, match="image 5 is damaged"):
+                    read([3, 5, 2])
+        assert_records(store.read_many([3, 6, 2]), [images[i] for i in (3, 6, 2)], [3, 6, 2])
 
 
 def test_no_map_is_left_by_an_interruption(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """What a store of thousands of parts costs, against one of a hundred.
 
-    python -m benchmarks.tools.parts [--parts P] [--cutoff N] [--side S] [--backend NAME ...]
+    python -m benchmarks.tools.parts [--parts P] [--few F] [--cutoff N] [--side S] [--backend NAME ...]
 
-stores N images, (S, S) of uint8, in P parts that do not fold, and as many in 100 parts; a store that
+stores N images, (S, S) of uint8, in P parts that do not fold, and as many in F parts; a store that
 keeps files gets them as PNG, and its batches are of bytes. It opens both, reads their labels and
 random batches, in turns, so that a slow phase of the machine strikes both, and prints the median of
 each and the ratio. The first batches map the parts that they need, and the last ones find nearly all
@@ -10,6 +10,7 @@ mapped. Then another process reads of every part, and tells what the index takes
 `shared` is mapped, once for all processes; `private` is what each adds.
 """
 
+import argparse
 import multiprocessing
 import os
 import re
@@ -24,7 +25,6 @@ from benchmarks.tools.printing import print_lines, tool_parser
 from storage import STORES, EncodedStore, Store, _catalog, open_store
 from storage.payloads.png import PngPayload
 
-FEW_PARTS = 100
 BATCH = 256
 TURNS = 5
 FIRST_BATCHES, LAST_BATCHES = 3, 200
@@ -121,15 +121,15 @@ def index_memory(path: Path, step: int) -> tuple[int, int, int]:
         return shared, after - before, len(os.listdir("/proc/self/fd"))
 
 
-def table(arguments: tuple[int, int, list[str]], n: int, folder: Path) -> Iterator[str]:
+def table(given: argparse.Namespace, n: int, folder: Path) -> Iterator[str]:
     """The lines of a table, those of each store as soon as it is measured."""
-    parts, side, names = arguments
+    parts, few_parts = given.parts, given.few
     _catalog.FOLD = parts + 1  # as of parts that workers have written, which are large
-    yield f"{'seconds; batches in µs an image':34}{f'{FEW_PARTS} parts':>14}{f'{parts:,} parts':>14}{'×':>8}"
-    for name in names:
-        paths = [folder / f"{name}-{count}" for count in (FEW_PARTS, parts)]
-        for path, count in zip(paths, (FEW_PARTS, parts), strict=True):
-            stored(name, path, count, n // count, side)
+    yield f"{'seconds; batches in µs an image':34}{f'{few_parts:,} parts':>14}{f'{parts:,} parts':>14}{'×':>8}"
+    for name in given.backend:
+        paths = [folder / f"{name}-few", folder / f"{name}-many"]
+        for path, count in zip(paths, (few_parts, parts), strict=True):
+            stored(name, path, count, n // count, given.side)
         step = min(16, n // parts)
         for operation, (few, many) in times(paths, step).items():
             unit = 1e6 if "batches" in operation else 1
@@ -146,13 +146,14 @@ def main() -> None:
     parser = tool_parser("parts", __doc__)
     parser.set_defaults(cutoff=14_000_000)
     parser.add_argument("--parts", type=int, default=14_000, metavar="P", help="parts (14000)")
+    parser.add_argument("--few", type=int, default=100, metavar="F", help="to compare with (100)")
     parser.add_argument("--side", type=int, default=8, metavar="S", help="of an image (8)")
     parser.add_argument("--backend", nargs="+", choices=STORES, default=["hdf5", "npy"])
     arguments = parser.parse_args()
-    if not 1 <= arguments.parts <= arguments.cutoff:
-        parser.error(f"--parts: {arguments.parts}; give at least one, and no more than images")
-    given = arguments.parts, arguments.side, arguments.backend
-    print_lines(parser, arguments, lambda n, folder: table(given, n, folder))
+    for name in ("parts", "few"):
+        if not 1 <= (parts := getattr(arguments, name)) <= arguments.cutoff:
+            parser.error(f"--{name}: {parts}; give at least one, and no more than images")
+    print_lines(parser, arguments, lambda n, folder: table(arguments, n, folder))
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ def run(*options: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_every_operation_has_a_row_and_memory_is_told(tmp_path: Path) -> None:
-    sizes = ["--cutoff=1200", "--parts=120", "--side=2"]
+    sizes = ["--cutoff=1200", "--parts=120", "--few=60", "--side=2"]
     done = run(*sizes, f"--store-dir={tmp_path}", "--backend", "npy", "lmdb")
     assert done.returncode == 0, done.stderr
     heading, *rows = done.stdout.splitlines()
-    assert heading.split()[-5:] == ["100", "parts", "120", "parts", "×"]
+    assert heading.split()[-5:] == ["60", "parts", "120", "parts", "×"]
     names = [re.split(r"\s{2,}|: ", row)[0] for row in rows]
     told = [*OPERATIONS, "index", "index of two processes"]
     assert names == [f"{store} {name}" for store in ("npy", "lmdb") for name in told]
@@ -42,8 +42,9 @@ def test_every_operation_has_a_row_and_memory_is_told(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize("option", ["--parts", "--few"])
 @pytest.mark.parametrize("parts", ["0", "1201"])
-def test_a_part_has_an_image(parts: str) -> None:
-    done = run("--cutoff=1200", f"--parts={parts}")
+def test_a_part_has_an_image(option: str, parts: str) -> None:
+    done = run("--cutoff=1200", "--parts=100", f"{option}={parts}")
     assert done.returncode == 2
-    assert f"--parts: {parts}; give" in done.stderr
+    assert f"{option}: {parts}; give" in done.stderr

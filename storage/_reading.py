@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._batch import slab_length
-from ._catalog import Catalog, Listing
+from ._catalog import MAX_OPEN_PARTS, Catalog, Listing
 from ._checksum import Checksums, Image, Images, Labels, Rows, Shape, checksum, first_wrong
 from ._errors import ShapeError
 from ._gather import Cells, Gather
@@ -79,14 +79,20 @@ def _files(catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: b
         with suppress(ShapeError):  # told below, with the id
             return _files_in_memory(catalog, cells, ids, check)
     order = np.argsort(ids, kind="stable")
-    labels, shapes = np.empty(len(ids), np.int64), dict[int, Shape]()
-    for owner, where in _groups(owners[order], 0, len(ids)):
-        index, some = catalog.part(name := listing.names[owner]).index, order[where]
-        rows = ids[some] - name.first
-        labels[some] = index.records(rows)["label"]
-        shapes.update(zip(some.tolist(), index.shapes(rows), strict=True))
+    labels, shapes, held = np.empty(len(ids), np.int64), dict[int, Shape](), dict[int, Cell]()
+    groups = _groups(owners[order], 0, len(ids))
+    for owner, where in groups:
+        part, some = catalog.part(listing.names[owner]), order[where]
+        rows = ids[some] - part.first
+        labels[some] = part.index.records(rows)["label"]
+        shapes.update(zip(some.tolist(), part.index.shapes(rows), strict=True))
+        if len(groups) > MAX_OPEN_PARTS:  # it would have to be opened again
+            read = (part.file(row, check)[0] for row in rows.tolist())
+            held.update(zip(some.tolist(), read, strict=True))
 
     def cell(i: int) -> Cell:
+        if i in held:
+            return held.pop(i)
         name = listing.name_of(image_id := int(ids[i]))
         return catalog.part(name).file(image_id - name.first, check)[0]
 

@@ -326,6 +326,7 @@ class Catalog:
         for run in runs:
             self._join(run, durable)
             advance(ticks, run[-1].stop - run[0].first)
+        advance(ticks, 1)  # there is none, which ends a progress bar
 
     def _join(self, run: list[PartName], durable: bool) -> None:
         """Write neighbouring parts as one; the records keep their checksums."""

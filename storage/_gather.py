@@ -8,10 +8,11 @@ that are pixels of one shape are copied in one gather; of others, it is told whe
 import mmap
 from collections.abc import Callable
 from copy import copy
+from ctypes import string_at
 from functools import lru_cache
+from itertools import starmap
 from math import prod
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +28,25 @@ ORIGIN, LAST = 1, 2**48
 """The addresses that a program can have on today's 64-bit systems; no array begins at 0."""
 PREFETCH_BYTES = 2**26
 """Of a larger batch, what was read first might be forgotten before it is used."""
-UNKNOWN, UNFIT, CELLS = range(3)
+MOST_BYTES = 2**31 - 1
+"""`string_at` counts in a C int."""
+UNKNOWN, UNFIT, SIZED = range(3)
 """Of a part that was not opened yet, of one that stays unmapped, and of cells with sizes of their own."""
 
 
-class Cells(NamedTuple):
-    """The `LONG_RECORD`s of a batch, and the address of each cell, (n,)."""
+class MappedCells:
+    """The `LONG_RECORD`s of a batch, (n,), and its cells."""
 
-    records: NDArray[np.void]
-    places: Rows
+    def __init__(self, gather: "Gather", records: NDArray[np.void], places: Rows) -> None:
+        self.records = records
+        self._gather = gather  # so that the memory stays in place
+        self._where = [*zip(places.tolist(), records["size"].tolist(), strict=True)]
+
+    def cell(self, i: int) -> bytes:
+        return string_at(*self._where[i])
+
+    def read(self, some: slice) -> list[bytes]:
+        return [*starmap(string_at, self._where[some])]
 
 
 class Gather:
@@ -65,13 +76,15 @@ class Gather:
         more._shapes, more._kept = [*self._shapes], [*self._kept]
         for owner in np.unique(owners[unknown]).tolist():
             opened = part(owner)
-            index, cells = opened.index, opened.reader.map()
-            if cells is None or index.cell_bytes > LARGE_CELL * index.length:
+            index, cells = opened.index, None
+            if index.cell_bytes <= LARGE_CELL * index.length:
+                cells = opened.reader.map()
+            if cells is None:
                 more._kinds[owner] = UNFIT
                 continue
             if index.shape and index.shape not in more._shapes:
                 more._shapes.append(index.shape)
-            more._kinds[owner] = more._shapes.index(index.shape) if index.shape else CELLS
+            more._kinds[owner] = more._shapes.index(index.shape) if index.shape else SIZED
             more._limits[owner] = index.cell_bytes, cells.address + cells.size
             table = index.shared_table()
             more._tables[owner] = table.ctypes.data
@@ -95,25 +108,26 @@ class Gather:
         places = self._tables[owners] + (ids - self._firsts[owners]) * kind.itemsize
         return gathered(places, kind.itemsize).view(kind)
 
-    def cells(self, ids: Rows, owners: Rows) -> Cells | None:
-        """Where the cells are, of parts that it knows; None unless they have sizes of their own.
+    def cells(self, ids: Rows, owners: Rows) -> MappedCells | None:
+        """The cells of parts that it knows; None unless they have sizes of their own.
 
         None, too, if a table gives a place outside the cells or the file.
         """
-        if (self._kinds[owners] != CELLS).any():
+        if (self._kinds[owners] != SIZED).any():
             return None
         runs = np.searchsorted(self._blocks, ids, side="right") - 1
         records = self.records(ids, owners, LONG_RECORD)
-        starts = self.records(self._blocks[runs], owners, LONG_RECORD)["offset"]
+        starts = self.records(firsts := self._blocks[runs], owners, LONG_RECORD)["offset"]
+        starts = np.where(firsts == self._firsts[owners], 0, starts)  # whatever the table says
         offsets, sizes, (total, end) = records["offset"], records["size"], self._limits[owners].T
         fits = (starts >= 0) & (offsets >= starts) & (offsets <= total)
-        fits &= (sizes >= 0) & (sizes <= total - offsets)
+        fits &= (sizes >= 0) & (sizes <= total - offsets) & (sizes <= MOST_BYTES)
         places = self._addresses[runs] + (offsets - starts)
         fits &= places + sizes <= end
         if not fits.all():
             return None
         prefetch(places, sizes)
-        return Cells(records, places)
+        return MappedCells(self, records, places)
 
     def images(self, ids: Rows, shape: Shape) -> Image:
         """The images, all of that shape, of parts that it knows, in a new array."""

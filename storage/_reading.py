@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from ctypes import string_at
 from itertools import chain, pairwise
 from math import prod
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from ._batch import slab_length
 from ._catalog import MAX_OPEN_PARTS, Catalog, Listing
 from ._checksum import Checksums, Image, Images, Labels, Rows, Shape, checksum, first_wrong
 from ._errors import ShapeError
-from ._gather import Cells, Gather
+from ._gather import Gather, MappedCells
 from ._index import is_run, shapes_of
 from ._part import LARGE_IMAGE, PartName
 from .payloads.base import Cell, in_threads, tasks
@@ -86,34 +85,37 @@ def _files(catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: b
         rows = ids[some] - part.first
         labels[some] = part.index.records(rows)["label"]
         shapes.update(zip(some.tolist(), part.index.shapes(rows), strict=True))
-        if len(groups) > MAX_OPEN_PARTS:  # it would have to be opened again
+        if len(groups) > MAX_OPEN_PARTS and not is_run(ids):  # else it is opened twice
             read = (part.file(row, check)[0] for row in rows.tolist())
             held.update(zip(some.tolist(), read, strict=True))
 
     def cell(i: int) -> Cell:
         if i in held:
             return held.pop(i)
-        name = listing.name_of(image_id := int(ids[i]))
-        return catalog.part(name).file(image_id - name.first, check)[0]
+        return _file(catalog, ids[i], check)
 
     return Files(labels, [shapes[i] for i in range(len(ids))], cell)
 
 
-def _files_in_memory(catalog: Catalog, cells: Cells, ids: Rows, check: bool) -> Files:
+def _file(catalog: Catalog, image_id: np.int64, check: bool) -> Cell:
+    """The cell of a record whose checksum is of it; raises as `read`."""
+    name = catalog.listing.name_of(int(image_id))
+    return catalog.part(name).file(int(image_id) - name.first, check)[0]
+
+
+def _files_in_memory(catalog: Catalog, cells: MappedCells, ids: Rows, check: bool) -> Files:
     """As `_files`; raises `ShapeError` for a shape that no image can have."""
-    records, places = cells
-    shapes, stored = shapes_of(records), records["checksum"].tolist()
-    known = [*zip(ids.tolist(), records["label"].tolist(), shapes, strict=True)]
-    where = [*zip(places.tolist(), records["size"].tolist(), strict=True)]
+    shapes, stored = shapes_of(cells.records), cells.records["checksum"].tolist()
+    labels = cells.records["label"].copy()
+    known = [*zip(ids.tolist(), labels.tolist(), shapes, strict=True)]
 
     def cell(i: int) -> Cell:
-        found = string_at(*where[i])
-        if check and checksum(*known[i], found) != stored[i]:
-            name = catalog.listing.name_of(image_id := known[i][0])
-            raise catalog.index(name).wrong(image_id - name.first)
+        found = cells.cell(i)
+        if check and checksum(*known[i], found) != stored[i]:  # read alone, to tell what is wrong
+            return _file(catalog, ids[i], check)
         return found
 
-    return Files(records["label"].copy(), shapes, cell)
+    return Files(labels, shapes, cell)
 
 
 def _read_files(
@@ -159,19 +161,19 @@ def _read_gathered(
     return (slabs[0] if len(slabs) == 1 else np.concatenate(slabs)), labels
 
 
-def _read_decoded(catalog: Catalog, cells: Cells, ids: Rows, check: bool) -> tuple[Images, Labels]:
+def _read_decoded(
+    catalog: Catalog, cells: MappedCells, ids: Rows, check: bool
+) -> tuple[Images, Labels]:
     """Read ids, in any order, whose cells are decoded; raises ValueError if one is wrong."""
-    records, places = cells
-    labels, stored, lengths = records["label"].copy(), records["checksum"], records["size"]
-    payload, shapes = catalog.kind.payload, shapes_of(records)
+    labels, stored = cells.records["label"].copy(), cells.records["checksum"]
+    payload, shapes = catalog.kind.payload, shapes_of(cells.records)
     sizes = [*map(prod, shapes)]
     for i in [i for i, size in enumerate(sizes) if size > LARGE_IMAGE]:
-        payload.check_size(shapes[i], int(lengths[i]))
+        payload.check_size(shapes[i], int(cells.records["size"][i]))
     images, mean = new_images(shapes), sum(sizes) // len(ids)
 
     def decode(some: slice) -> None:
-        found = [*map(string_at, places[some].tolist(), lengths[some].tolist())]
-        payload.decode_all(found, images[some])
+        payload.decode_all(cells.read(some), images[some])
         if check and first_wrong(ids[some], labels[some], stored[some], images[some]) is not None:
             raise ValueError("a checksum does not match")
 

@@ -124,7 +124,9 @@ def index_memory(path: Path, step: int) -> tuple[int, int, int]:
 def table(given: argparse.Namespace, n: int, folder: Path) -> Iterator[str]:
     """The lines of a table, those of each store as soon as it is measured."""
     parts, few_parts = given.parts, given.few
-    _catalog.FOLD = parts + 1  # as of parts that workers have written, which are large
+    _catalog.FOLD = (
+        max(parts, few_parts) + 1
+    )  # as of parts that workers have written, which are large
     yield f"{'seconds; batches in µs an image':34}{f'{few_parts:,} parts':>14}{f'{parts:,} parts':>14}{'×':>8}"
     for name in given.backend:
         paths = [folder / f"{name}-few", folder / f"{name}-many"]

@@ -23,9 +23,12 @@ for all stores in the full trials."""
 
 
 def kinds() -> dict[str, type[Store]]:
-    """The first stores that have their container or their payload."""
+    """The first stores that have their container or their payload.
+
+    Those of one file come first: they are read in more ways.
+    """
     found, seen = dict[str, type[Store]](), set[type]()
-    for name, store_class in STORES.items():
+    for name, store_class in sorted(STORES.items(), key=lambda each: not each[1].container.file):
         kind = {type(store_class.container), type(store_class.payload)}
         if not kind <= seen:
             found[name] = store_class

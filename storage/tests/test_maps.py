@@ -84,10 +84,10 @@ def test_cells_of_many_sizes_are_read_without_their_parts(
     """Once their parts are mapped; large ones are asked of the disk together, up to a limit."""
     monkeypatch.setattr("storage._gather.PREFETCH_BYTES", most)
     images = sized_cells((60, 50, 3)) * 5
-    n, half = len(images), len(images) // 5
+    n, each = len(images), len(images) // 5
     with STORES[name](path, "x", durable=False) as store:
-        for start in range(0, n, half):
-            store.store_many(images[start : start + half], range(start, start + half))
+        for start in range(0, n, each):
+            store.store_many(images[start : start + each], range(start, start + each))
     orders = [np.random.default_rng(i).integers(0, n, 200) for i in range(3)]
     alike = [i for i in range(n) if images[i].shape == (60, 50, 3)][::-1]
     with STORES[name](path) as store:
@@ -100,6 +100,40 @@ def test_cells_of_many_sizes_are_read_without_their_parts(
                 files = store.read_files(ids)
                 assert [file.label for file in files] == ids.tolist()
                 assert [file.shape for file in files] == [images[i].shape for i in ids]
+
+
+@pytest.mark.parametrize("name", ["hdf5-encoded", "lmdb-png"])
+def test_cells_that_ctypes_cannot_count_are_read_from_their_file(
+    name: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of 2 GiB and more, here of 100 bytes."""
+    monkeypatch.setattr("storage._gather.MOST_BYTES", 99)
+    images = sized_cells((60, 50, 3))
+    with STORES[name](path, "x", durable=False) as store:
+        store.store_many(images, range(len(images)))
+    with STORES[name](path) as store:
+        ids = [9, 3, 8]
+        assert_records(store.read_many(ids), [images[i] for i in ids], ids)
+
+
+@pytest.mark.parametrize("name", ["hdf5-encoded", "lmdb-png"])
+def test_a_batch_keeps_its_maps(name: str, path: Path) -> None:
+    """Another thread may have made the store forget them, since it has compacted it."""
+    make(STORES[name], path, 8)
+
+    def read() -> bool:
+        with STORES[name](path) as store:
+            catalog = store._catalog
+            assert catalog
+            ids = np.array([5, 2, 7])
+            owners = catalog.listing.owners(ids)
+            cells = catalog.gather(catalog.listing, owners).cells(ids, owners)  # type: ignore[union-attr]  # there is one
+            assert cells
+            before = cells.read(slice(3))
+            catalog._gather = None, None
+            return before == cells.read(slice(3)) == [cells.cell(i) for i in range(3)]
+
+    assert in_child(read)
 
 
 @pytest.mark.parametrize("name", ["hdf5-encoded", "lmdb-encoded", "hdf5-png", "lmdb-png"])

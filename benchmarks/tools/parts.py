@@ -6,7 +6,7 @@ stores N images, (S, S) of uint8, in P parts that do not fold, and as many in F 
 keeps files gets them as PNG, and its batches are of bytes. It opens both, reads their labels and
 random batches, in turns, so that a slow phase of the machine strikes both, and prints the median of
 each and the ratio. The first batches map the parts that they need, and the last ones find nearly all
-mapped. Then another process reads of every part, and tells what the index takes of memory:
+mapped; stores of files, and of large cells, map none. Then another process reads of every part, and tells what the index takes of memory:
 `shared` is mapped, once for all processes; `private` is what each adds.
 """
 

@@ -26,6 +26,7 @@ from benchmarks.harness.text import one_line
 from benchmarks.results.errors import ResultsError
 from benchmarks.results.recorded import WARM, Recorded
 from benchmarks.results.runs import STORAGE, read_file
+from benchmarks.results.saving import require_folder
 from benchmarks.results.summary import LIMIT, LIMIT_OF_FILES, Figure
 
 from .merging import RunJson, merged, save
@@ -72,6 +73,10 @@ def _parse(arguments: list[str] | None) -> tuple[list[str], Sequence[str], Path,
     )
     parser.add_argument("--dataset", default="cifar10", metavar="NAME|PATH", help="as for pytest")
     given, options = parser.parse_known_args(arguments)
+    try:
+        require_folder("--benchmark-storage", given.benchmark_storage.absolute())
+    except pytest.UsageError as error:
+        parser.error(str(error))
     dataset, has_pictures = given.dataset, is_folder_of_pictures(given.dataset)
     if has_pictures:
         dataset = Path(dataset).expanduser().absolute()

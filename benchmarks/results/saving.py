@@ -72,18 +72,18 @@ def check_writable(session: BenchmarkSession, config: pytest.Config) -> None:
             )
         _require("--benchmark-json", session.json if session.json.exists() else session.json.parent)
     if (session.save or session.autosave) and isinstance(session.storage, FileStorage):
-        _require_folder("--benchmark-storage", _folder(session.storage))
+        require_folder("--benchmark-storage", _folder(session.storage))
     if session.histogram:
         if find_spec("pygal") is None:
             raise pytest.UsageError(
                 "--benchmark-histogram: pygal, which draws it, is not installed"
             )
-        _require_folder("--benchmark-histogram", Path(session.histogram).absolute().parent)
+        require_folder("--benchmark-histogram", Path(session.histogram).absolute().parent)
     if xml := config.getoption("xmlpath", None):
         if Path(xml).exists():
             _require("--junitxml", Path(xml))
         else:
-            _require_folder("--junitxml", Path(xml).absolute().parent)
+            require_folder("--junitxml", Path(xml).absolute().parent)
 
 
 def check_compared(session: BenchmarkSession) -> None:
@@ -132,7 +132,7 @@ def _folder(storage: FileStorage) -> Path:
     return Path(storage.path, storage.default_machine_id)
 
 
-def _require_folder(option: str, folder: Path) -> None:
+def require_folder(option: str, folder: Path) -> None:
     """Require that `folder`, or the nearest parent that exists, is a writable directory."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():

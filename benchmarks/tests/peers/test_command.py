@@ -160,6 +160,13 @@ def test_an_option_that_is_wrong_ends_it_before_anything_is_saved(tmp_path: Path
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_place_where_it_cannot_be_saved_is_refused_at_once(tmp_path: Path) -> None:
+    (file := tmp_path / "file").touch()
+    done = command("peer-npy", f"--benchmark-storage={file / 'runs'}", *BRIEF)
+    assert done.returncode == 2
+    assert f"--benchmark-storage: {file} is not a directory" in done.stderr
+
+
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     skip_if_ignored(signal.SIGTERM)
     stores, storage = tmp_path / "stores", tmp_path / "saved"

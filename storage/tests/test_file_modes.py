@@ -83,7 +83,8 @@ def test_a_group_shares_a_store(store_class: type[Store], public_folder: Path) -
             store.compact()
             store.verify()
 
-    in_child(lambda: use(store_class, public_folder / "another"))  # and imported what it needs
+    # Here, since libraries load modules at their first use, from where others may not read.
+    use(store_class, public_folder / "another")
     for user in (OWNER, COLLEAGUE, OWNER):
         in_child(lambda user=user: append(user))  # type: ignore[misc]  # mypy cannot infer it
     with store_class(path) as store:

@@ -29,10 +29,10 @@ def read(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     if len(ids) == 1:
         image, label = catalog.read_one(int(ids[0]), check)
         return image[np.newaxis], np.array([label])
+    if catalog.kind.payload.sums_cells:
+        return _read_files(catalog, ids, check)
     listing = catalog.listing
     owners = listing.owners(ids)
-    if catalog.kind.payload.sums_cells:
-        return _read_files(catalog, listing, ids, owners, check)
     gather = None if is_run(ids) else catalog.gather(listing, owners)
     if gather and (shape := gather.shape_of(owners)):
         return _read_gathered(catalog, gather, ids, owners, shape, check)
@@ -55,11 +55,13 @@ def read_cells(catalog: Catalog, ids: Rows, check: bool) -> list[tuple[bytes, Sh
     """
     if not len(ids):
         return []
-    listing = catalog.listing
     different, places = np.unique(ids, return_inverse=True)  # repeats share their bytes
-    files = _files(catalog, listing, different, listing.owners(different), check)
-    cells = [bytes(files.cell(i)) for i in range(len(different))]
-    each = [*zip(cells, files.shapes, files.labels.tolist(), strict=True)]
+    if files := _files_in_memory(catalog, different, check):
+        cells = [bytes(files.cell(i)) for i in range(len(different))]
+        each = [*zip(cells, files.shapes, files.labels.tolist(), strict=True)]
+    else:
+        found = (_file(catalog, image_id, check) for image_id in different.tolist())
+        each = [(bytes(cell), shape, label) for cell, shape, label in found]
     return [each[i] for i in places.tolist()]
 
 
@@ -71,15 +73,43 @@ class Files(NamedTuple):
     cell: Callable[[int], Cell]
 
 
-def _files(catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: bool) -> Files:
-    """The records `ids`; raises as `read`."""
+def _file(catalog: Catalog, image_id: int, check: bool) -> tuple[Cell, Shape, int]:
+    """The cell, shape and label of a record whose checksum is of its cell; raises as `read`."""
+    name = catalog.listing.name_of(image_id)
+    return catalog.part(name).file(image_id - name.first, check)
+
+
+def _files_in_memory(catalog: Catalog, ids: Rows, check: bool) -> Files | None:
+    """The records `ids`, in any order, if their cells are mapped; raises as `read`."""
+    listing = catalog.listing
+    owners = listing.owners(ids)
     gather = None if is_run(ids) else catalog.gather(listing, owners)
-    if gather and (cells := gather.cells(ids, owners)):
-        with suppress(ShapeError):  # told below, with the id
-            return _files_in_memory(catalog, cells, ids, check)
+    if not gather or not (cells := gather.cells(ids, owners)):
+        return None
+    try:
+        shapes = shapes_of(cells.records)
+    except ShapeError:  # reading by part tells the id
+        return None
+    labels, stored = cells.records["label"].copy(), cells.records["checksum"].tolist()
+    known = [*zip(ids.tolist(), labels.tolist(), shapes, strict=True)]
+
+    def cell(i: int) -> Cell:
+        found = cells.cell(i)
+        if check and checksum(*known[i], found) != stored[i]:  # read alone, to tell what is wrong
+            return _file(catalog, known[i][0], check)[0]
+        return found
+
+    return Files(labels, shapes, cell)
+
+
+def _files(catalog: Catalog, ids: Rows, check: bool) -> Files:
+    """The records `ids`; raises as `read`."""
+    if files := _files_in_memory(catalog, ids, check):
+        return files
+    listing = catalog.listing
     order = np.argsort(ids, kind="stable")
     labels, shapes, held = np.empty(len(ids), np.int64), dict[int, Shape](), dict[int, Cell]()
-    groups = _groups(owners[order], 0, len(ids))
+    groups = _groups(listing.owners(ids[order]), 0, len(ids))
     for owner, where in groups:
         part, some = catalog.part(listing.names[owner]), order[where]
         rows = ids[some] - part.first
@@ -92,37 +122,14 @@ def _files(catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: b
     def cell(i: int) -> Cell:
         if i in held:
             return held.pop(i)
-        return _file(catalog, ids[i], check)
+        return _file(catalog, int(ids[i]), check)[0]
 
     return Files(labels, [shapes[i] for i in range(len(ids))], cell)
 
 
-def _file(catalog: Catalog, image_id: np.int64, check: bool) -> Cell:
-    """The cell of a record whose checksum is of it; raises as `read`."""
-    name = catalog.listing.name_of(int(image_id))
-    return catalog.part(name).file(int(image_id) - name.first, check)[0]
-
-
-def _files_in_memory(catalog: Catalog, cells: MappedCells, ids: Rows, check: bool) -> Files:
-    """As `_files`; raises `ShapeError` for a shape that no image can have."""
-    shapes, stored = shapes_of(cells.records), cells.records["checksum"].tolist()
-    labels = cells.records["label"].copy()
-    known = [*zip(ids.tolist(), labels.tolist(), shapes, strict=True)]
-
-    def cell(i: int) -> Cell:
-        found = cells.cell(i)
-        if check and checksum(*known[i], found) != stored[i]:  # read alone, to tell what is wrong
-            return _file(catalog, ids[i], check)
-        return found
-
-    return Files(labels, shapes, cell)
-
-
-def _read_files(
-    catalog: Catalog, listing: Listing, ids: Rows, owners: Rows, check: bool
-) -> tuple[Images, Labels]:
+def _read_files(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     """As `read`, for records whose checksums are of their cells."""
-    labels, shapes, cell = _files(catalog, listing, ids, owners, check)
+    labels, shapes, cell = _files(catalog, ids, check)
     n, payload = len(ids), catalog.kind.payload
     size, (shape, *others) = sum(map(prod, shapes)) // n, {*shapes}
     # A large image gets memory only when it is decoded: its shape may be no more than a claim.

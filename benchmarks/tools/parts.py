@@ -6,8 +6,9 @@ stores N images, (S, S) of uint8, in P parts that do not fold, and as many in F 
 keeps files gets them as PNG, and its batches are of bytes. It opens both, reads their labels and
 random batches, in turns, so that a slow phase of the machine strikes both, and prints the median of
 each and the ratio. The first batches map the parts that they need, and the last ones find nearly all
-mapped; stores of files, and of large cells, map none. Then another process reads of every part, and tells what the index takes of memory:
-`shared` is mapped, once for all processes; `private` is what each adds.
+mapped; stores of files, and of large cells, map none. Then another process reads of every part, and
+tells what the index takes of memory: `shared` is mapped, once for all processes; `private` is what
+each adds.
 """
 
 import argparse
@@ -124,9 +125,8 @@ def index_memory(path: Path, step: int) -> tuple[int, int, int]:
 def table(given: argparse.Namespace, n: int, folder: Path) -> Iterator[str]:
     """The lines of a table, those of each store as soon as it is measured."""
     parts, few_parts = given.parts, given.few
-    _catalog.FOLD = (
-        max(parts, few_parts) + 1
-    )  # as of parts that workers have written, which are large
+    # Parts that workers have written are large, and do not fold either.
+    _catalog.FOLD = max(parts, few_parts) + 1
     yield f"{'seconds; batches in µs an image':34}{f'{few_parts:,} parts':>14}{f'{parts:,} parts':>14}{'×':>8}"
     for name in given.backend:
         paths = [folder / f"{name}-few", folder / f"{name}-many"]

@@ -321,11 +321,12 @@ def test_a_damaged_record_leaves_the_others_of_its_block(
         index = raw.read_index(part)
         index.table[column][0] += 1
         raw.write_index(part, index)
-        with store_class(path) as store:
-            for i in range(1, len(images)):
-                np.testing.assert_array_equal(store.read_single(i)[0], images[i], strict=True)
-            ids = [3, 7, 2, 1]
-            assert_records(store.read_many(ids), [images[i] for i in ids], ids)
+        for verify in (True, False):
+            with store_class(path, verify=verify) as store:
+                for i in range(1, len(images)):
+                    np.testing.assert_array_equal(store.read_single(i)[0], images[i], strict=True)
+                ids = [3, 7, 2, 1]
+                assert_records(store.read_many(ids), [images[i] for i in ids], ids)
         index.table[column][0] -= 1
         raw.write_index(part, index)
 

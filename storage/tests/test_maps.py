@@ -1,10 +1,11 @@
 """Files that are mapped into memory: what is read from there, and that no map is left behind."""
 
+import mmap
 import os
 import sys
 from itertools import count
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from .. import STORES, CorruptRecordError, CorruptStoreError, EncodedStore, NpyStore, Store
 from .._files import Folder, Map
+from .._gather import MappedCells
 from .children import in_child
 from .samples import Image, assert_records, make, mixed_pictures, pictures
 
@@ -38,6 +40,14 @@ def test_a_file_that_was_cut_after_its_part_was_opened(name: str, file: str, pat
 def mapped_parts(store: Store) -> int:
     lines = Path("/proc/self/maps").read_text().splitlines()
     return len({line.split()[-1] for line in lines if str(store.path) in line})
+
+
+def mapped_cells(store: Store, ids: list[int]) -> MappedCells | None:
+    """Cells with sizes of their own, if they are found in memory."""
+    catalog = store._ready()
+    gather = catalog.gather(catalog.listing, owners := catalog.listing.owners(np.array(ids)))
+    assert gather
+    return gather.cells(np.array(ids), owners)
 
 
 @pytest.mark.parametrize("odd", [0, 5, 9])
@@ -82,7 +92,10 @@ def test_cells_of_many_sizes_are_read_without_their_parts(
     name: str, most: int, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once their parts are mapped; large ones are asked of the disk together, up to a limit."""
+    asked = list[int]()
+    libc = SimpleNamespace(madvise=lambda start, size, _: asked.append(start % mmap.PAGESIZE))
     monkeypatch.setattr("storage._gather.PREFETCH_BYTES", most)
+    monkeypatch.setattr("storage._gather.libc", libc)
     images = sized_cells((60, 50, 3)) * 5
     n, each = len(images), len(images) // 5
     with STORES[name](path, "x", durable=False) as store:
@@ -100,6 +113,7 @@ def test_cells_of_many_sizes_are_read_without_their_parts(
                 files = store.read_files(ids)
                 assert [file.label for file in files] == ids.tolist()
                 assert [file.shape for file in files] == [images[i].shape for i in ids]
+    assert {*asked} == ({0} if most else set())  # from where a page begins
 
 
 @pytest.mark.parametrize("name", ["hdf5-encoded", "lmdb-png"])
@@ -114,6 +128,28 @@ def test_cells_that_ctypes_cannot_count_are_read_from_their_file(
     with STORES[name](path) as store:
         ids = [9, 3, 8]
         assert_records(store.read_many(ids), [images[i] for i in ids], ids)
+        assert mapped_cells(store, ids) is None
+        assert mapped_cells(store, [2, 0, 1])
+
+
+@pytest.mark.parametrize("name", ["lmdb-encoded", "lmdb-png"])
+def test_no_memory_behind_a_file_is_read(name: str, path: Path) -> None:
+    """A forged offset of its last block's first cell moves the others of the block behind the end."""
+    with STORES[name](path, "x", durable=False) as store:
+        store.store_many(pictures(60, (50, 50, 3)), range(60))
+    with STORES[name](path) as store:
+        catalog = store._ready()
+        last_block = catalog.index(catalog.listing.names[0]).blocks[-1, 0]
+    (index,) = path.glob("*/index.npy")
+    table = np.load(index, mmap_mode="r+")
+    assert 0 < last_block < 59
+    table["offset"][last_block] = 0
+    table.flush()
+    with STORES[name](path) as store:
+        assert mapped_cells(store, [3, 7, 1])
+        assert mapped_cells(store, [59, 3, 7]) is None
+        with pytest.raises(CorruptStoreError, match="outside the cells"):
+            store.read_many([59, 3, 7])
 
 
 @pytest.mark.parametrize("name", ["hdf5-encoded", "lmdb-png"])
@@ -123,14 +159,11 @@ def test_a_batch_keeps_its_maps(name: str, path: Path) -> None:
 
     def read() -> bool:
         with STORES[name](path) as store:
-            catalog = store._catalog
-            assert catalog
-            ids = np.array([5, 2, 7])
-            owners = catalog.listing.owners(ids)
-            cells = catalog.gather(catalog.listing, owners).cells(ids, owners)  # type: ignore[union-attr]  # there is one
+            assert store._catalog
+            cells = mapped_cells(store, [5, 2, 7])
             assert cells
             before = cells.read(slice(3))
-            catalog._gather = None, None
+            store._catalog._gather = None, None
             return before == cells.read(slice(3)) == [cells.cell(i) for i in range(3)]
 
     assert in_child(read)

@@ -29,7 +29,7 @@ from PIL import ImageFile
 from .. import BusyError, CorruptStoreError, StorageError, Store, StoreNotFoundError, open_store
 from .children import fork, in_child
 from .histories import History, Step, run_in_child, some
-from .interrupting import Instants
+from .interrupting import Instant, Interruption, at_each_instant
 from .model import append_stream, are_right, image_of, is_right, label_of
 from .samples import stores_of_each_kind, tree
 from .test_crashes import die_in_a_call
@@ -41,9 +41,10 @@ pytestmark = [
 ]
 
 PER = 4
-"""One in this many trials interrupts a call; the full trials interrupt it at each instant."""
-OTHERS = 3
-"""At one of so many instants the store is also closed at once, at another the error another."""
+"""One in this many trials interrupts a call; the full trials do so at each line, once for each way in
+which the library's own calls lead there."""
+WAYS = [(KeyboardInterrupt, True)] * 3 + [(KeyboardInterrupt, False), (TimeoutError, True)]
+"""What is raised, and whether the object is used on before it is closed: one of these is drawn."""
 SIGNALLED_PER = 5
 """One in this many trials sends signals at random times: 200 of a thousand."""
 ROUNDS, MOST_CALLS = 6, 40
@@ -335,6 +336,12 @@ def succeed(work: StoreInUse) -> None:
         raise Bad("lost", f"the next writer: {error!r}") from error
 
 
+def share(work: StoreInUse, n: int) -> None:
+    """What a forked process does: read on with the same object, then open and store."""
+    reads_on(work.store, n)
+    succeed(work)
+
+
 def settings_of_others() -> tuple[object, ...]:
     """What is changed while a picture is decoded."""
     return Pillow.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, [*warnings.filters]
@@ -358,8 +365,7 @@ def judge(
             usable = goes_on(work, may_refuse)
             usable &= in_thread(lambda: goes_on(work, may_refuse or not usable))
             if usable and work.store.mode == "r":
-                elsewhere(lambda: reads_on(work.store, n or 0))
-                elsewhere(lambda: succeed(work))
+                elsewhere(partial(share, work, n or 0))
                 reads_on(work.store, n or 0)
                 work.held = on_disk(work.path)
         work.store.close()
@@ -436,21 +442,22 @@ class PlannedCall(NamedTuple):
             work.held = len(work.opened)
         return work
 
-    def instants(self) -> list[str]:
-        """Where each instant of the call lies."""
-        work, instants = self.begin(), Instants()
-        with instants.traced():
+    def instants(self) -> list[Instant]:
+        """Each instant of the call, in their order."""
+        work, instants = self.begin(), list[Instant]()
+        with at_each_instant(lambda frame, event: instants.append(Instant.of(frame, event))):
             self.call.run(work)
-        return instants.places
+        return instants
 
     def interrupted(
-        self, at: int, error: type[BaseException], used_on: bool, may_refuse: bool
+        self, instant: Instant, at: int, error: type[BaseException], used_on: bool, may_refuse: bool
     ) -> tuple[str, str]:
-        """What came of an error at one instant."""
-        work, instants, before = self.begin(), Instants(at, error), settings_of_others()
+        """What came of an error at one instant, whose number is `at`."""
+        work, before = self.begin(), settings_of_others()
+        interruption = Interruption(at, error)
         lengths = [work.held, (work.held or 0) + self.call.adds]
         try:
-            with instants.traced():
+            with at_each_instant(interruption):
                 self.call.run(work)
             del lengths[0]
         except error:
@@ -458,6 +465,7 @@ class PlannedCall(NamedTuple):
         except StorageError as wrapped:
             if not is_refusal(wrapped):
                 raise Bad("lost", f"the call: {wrapped!r}") from wrapped
+        assert interruption.came == instant, f"it came at {interruption.came}"
         if settings_of_others() != before:
             raise Bad("wrong", f"settings of other modules: {settings_of_others()}")
         return judge(work, lengths, used_on, may_refuse)
@@ -496,21 +504,20 @@ def test_an_exception_at_any_instant_of_a_call(
     """Ctrl-C, after which the object is used on or closed; or a TimeoutError, which is an OSError."""
     kind, call = CALLS[name]
     plan = PlannedCall(call, store_class, bases(store_class, call), tmp_path / "folder" / "store")
-    places = in_child(plan.afresh().instants)
-    assert places
-    items = [
-        *((at, KeyboardInterrupt, True) for at in range(len(places))),
-        *((at, KeyboardInterrupt, False) for at in range(0, len(places), OTHERS)),
-        *((at, TimeoutError, True) for at in range(1, len(places), OTHERS)),
-    ]
-    Random(name + store_class.format).shuffle(items)  # or few trials would be of few lines
+    numbers: dict[Instant, list[int]] = {}
+    for number, instant in enumerate(in_child(plan.afresh().instants)):
+        numbers.setdefault(instant, []).append(number)
+    assert numbers
+    random = Random(name + store_class.format)
+    items = [(instant, random.choice(met), random.choice(WAYS)) for instant, met in numbers.items()]
+    random.shuffle(items)  # or few trials would be of few lines
     with trials.of(f"interrupted: {kind}", store_class.format) as tally:
-        for i, (at, error, used_on) in trials.chosen(items, PER):
+        for i, (instant, at, (error, used_on)) in trials.chosen(items, PER):
             plan.afresh()
             outcome, detail = outcome_in_child(
-                partial(plan.interrupted, at, error, used_on, kind != "read")
+                partial(plan.interrupted, instant, at, error, used_on, kind != "read")
             )
-            told = f"{error.__name__} at {places[at]}, then {'used on' if used_on else 'closed'}"
+            told = f"{error.__name__} at {instant}, then {'used on' if used_on else 'closed'}"
             tally.add(i, outcome, f"{told}: {detail}")
 
 

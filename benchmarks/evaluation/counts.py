@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, combinations
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from benchmarks.report.changes import changed
 from benchmarks.report.noise import pairs, told_apart
 from benchmarks.results.jobs import Job, cells
 from benchmarks.results.keys import Key
-from benchmarks.results.ratio import Ratio, Sweep
+from benchmarks.results.ratio import WIDENED, Ratio, Sweep
 from benchmarks.results.standing import Outcome, Standing
 from benchmarks.results.summary import LIMIT, Figure
 
@@ -21,6 +22,9 @@ from .slower import SLOWER
 
 SLOW_ROUND = 100.0
 """Microseconds; a true difference of rows with longer rounds has to be found."""
+
+POOLED = 4
+"""Runs that are also looked at together, as a page of several runs does."""
 
 RunFigures = Mapping[Key, Figure]
 CellStandings = Mapping[tuple[Job, int], Standing]
@@ -51,7 +55,7 @@ def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[
     defaults: the figures of default runs of one commit, if there are any
     """
     runs = [record.figures for record in records]
-    slowed = slowed_rows(records)
+    slowed, pooled = slowed_rows(records), slowed_rows(records, POOLED)
     counted = [
         Rate.among("a winner that another run contradicts", contradictions(runs), 0, 0.01),
         Rate.among("a winner among two rows of the same store", same_rows(records), 0, 0.01),
@@ -65,13 +69,21 @@ def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[
             0.80,
             1,
         ),
-        *(Rate.among(f"of these, {kind}", found, 0, 1) for kind, found in slowed.items() if found),
+        *_by_kind(slowed),
+        Rate.among(
+            f"the same, in {POOLED} runs pooled", chain.from_iterable(pooled.values()), 0.80, 1
+        ),
+        *_by_kind(pooled),
         Rate.among("a row marked by `--against`", marks(runs), 0, 0.01),
     ]
     if defaults:
         what = "default runs: a winner that another contradicts"
         counted.append(Rate.among(what, contradictions(defaults), 0, 0.01))
     return counted
+
+
+def _by_kind(slowed: Mapping[str, Sequence[bool]]) -> list[Rate]:
+    return [Rate.among(f"of these, {kind}", found, 0, 1) for kind, found in slowed.items() if found]
 
 
 def contradictions(runs: Sequence[RunFigures]) -> Iterator[bool]:
@@ -109,24 +121,37 @@ def same_rows(records: Sequence[Replicate]) -> Iterator[bool]:
         yield from (pair in apart for pair in found)
 
 
-def slowed_rows(records: Sequence[Replicate]) -> dict[str, list[bool]]:
-    """For each row with a slower copy, whether the row is called the winner; by kinds of rows."""
+def slowed_rows(records: Sequence[Replicate], together: int = 1) -> dict[str, list[bool]]:
+    """For each row with a slower copy, whether the row is called the winner; by kinds of rows.
+
+    together: of how many runs the sweeps are pooled, of any that follow each other among those with
+        a slower row of the same store
+    """
     kinds = (
         "warm rows that make every sweep",
         "warm rows that make fewer",
         "rows that need the disk",
     )
     found = {kind: list[bool]() for kind in kinds}
-    for record in records:
-        rows = [pair for pair in pairs(record.figures) if pair.key.backend == record.slowed]
+    for group in _groups(records, together):
+        first = group[0]
+        figures = _pooled_figures([record.figures for record in group])
+        rows = [pair for pair in pairs(figures) if pair.key.backend == first.slowed]
         won = [pair for pair in told_apart(rows) if pair.ratio.mean > 0]
         sweeps = max((pair.ratio.sweeps for pair in rows), default=0)
         for pair in rows:
-            if record.round_microseconds[pair.key] > SLOW_ROUND:
+            if first.round_microseconds[pair.key] > SLOW_ROUND:
                 needs_disk = pair.key.cold or pair.key.operation.startswith("store")
                 kind = kinds[2] if needs_disk else kinds[pair.ratio.sweeps < sweeps]
                 found[kind].append(pair in won)
     return found
+
+
+def _groups(records: Sequence[Replicate], size: int) -> Iterator[Sequence[Replicate]]:
+    for store in sorted({record.slowed for record in records}):
+        alike = [record for record in records if record.slowed == store]
+        for first in range(len(alike) - size + 1):
+            yield alike[first : first + size]
 
 
 def beyond_sweeps(runs: Sequence[RunFigures]) -> float | None:
@@ -140,7 +165,7 @@ def beyond_sweeps(runs: Sequence[RunFigures]) -> float | None:
     for over, under in _compared(runs):
         ratios = [run[over].ratio_to(run[under]) for run in runs]
         between = np.var([ratio.mean for ratio in ratios], ddof=1)
-        excess = float(between - np.mean([ratio.error**2 for ratio in ratios]))
+        excess = float(between - np.mean([(ratio.error / WIDENED) ** 2 for ratio in ratios]))
         found.append(math.copysign(math.sqrt(abs(excess)), excess))
     return float(np.median(found)) if found else None
 
@@ -164,12 +189,22 @@ def coverage(runs: Sequence[RunFigures], *, others: bool = False) -> Iterator[bo
 
 def _compared(runs: Sequence[RunFigures]) -> Iterator[tuple[Key, Key]]:
     """The rows whose ratios the page shows: two stores, or a store and the limit."""
-    everywhere = [key for key in runs[0] if all(key in run for run in runs)]
-    for one, other in combinations(everywhere, 2):
+    for one, other in combinations(_everywhere(runs), 2):
         of_one_cell = one == other._replace(backend=one.backend)
         backends = {one.backend, other.backend}
         if of_one_cell and backends <= STORE_ROWS.keys() | {LIMIT}:
             yield one, other
+
+
+def _everywhere(runs: Sequence[RunFigures]) -> list[Key]:
+    return [key for key in runs[0] if all(key in run for run in runs)]
+
+
+def _pooled_figures(runs: Sequence[RunFigures]) -> RunFigures:
+    """The rows that all runs have, with the sweeps of all."""
+    return {
+        key: replace(runs[0][key], sweeps=_pooled(runs, key, set())) for key in _everywhere(runs)
+    }
 
 
 def _pooled(runs: Sequence[RunFigures], key: Key, left_out: set[int]) -> dict[Sweep, float]:

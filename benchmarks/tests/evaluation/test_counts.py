@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.counts import Rate, beyond_sweeps, rates, table
+from benchmarks.evaluation.counts import POOLED, Rate, beyond_sweeps, rates, table
 from benchmarks.evaluation.record import KeptRow, Replicate
 from benchmarks.results import rounds
 
@@ -78,7 +78,10 @@ def runs(
 
 
 def counted(records: Sequence[Replicate]) -> dict[str, Rate]:
-    names = ("contradicted", "same", "covered", "covered by others", "slowed", "marked")
+    names = (
+        *("contradicted", "same", "covered", "covered by others"),
+        *("slowed", "slowed, pooled", "marked"),
+    )
     found = [rate for rate in rates(records, []) if not rate.what.startswith("of these, ")]
     return dict(zip(names, found, strict=True))
 
@@ -110,13 +113,34 @@ def test_only_a_slower_second_row_counts_as_found(slowed: float) -> None:
 
 
 def test_kinds_of_slower_rows_are_counted_apart() -> None:
-    *_, every, warm, disk, _ = rates(runs(count=4), [])
-    assert (warm.what, disk.what) == (
-        "of these, warm rows that make every sweep",
-        "of these, rows that need the disk",
-    )
-    assert (warm.of, disk.of) == (4 * 2 * len(NS), 4 * len(NS))
-    assert every.counted == warm.counted + disk.counted
+    *_, every, warm, disk, pooled, pooled_warm, pooled_disk, _ = rates(runs(count=POOLED + 2), [])
+    for all_rows, of_memory, of_disk, of in (
+        (every, warm, disk, POOLED + 2),
+        (pooled, pooled_warm, pooled_disk, 3),  # those that follow each other, from three firsts
+    ):
+        assert (of_memory.what, of_disk.what) == (
+            "of these, warm rows that make every sweep",
+            "of these, rows that need the disk",
+        )
+        assert (of_memory.of, of_disk.of) == (of * 2 * len(NS), of * len(NS))
+        assert all_rows.counted == of_memory.counted + of_disk.counted
+
+
+def test_pooled_runs_find_what_one_cannot_show() -> None:
+    def noisy(chance: np.random.Generator, sweeps: int) -> NDArray[np.float64]:
+        return chance.normal(0, 0.06, sweeps)
+
+    found = counted(runs(noisy))
+    assert share(found["slowed"]) < 0.5
+    assert share(found["slowed, pooled"]) > 0.8
+
+
+def test_runs_are_pooled_only_if_a_row_of_the_same_store_is_slower() -> None:
+    made = [
+        replace(record, slowed=store)
+        for record, store in zip(runs(count=POOLED), ["lmdb", "hdf5"] * POOLED, strict=False)
+    ]
+    assert counted(made)["slowed, pooled"].of == 0
 
 
 def test_what_sweeps_do_not_show_is_measured() -> None:

@@ -15,7 +15,7 @@ from ._errors import ShapeError
 from ._gather import Gather, MappedCells
 from ._index import is_run, shapes_of
 from ._part import LARGE_IMAGE, PartName
-from .payloads.base import Cell, in_threads, tasks
+from .payloads.base import Cell, in_threads, new_images, tasks
 
 NOTHING = np.empty(0, np.uint8)
 
@@ -130,20 +130,22 @@ def _files(catalog: Catalog, ids: Rows, check: bool) -> Files:
 def _read_files(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Labels]:
     """As `read`, for records whose checksums are of their cells."""
     labels, shapes, cell = _files(catalog, ids, check)
-    n, payload = len(ids), catalog.kind.payload
-    size, (shape, *others) = sum(map(prod, shapes)) // n, {*shapes}
+    payload, sizes = catalog.kind.payload, [*map(prod, shapes)]
     # A large image gets memory only when it is decoded: its shape may be no more than a claim.
-    at_once = not others and size <= LARGE_IMAGE
-    images: Images = np.empty((n, *shape), np.uint8) if at_once else [NOTHING] * n
+    is_large = max(sizes) > LARGE_IMAGE
+    images: Images = [NOTHING] * len(ids) if is_large else new_images(shapes)
 
     def decode(i: int) -> None:
+        out = None if is_large else images[i]
         try:
-            images[i] = payload.image(cell(i), shapes[i])
+            image = payload.image(cell(i), shapes[i], out)
         except ValueError:  # read alone, which tells what is wrong
-            images[i], _ = catalog.read_one(int(ids[i]), check)
+            image, _ = catalog.read_one(int(ids[i]), check)
+        if image is not out:
+            images[i] = image
 
-    in_threads(decode, np.argsort(ids, kind="stable").tolist(), size)
-    return images if at_once or others else np.stack([*images]), labels
+    in_threads(decode, np.argsort(ids, kind="stable").tolist(), sum(sizes) // len(ids))
+    return np.stack([*images]) if is_large and len({*shapes}) == 1 else images, labels
 
 
 def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:
@@ -224,11 +226,3 @@ def _new_images(catalog: Catalog, groups: list[tuple[PartName, Rows]]) -> tuple[
         shapes = [*chain.from_iterable(every)]
         return new_images(shapes), min(map(slab_length, {*shapes}))
     return np.empty((sum(len(ids) for _, ids in groups), *shape), np.uint8), slab_length(shape)
-
-
-def new_images(shapes: list[Shape]) -> Images:
-    """Images of these shapes, to be filled."""
-    shape, *others = {*shapes}
-    if others:
-        return [np.empty(shape, np.uint8) for shape in shapes]
-    return np.empty((len(shapes), *shape), np.uint8)

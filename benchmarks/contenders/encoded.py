@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import count, islice
+from math import prod
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, overload
 
@@ -15,15 +16,12 @@ import numpy as np
 
 from benchmarks.datasets import Images, PictureOptions
 from benchmarks.results.recorded import OF_FILES
-from storage.images.decoding import describe
-from storage.payloads.base import in_threads
+from storage.payloads.base import in_threads, new_images
 
 from .base import Image, ImageIds, Labels, Openable, Opened, Read, Shape
 from .syncing import sync_tree
 
 READING = frozenset(("read_single", "read_many", "read_batch", "epoch", "iterate", "parallel_read"))
-RGB_BYTES = 3
-"""Of a pixel."""
 
 
 class InOrder(Opened):
@@ -80,16 +78,23 @@ class Decoded(InOrder):
     """An open store of files, which are decoded as they are read."""
 
     def __init__(self, files: FileReader, options: PictureOptions) -> None:
-        self._files, self._options = files, options
+        self._files, self._options, self._payload = files, options, options.payload
 
     def read_many(self, ids: ImageIds, /) -> tuple[Read, Labels]:
         return self._decode(*self._files.read_many(ids))
 
     def _decode(self, files: list[bytes], labels: Labels) -> tuple[Read, Labels]:
-        # The stores do not start threads for small images; the header of one file tells enough.
-        first = describe(files[0])
-        size = first.width * first.height * RGB_BYTES
-        return together(in_threads(self._options.decode, files, size)), labels
+        # As the stores do it: threads for large images, and memory for all of them beforehand.
+        payload = self._payload
+        shapes = [payload.shape_of(data, payload.info_of(data), whole=False) for data in files]
+        images = new_images(shapes)
+
+        def decode(i: int) -> None:
+            if (image := payload.image(files[i], shapes[i], images[i])) is not images[i]:
+                images[i] = image
+
+        in_threads(decode, range(len(files)), sum(map(prod, shapes)) // len(files))
+        return images, labels
 
     @overload
     def __getitem__(self, key: int, /) -> tuple[Image, int]: ...

@@ -19,6 +19,7 @@ from storage.images.decoding import MAX_PIXELS, decode, describe
 from storage.images.folder import ImageFolder, listed, read_folder
 from storage.images.survey import survey
 from storage.payloads.base import in_threads
+from storage.payloads.encoded import EncodedPayload
 
 from .dataset import Dataset, Images
 from .errors import DatasetNotFoundError, PictureError
@@ -48,6 +49,11 @@ class PictureOptions:
     max_pixels: int = MAX_PIXELS
     skip: bool = False
     allow_empty: bool = False
+
+    @property
+    def payload(self) -> EncodedPayload:
+        """The payload of a store of files with these options."""
+        return EncodedPayload(self.mode, self.orientation, self.max_pixels)
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         return decode(

@@ -5,8 +5,8 @@
 stores N images, (S, S) of uint8, in P parts that do not fold, and as many in F parts; a store that
 keeps files gets them as PNG, and its batches are of bytes. It opens both, reads their labels and
 random batches, in turns, so that a slow phase of the machine strikes both, and prints the median of
-each and the ratio. The first batches map the parts that they need, and the last ones find nearly all
-mapped; stores of files, and of large cells, map none. Then another process reads of every part, and
+each and the ratio. The first batches map the parts that they need, those of an epoch map each once,
+and the last ones find all mapped; stores of files, and of large cells, map none. Then another process reads of every part, and
 tells what the index takes of memory: `shared` is mapped, once for all processes; `private` is what
 each adds.
 """
@@ -17,6 +17,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def visit_all(store: Store, step: int) -> None:
         read(store, ids[start : start + BATCH])
 
 
-def times(paths: list[Path], step: int) -> dict[str, list[float]]:
+def times(paths: list[Path]) -> dict[str, list[float]]:
     """The median of each operation, in seconds, for each store; a batch is for each image."""
     found = dict[str, list[list[float]]]()
     random = np.random.default_rng(SEED)
@@ -86,8 +87,8 @@ def times(paths: list[Path], step: int) -> dict[str, list[float]]:
                 for _ in range(FIRST_BATCHES):
                     note("first batches", place, batch_seconds(store, random))
     stores = [open_store(path) for path in paths]
-    for store in stores:
-        visit_all(store, step)
+    for place, store in enumerate(stores):
+        note("batches of an epoch", place, seconds(partial(visit_all, store, 1)) / len(store))
     for _ in range(LAST_BATCHES):
         for place, store in enumerate(stores):
             note("last batches", place, batch_seconds(store, random))
@@ -133,7 +134,7 @@ def table(given: argparse.Namespace, n: int, folder: Path) -> Iterator[str]:
         for path, count in zip(paths, (few_parts, parts), strict=True):
             stored(name, path, count, n // count, given.side)
         step = min(16, n // parts)
-        for operation, (few, many) in times(paths, step).items():
+        for operation, (few, many) in times(paths).items():
             unit = 1e6 if "batches" in operation else 1
             row = f"{few * unit:14.6f}{many * unit:14.6f}{many / few:8.2f}"
             yield f"{f'{name} {operation}':34}{row}"

@@ -81,7 +81,12 @@ os.register_at_fork(
 
 
 def decode(
-    data: bytes, *, mode: str = "rgb", orientation: str = "apply", max_pixels: int = MAX_PIXELS
+    data: bytes,
+    *,
+    mode: str = "rgb",
+    orientation: str = "apply",
+    max_pixels: int = MAX_PIXELS,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """The pixels of an image file, in an array of the caller's own; of an animation, the first frame.
 
@@ -94,6 +99,8 @@ def decode(
         (H, W), those with alpha (H, W, 2) or (H, W, 4); palettes, CMYK and YCbCr become RGB
     orientation: "apply" turns the image upright by its EXIF or TIFF orientation; "ignore" does not
     max_pixels: the most pixels that an image may have
+    out: an array of the image's shape, C order, that may be filled and returned in place of a new one;
+        else, and after an error, what is in it means nothing
     """
     if mode not in IMAGE_MODES or orientation not in ORIENTATIONS:
         raise ValueError(f"mode {mode!r} and orientation {orientation!r}: not in the documentation")
@@ -101,7 +108,7 @@ def decode(
     if form == "JPEG":
         info = jpeg_info(data)
         _check(info, max_pixels)
-        pixels = _by_simplejpeg(data, info.mode, mode == "keep")
+        pixels = _by_simplejpeg(data, info.mode, mode == "keep", out)
     else:
         pixels = None
         if claimed := _claimed(data, form):
@@ -208,12 +215,16 @@ def _claimed(data: bytes, form: str) -> ImageInfo | None:
     return ImageInfo(form, "RGB", width, height, bits[0] if bits else 8, 1, 1)
 
 
-def _by_simplejpeg(data: bytes, mode: str, keep: bool) -> NDArray[np.uint8] | None:
+def _by_simplejpeg(
+    data: bytes, mode: str, keep: bool, out: NDArray[np.uint8] | None
+) -> NDArray[np.uint8] | None:
     """The pixels of a JPEG file of that mode, as `decode` returns them; None to ask Pillow."""
     gray, cmyk = keep and mode == "L", mode == "CMYK"
     colours = "CMYK" if cmyk else "GRAY" if gray else "RGB"
     try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colours)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, colours, buffer=None if cmyk else out
+        )
     except ValueError as error:
         # Pillow reads more: libjpeg also warns of what is harmless. But where bytes of pixels are
         # missing, it returns grey ones and does not say so.
@@ -222,7 +233,8 @@ def _by_simplejpeg(data: bytes, mode: str, keep: bool) -> NDArray[np.uint8] | No
         return None
     if cmyk:
         return None  # Pillow makes other RGB of it than libjpeg
-    return pixels[:, :, 0] if gray else pixels
+    pixels = pixels[:, :, 0] if gray else pixels
+    return out if out is not None and out.shape == pixels.shape else pixels
 
 
 def _by_pillow(

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from itertools import accumulate, groupby
+from math import prod
 from typing import ClassVar, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checksum import Images, Shape
+from .._checksum import Image, Images, Shape
 
 Cell: TypeAlias = bytes | memoryview | NDArray[np.uint8]
 """The bytes of one image; an array has one dimension."""
@@ -31,6 +33,10 @@ are read faster by several processes, as in training.
 """
 TASK_BYTES = 2**19
 """Bytes of pixels that are encoded or decoded together: they stay in the processor's cache."""
+BLOCK_BYTES = 2**24
+"""Images of several shapes share blocks of this much memory, or one image more; who keeps one of them
+keeps its block.
+"""
 
 
 class Payload(ABC):
@@ -71,9 +77,14 @@ class Payload(ABC):
         else:
             self.decode(cells, images)
 
-    def image(self, cell: Cell, shape: Shape) -> NDArray[np.uint8]:
-        """The image of one cell, in memory of its own; raises as `decode`."""
-        image = np.empty(shape, np.uint8)
+    def image(
+        self, cell: Cell, shape: Shape, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """The image of one cell; raises as `decode`.
+
+        out: memory for it, which may be used; a new array by default
+        """
+        image = np.empty(shape, np.uint8) if out is None else out
         self.decode([cell], image[np.newaxis])
         return image
 
@@ -88,6 +99,25 @@ def tasks(n: int, size: int) -> list[slice]:
     """Which of n images of `size` bytes are encoded or decoded together."""
     step = max(1, TASK_BYTES // size)
     return [slice(i, i + step) for i in range(0, n, step)]
+
+
+def new_images(shapes: list[Shape]) -> Images:
+    """Images of these shapes, to be filled; in a list, neighbours share blocks of memory.
+
+    The system gives such a block its memory in a few large pages, and small arrays in many small
+    ones, which takes half as long as to decode a JPEG.
+    """
+    shape, *others = {*shapes}
+    if not others:
+        return np.empty((len(shapes), *shape), np.uint8)
+    images, sizes = list[Image](), [*map(prod, shapes)]
+    places = zip(accumulate(sizes, initial=0), sizes, shapes, strict=False)
+    for _, neighbours in groupby(places, key=lambda place: place[0] // BLOCK_BYTES):
+        some = [*neighbours]
+        (first, _, _), (last, size, _) = some[0], some[-1]
+        block = np.empty(last + size - first, np.uint8)
+        images += [block[at - first :][:size].reshape(shape) for at, size, shape in some]
+    return images
 
 
 _most_threads = ContextVar[int]("most_threads", default=sys.maxsize)

@@ -69,24 +69,30 @@ class EncodedPayload(Payload):
         return PNG.encode(images)
 
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
-        for i, cell in enumerate(cells):
-            images[i] = self.image(cell, images.shape[1:])
+        for cell, image in zip(cells, images, strict=True):
+            if (found := self.image(cell, image.shape, image)) is not image:
+                image[...] = found
 
     def _mode(self, shape: Shape) -> str:
         # In a store of RGB images, one of another shape was stored as an array.
         return "keep" if shape[2:] != (3,) else self.image_mode
 
-    def image(self, cell: Cell, shape: Shape) -> NDArray[np.uint8]:
+    def image(
+        self, cell: Cell, shape: Shape, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
         mode = self._mode(shape)
         # No more memory is taken than the index says, whatever the file claims.
-        image = self.decoded(cell, mode, prod(shape[:2]))
+        image = self.decoded(cell, mode, prod(shape[:2]), out)
         if image.shape[:2] != shape[:2] or image.size != prod(shape):
             raise ValueError(f"{shape_text(image.shape)} pixels, not {shape_text(shape)}")
-        return image.reshape(shape)
+        return image if image is out else image.reshape(shape)
 
-    def decoded(self, cell: Cell, mode: str, max_pixels: int) -> NDArray[np.uint8]:
-        """The image of a file; raises `ImageFileError`."""
-        return decode(bytes(cell), mode=mode, orientation=self.orientation, max_pixels=max_pixels)
+    def decoded(
+        self, cell: Cell, mode: str, max_pixels: int, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """The image of a file, as `decode` gives it; raises `ImageFileError`."""
+        data, orientation = bytes(cell), self.orientation
+        return decode(data, mode=mode, orientation=orientation, max_pixels=max_pixels, out=out)
 
     def info_of(self, data: bytes) -> ImageInfo:
         """What the header of a file says; raises `ImageFileError` if it is refused."""

@@ -2,7 +2,7 @@
 
 import tracemalloc
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, combinations
 from operator import methodcaller
 from pathlib import Path
 from typing import cast
@@ -267,3 +267,30 @@ def test_a_shuffled_writer_goes_through_what_it_had_at_first(
             found += some.tolist()
             store.store_single(images[0], 1)
     assert found == labels[SHUFFLED[7]].tolist()
+
+
+# ---- the memory of a batch -----------------------------------------------------------------------
+
+
+def test_images_of_several_shapes_share_blocks_of_memory_but_no_byte(
+    store_class: type[Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the system would give each its memory in small pages; one that is kept keeps few others."""
+    monkeypatch.setattr("storage.payloads.base.BLOCK_BYTES", block := 40_000)
+    sides = (30, 100, 40, 60, 50, 70, 20, 90)
+    images = [pictures(1, (side, 80, 3), seed=side)[0] for side in sides]
+    with store_class(path, "x") as store:
+        store.store_many(images, range(len(images)))
+        for ids in ([*range(len(images))], [5, 0, 2, 7, 7]):
+            found, _ = store.read_many(ids)
+            for image, i in zip(found, ids, strict=True):
+                assert_image(image, images[i])
+            owners = [image if image.base is None else image.base for image in found]
+            assert max(owner.nbytes for owner in owners) < block + max(map(np.size, images))
+            if not store.payload.sums_cells:  # those files are PNG, which Pillow gives memory
+                assert len({*map(id, owners)}) < len(found)
+            for one, other in combinations(found, 2):
+                assert not np.shares_memory(one, other)
+            for image in found:
+                image[:] = 0
+            assert_records(store.read_many(), images, range(len(images)))

@@ -109,10 +109,11 @@ def test_a_row_decodes_with_what_it_records(
     own = rows(row.name)
     own.store_many(tmp_path / "store", pictures, LABELS, durable=False)
 
-    def refuse(*_: object) -> NoReturn:
+    def refuse(*_: object, **_options: object) -> NoReturn:
         raise AssertionError("decoded by this project")
 
-    monkeypatch.setattr(PictureOptions, "decode", refuse)
+    monkeypatch.setattr("storage.payloads.encoded.decode", refuse)
+    monkeypatch.setattr("benchmarks.datasets.pictures.decode", refuse)
     with own.open(tmp_path / "store") as opened:
         if own.decoder == PILLOW:
             for i, picture in enumerate(pictures):

@@ -463,6 +463,32 @@ def test_what_simplejpeg_refuses_is_read_as_pillow_reads_it(
         decode(junk)
 
 
+@pytest.mark.parametrize("mode", ["rgb", "keep"])
+@pytest.mark.parametrize("pillow_mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
+def test_memory_that_is_offered_changes_nothing(
+    form: str, orientation: int, pillow_mode: str, mode: str
+) -> None:
+    if (form, pillow_mode) == ("PNG", "CMYK"):
+        pytest.skip("PNG has no CMYK")
+    data = saved(picture(pillow_mode), form, orientation)
+    expected = decode(data, mode=mode)
+    height, width, *channels = expected.shape
+    is_filled = (form, orientation) == ("JPEG", 1) and pillow_mode != "CMYK"
+    for shape in (expected.shape, (width, height, *channels), (*expected.shape[:2], 4), (1, 1)):
+        out = np.full(shape, 7, np.uint8)
+        found = decode(data, mode=mode, out=out)
+        np.testing.assert_array_equal(found, expected, strict=True)
+        assert (found is out) == (is_filled and shape == expected.shape)
+
+
+def test_a_damaged_file_is_refused_although_memory_is_offered() -> None:
+    data = saved(picture(), "JPEG")
+    with pytest.raises(ImageFileError, match=CUT):
+        decode(data[:-50], out=np.empty((HEIGHT, WIDTH, 3), np.uint8))
+
+
 def by_simplejpeg(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = simplejpeg.decode_jpeg(data)
     return pixels

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.tests.runs import REPOSITORY, environment
 
-OPERATIONS = ["open", "labels", "first batches", "last batches"]
+OPERATIONS = ["open", "labels", "first batches", "batches of an epoch", "last batches"]
 
 
 def run(*options: str) -> "subprocess.CompletedProcess[str]":

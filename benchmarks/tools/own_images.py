@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from benchmarks.contenders.encoded import Undecoded
@@ -135,11 +136,25 @@ class Comparisons:
                     else (f"{found[name]:.2f} × limit-encoded")
                 )
                 yield f"| batch of {BATCH}, {what}, {name}-encoded | {shown} |"
+        yield self._in_blocks(ids)
         for name in ENCODED:
             opened[name].close()
             files[name].close()
             over = AtMost(usage[name] / self.file_bytes, " × the files", MOST_ON_DISK[name])
             yield f"| bytes on disk, {name}-encoded | {over} |"
+
+    def _in_blocks(self, ids: NDArray[np.int64]) -> str:
+        """A batch of images beside the same files decoded, each into memory of its own."""
+        with LmdbEncodedStore(self._work / "lmdb") as store:
+            drawn = {name: iter(ids) for name in ("blocks", "apart")}
+            ways = {
+                "blocks": lambda: timed(lambda: store.read_many(next(drawn["blocks"]))),
+                "apart": lambda: timed(
+                    lambda: in_threads(OPTIONS.decode, store.read_bytes(next(drawn["apart"])))
+                ),
+            }
+            found = ratios(len(ids) - 1, ways, "apart")["blocks"]
+        return f"| batch of {BATCH}, in blocks of memory | {found:.2f} × each image in its own |"
 
     def storing(self) -> Iterator[str]:
         """Storing files beside storing pixels that are decoded already, and beside `cp -r`."""

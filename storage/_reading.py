@@ -131,12 +131,10 @@ def _read_files(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Label
     """As `read`, for records whose checksums are of their cells."""
     labels, shapes, cell = _files(catalog, ids, check)
     payload, sizes = catalog.kind.payload, [*map(prod, shapes)]
-    # A large image gets memory only when it is decoded: its shape may be no more than a claim.
-    is_large = max(sizes) > LARGE_IMAGE
-    images: Images = [NOTHING] * len(ids) if is_large else new_images(shapes)
+    images, has_memory = _memory_for(shapes)
 
     def decode(i: int) -> None:
-        out = None if is_large else images[i]
+        out = images[i] if has_memory else None
         try:
             image = payload.image(cell(i), shapes[i], out)
         except ValueError:  # read alone, which tells what is wrong
@@ -145,7 +143,18 @@ def _read_files(catalog: Catalog, ids: Rows, check: bool) -> tuple[Images, Label
             images[i] = image
 
     in_threads(decode, np.argsort(ids, kind="stable").tolist(), sum(sizes) // len(ids))
-    return np.stack([*images]) if is_large and len({*shapes}) == 1 else images, labels
+    return images if has_memory or len({*shapes}) > 1 else np.stack([*images]), labels
+
+
+def _memory_for(shapes: list[Shape]) -> tuple[Images, bool]:
+    """Memory for images, and whether there is some: else each gets its own when it is decoded.
+
+    So do large ones, since a shape may be no more than a claim.
+    """
+    if max(map(prod, shapes)) <= LARGE_IMAGE:
+        with suppress(MemoryError):
+            return new_images(shapes), True
+    return [NOTHING] * len(shapes), False
 
 
 def _groups(owners: Rows, start: int, stop: int) -> list[tuple[int, slice]]:

@@ -161,9 +161,9 @@ class Store(Session):
     def read_many(self, ids: Ids | None = None) -> tuple[Images, Labels]:
         """Return the images `ids` in that order, repeats included, and their labels; all for None.
 
-        The images are one array (N, H, W[, C]) if their shapes are equal, else a list of arrays,
-        neighbours of which share blocks of 16 MiB of memory, or of one image more; copy the one that
-        you keep. Labels are (N,) int64. Without ids, the images are an empty list. Raises as `read_single`.
+        The images are one array (N, H, W[, C]) if their shapes are equal, else a list of arrays, where
+        neighbours may share a block of about 16 MiB, which is kept as long as any of them. Labels are
+        (N,) int64. Without ids, the images are an empty list. Raises as `read_single`.
         """
         catalog = self._ready()
         ids = range(self._length) if ids is None else ids

@@ -99,8 +99,9 @@ def decode(
         (H, W), those with alpha (H, W, 2) or (H, W, 4); palettes, CMYK and YCbCr become RGB
     orientation: "apply" turns the image upright by its EXIF or TIFF orientation; "ignore" does not
     max_pixels: the most pixels that an image may have
-    out: an array of the image's shape, C order, that may be filled and returned in place of a new one;
-        else, and after an error, what is in it means nothing
+    out: an array of the image's shape, uint8, C order. It is filled and returned if it is, and if the
+        file is a JPEG that is not turned; else a new array is returned. After an error, what is in it
+        means nothing.
     """
     if mode not in IMAGE_MODES or orientation not in ORIENTATIONS:
         raise ValueError(f"mode {mode!r} and orientation {orientation!r}: not in the documentation")
@@ -108,7 +109,8 @@ def decode(
     if form == "JPEG":
         info = jpeg_info(data)
         _check(info, max_pixels)
-        pixels = _by_simplejpeg(data, info.mode, mode == "keep", out)
+        is_upright = orientation == "ignore" or info.orientation == 1
+        pixels = _by_simplejpeg(data, info, mode == "keep", out if is_upright else None)
     else:
         pixels = None
         if claimed := _claimed(data, form):
@@ -216,15 +218,18 @@ def _claimed(data: bytes, form: str) -> ImageInfo | None:
 
 
 def _by_simplejpeg(
-    data: bytes, mode: str, keep: bool, out: NDArray[np.uint8] | None
+    data: bytes, info: ImageInfo, keep: bool, out: NDArray[np.uint8] | None
 ) -> NDArray[np.uint8] | None:
-    """The pixels of a JPEG file of that mode, as `decode` returns them; None to ask Pillow."""
-    gray, cmyk = keep and mode == "L", mode == "CMYK"
+    """The pixels of a JPEG file, as `decode` returns them before it turns; None to ask Pillow."""
+    gray, cmyk = keep and info.mode == "L", info.mode == "CMYK"
     colours = "CMYK" if cmyk else "GRAY" if gray else "RGB"
+    shape = (info.height, info.width) if gray else (info.height, info.width, 3)
+    if out is not None and (
+        cmyk or out.shape != shape or out.dtype != np.uint8 or not out.flags.carray
+    ):
+        out = None
     try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, colours, buffer=None if cmyk else out
-        )
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colours, buffer=out)
     except ValueError as error:
         # Pillow reads more: libjpeg also warns of what is harmless. But where bytes of pixels are
         # missing, it returns grey ones and does not say so.

@@ -104,8 +104,8 @@ def tasks(n: int, size: int) -> list[slice]:
 def new_images(shapes: list[Shape]) -> Images:
     """Images of these shapes, to be filled; in a list, neighbours share blocks of memory.
 
-    The system gives such a block its memory in a few large pages, and small arrays in many small
-    ones, which takes half as long as to decode a JPEG.
+    The system gives a block its memory in a few large pages. To get it in pages of 4 KiB, as smaller
+    arrays do, takes half as long as to decode a JPEG.
     """
     shape, *others = {*shapes}
     if not others:

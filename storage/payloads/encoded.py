@@ -69,9 +69,8 @@ class EncodedPayload(Payload):
         return PNG.encode(images)
 
     def decode(self, cells: Sequence[Cell], images: NDArray[np.uint8]) -> None:
-        for cell, image in zip(cells, images, strict=True):
-            if (found := self.image(cell, image.shape, image)) is not image:
-                image[...] = found
+        for i, cell in enumerate(cells):
+            images[i] = self.image(cell, images.shape[1:])
 
     def _mode(self, shape: Shape) -> str:
         # In a store of RGB images, one of another shape was stored as an array.

@@ -287,7 +287,7 @@ def test_images_of_several_shapes_share_blocks_of_memory_but_no_byte(
                 assert_image(image, images[i])
             owners = [image if image.base is None else image.base for image in found]
             assert max(owner.nbytes for owner in owners) < block + max(map(np.size, images))
-            if not store.payload.sums_cells:  # those files are PNG, which Pillow gives memory
+            if not store.payload.sums_cells:  # those files are PNG, to which Pillow gives memory
                 assert len({*map(id, owners)}) < len(found)
             for one, other in combinations(found, 2):
                 assert not np.shares_memory(one, other)

@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Iterator
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ from .. import (
     open_store,
 )
 from .._header import Header
+from .._part import LARGE_IMAGE
 from ..images.decoding import decode
 from ..images.folder import read_folder
 from ..images.survey import survey
 from ..payloads.encoded import EncodedPayload
 from . import raw
 from .children import in_child
+from .damage import SPARE_MEMORY, limit_memory
 from .images.files import ODD_IMAGES, OWN_IMAGES, picture, png_of_16_bits, saved
 from .samples import assert_image, assert_records, pictures, tree
 
@@ -368,6 +371,52 @@ def test_a_changed_bit_is_found_before_anything_is_decoded(
 # ---- memory ------------------------------------------------------------------------------------
 
 MIB = 2**20
+
+
+@each_encoded
+def test_upright_jpegs_are_decoded_into_blocks_of_memory(
+    kind: type[EncodedStore], path: Path
+) -> None:
+    """Only those: what was turned, or comes from Pillow, has memory already."""
+    sizes = [(40, 24), (24, 40), (31, 17), (8, 8)]
+    files = [saved(picture("RGB", size), "JPEG") for size in sizes]
+    files += [saved(picture("RGB", (9, 8)), "JPEG", orientation=6), saved(picture(), "PNG")]
+    with kind(path, "x", durable=False) as store:
+        store.store_files(files, range(len(files)))
+        images, _ = store.read_many([3, 1, 5, 0, 2, 4, 1])
+        assert [image.shape[0] for image in images] == [8, 40, 24, 24, 17, 9, 40]
+        upright = [images[i] for i in (0, 1, 3, 4, 6)]
+        assert len({id(image.base) for image in upright}) == 1
+        assert upright[0].base is not None
+        assert images[2].base is not upright[0].base is not images[5].base
+        for image, i in zip(images, [3, 1, 5, 0, 2, 4, 1], strict=True):
+            np.testing.assert_array_equal(image, decode(files[i]), strict=True)
+
+
+@each_encoded
+def test_what_shapes_claim_is_no_memory(kind: type[EncodedStore], path: Path) -> None:
+    """Of each image less than `LARGE_IMAGE`, of all far more than there is; digests fit."""
+    n = 40
+    files = [saved(picture("RGB", (10 + i, 10)), "JPEG") for i in range(n)]
+    with kind(path, "x", durable=False) as store:
+        store.store_files(files, range(n))
+    (ids,) = raw.places(path)
+    index = raw.read_index(part := raw.folder_of(path, ids))
+    index.table["height"], index.table["width"] = 5000 + np.arange(n), 4400
+    raw.write_index(part, raw.refit(part, index))
+    assert LARGE_IMAGE > prod((5000 + n, 4400, 3)) > SPARE_MEMORY / n
+
+    def read() -> list[str]:
+        limit_memory()
+        found = []
+        with kind(path) as store:
+            for order in (None, range(n - 1, -1, -1)):
+                with pytest.raises(CorruptRecordError, match=r"image \d+ is damaged") as raised:
+                    store.read_many(order)
+                found.append(str(raised.value))
+        return found
+
+    assert len(in_child(read)) == 2
 
 
 @each_encoded

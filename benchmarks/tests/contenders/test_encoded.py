@@ -13,7 +13,7 @@ from PIL import ImageOps
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 
-from benchmarks.contenders.base import PILLOW, Labels
+from benchmarks.contenders.base import PILLOW, Labels, Read
 from benchmarks.contenders.encoded import FileRow, Undecoded
 from benchmarks.contenders.folder import plain_image
 from benchmarks.contenders.limit import PLACE_BYTES, Limit
@@ -21,6 +21,7 @@ from benchmarks.contenders.rows import DEFAULT_PICTURE_ROWS, FILE_ROWS, STORE_RO
 from benchmarks.datasets import Images, PictureOptions
 from benchmarks.datasets.pictures import load_pictures
 from storage import open_store
+from storage.payloads.base import new_images
 
 OPTIONS = PictureOptions(mode="keep")
 SIZES = [("RGB", (5, 4)), ("L", (3, 6)), ("RGB", (2, 2)), ("RGBA", (4, 4)), ("P", (7, 3))]
@@ -40,6 +41,19 @@ def pictures(tmp_path: Path) -> Images:
         picture = Pillow.fromarray(noise).convert(mode)
         picture.save(tmp_path / "photos" / f"{i}.{'jpg' if mode == 'L' else 'png'}")
     return load_pictures(tmp_path / "photos", OPTIONS, limit=None).images
+
+
+@pytest.fixture(autouse=True)
+def no_old_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New memory might be that of the row before, which holds the right pixels."""
+
+    def filled(shapes: list[tuple[int, ...]]) -> Read:
+        images = new_images(shapes)
+        for image in images:
+            image[...] = 0xAB
+        return images
+
+    monkeypatch.setattr("benchmarks.contenders.encoded.new_images", filled)
 
 
 def rows(name: str) -> FileRow:

@@ -476,11 +476,28 @@ def test_memory_that_is_offered_changes_nothing(
     expected = decode(data, mode=mode)
     height, width, *channels = expected.shape
     is_filled = (form, orientation) == ("JPEG", 1) and pillow_mode != "CMYK"
-    for shape in (expected.shape, (width, height, *channels), (*expected.shape[:2], 4), (1, 1)):
-        out = np.full(shape, 7, np.uint8)
+    out = np.full(expected.shape, 7, np.uint8)
+    found = decode(data, mode=mode, out=out)
+    np.testing.assert_array_equal(found, expected, strict=True)
+    assert (found is out) == is_filled
+    assert is_filled or (out == 7).all()
+    others = [
+        *(
+            np.full(shape, 7, np.uint8)
+            for shape in ((width, height, *channels), (height, width, 4))
+        ),
+        *(np.full(expected.shape, 7, kind) for kind in (np.int8, np.float64)),
+        *(np.full((height, width, 1), 7, np.uint8), np.full((1, 1), 7, np.uint8)),
+        np.full((height, 2 * width, *channels), 7, np.uint8)[:, ::2],
+        np.asfortranarray(np.full(expected.shape, 7, np.uint8)),
+    ]
+    frozen = np.full(expected.shape, 7, np.uint8)
+    frozen.flags.writeable = False
+    for out in (*others, frozen):
         found = decode(data, mode=mode, out=out)
         np.testing.assert_array_equal(found, expected, strict=True)
-        assert (found is out) == (is_filled and shape == expected.shape)
+        assert not np.shares_memory(found, out)
+        assert (out == 7).all()
 
 
 def test_a_damaged_file_is_refused_although_memory_is_offered() -> None:

@@ -14,14 +14,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from benchmarks.contenders.base import Image
 from benchmarks.contenders.encoded import Undecoded
 from benchmarks.contenders.folder import plain_image
 from benchmarks.contenders.limit import EncodedLimit
@@ -38,7 +38,7 @@ from storage import (
     disk_usage,
 )
 from storage.images.folder import read_folder
-from storage.payloads.base import cores, in_threads
+from storage.payloads.base import cores, in_threads, new_images
 
 from .printing import print_lines, tool_parser
 from .targets import AtLeast, AtMost
@@ -136,25 +136,11 @@ class Comparisons:
                     else (f"{found[name]:.2f} × limit-encoded")
                 )
                 yield f"| batch of {BATCH}, {what}, {name}-encoded | {shown} |"
-        yield self._in_blocks(ids)
         for name in ENCODED:
             opened[name].close()
             files[name].close()
             over = AtMost(usage[name] / self.file_bytes, " × the files", MOST_ON_DISK[name])
             yield f"| bytes on disk, {name}-encoded | {over} |"
-
-    def _in_blocks(self, ids: NDArray[np.int64]) -> str:
-        """A batch of images beside the same files decoded, each into memory of its own."""
-        with LmdbEncodedStore(self._work / "lmdb") as store:
-            drawn = {name: iter(ids) for name in ("blocks", "apart")}
-            ways = {
-                "blocks": lambda: timed(lambda: store.read_many(next(drawn["blocks"]))),
-                "apart": lambda: timed(
-                    lambda: in_threads(OPTIONS.decode, store.read_bytes(next(drawn["apart"])))
-                ),
-            }
-            found = ratios(len(ids) - 1, ways, "apart")["blocks"]
-        return f"| batch of {BATCH}, in blocks of memory | {found:.2f} × each image in its own |"
 
     def storing(self) -> Iterator[str]:
         """Storing files beside storing pixels that are decoded already, and beside `cp -r`."""
@@ -230,12 +216,25 @@ class Comparisons:
         }
         shown = AtMost(ratios(self._rounds, ways, "pillow")["default"], " × Pillow", 0.7)
         yield f"| decoding {len(some)} pictures, default decoder | {shown} |"
+        payload = OPTIONS.payload
+        shapes = [payload.shape_of(data, payload.info_of(data), whole=False) for data in files]
+
+        def decoded_to(images: Iterable[Image | None]) -> None:
+            every = zip(files, shapes, images, strict=True)
+            in_threads(lambda one: payload.image(*one), [*every])
+
+        ways = {
+            "blocks": lambda: timed(lambda: decoded_to(new_images(shapes))),
+            "apart": lambda: timed(lambda: decoded_to([None] * len(files))),
+        }
+        found = ratios(self._rounds, ways, "apart")["blocks"]
+        yield f"| the same into blocks of memory | {found:.2f} × each image into its own |"
         ways = {
             "one": lambda: timed(lambda: [OPTIONS.decode(data) for data in files]),
             "all": lambda: timed(lambda: in_threads(OPTIONS.decode, files)),
         }
         more = AtLeast(ratios(self._rounds, ways, "all")["one"], " × one thread", 1.7)
-        yield f"| the same in {cores()} threads | {more} |"
+        yield f"| decoding them in {cores()} threads | {more} |"
 
 
 def listed_by_torchvision(root: Path) -> list[tuple[str, int]]:

@@ -5,10 +5,10 @@
 stores N images, (S, S) of uint8, in P parts that do not fold, and as many in F parts; a store that
 keeps files gets them as PNG, and its batches are of bytes. It opens both, reads their labels and
 random batches, in turns, so that a slow phase of the machine strikes both, and prints the median of
-each and the ratio. The first batches map the parts that they need, those of an epoch map each once,
-and the last ones find all mapped; stores of files, and of large cells, map none. Then another process reads of every part, and
-tells what the index takes of memory: `shared` is mapped, once for all processes; `private` is what
-each adds.
+each and the ratio. The first batches map the parts that they need. An epoch, one of each, reads all
+images in random order, and maps each part once. The last batches find all mapped. Stores of files,
+and of large cells, map none. Then another process reads of every part, and tells what the index takes
+of memory: `shared` is mapped, once for all processes; `private` is what each adds.
 """
 
 import argparse

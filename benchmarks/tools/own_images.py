@@ -14,14 +14,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from PIL import Image as Pillow
 
-from benchmarks.contenders.base import Image
 from benchmarks.contenders.encoded import Undecoded
 from benchmarks.contenders.folder import plain_image
 from benchmarks.contenders.limit import EncodedLimit
@@ -38,7 +37,7 @@ from storage import (
     disk_usage,
 )
 from storage.images.folder import read_folder
-from storage.payloads.base import cores, in_threads, new_images
+from storage.payloads.base import cores, in_threads
 
 from .printing import print_lines, tool_parser
 from .targets import AtLeast, AtMost
@@ -216,25 +215,12 @@ class Comparisons:
         }
         shown = AtMost(ratios(self._rounds, ways, "pillow")["default"], " × Pillow", 0.7)
         yield f"| decoding {len(some)} pictures, default decoder | {shown} |"
-        payload = OPTIONS.payload
-        shapes = [payload.shape_of(data, payload.info_of(data), whole=False) for data in files]
-
-        def decoded_to(images: Iterable[Image | None]) -> None:
-            every = zip(files, shapes, images, strict=True)
-            in_threads(lambda one: payload.image(*one), [*every])
-
-        ways = {
-            "blocks": lambda: timed(lambda: decoded_to(new_images(shapes))),
-            "apart": lambda: timed(lambda: decoded_to([None] * len(files))),
-        }
-        found = ratios(self._rounds, ways, "apart")["blocks"]
-        yield f"| the same into blocks of memory | {found:.2f} × each image into its own |"
         ways = {
             "one": lambda: timed(lambda: [OPTIONS.decode(data) for data in files]),
             "all": lambda: timed(lambda: in_threads(OPTIONS.decode, files)),
         }
         more = AtLeast(ratios(self._rounds, ways, "all")["one"], " × one thread", 1.7)
-        yield f"| decoding them in {cores()} threads | {more} |"
+        yield f"| the same in {cores()} threads | {more} |"
 
 
 def listed_by_torchvision(root: Path) -> list[tuple[str, int]]:

@@ -104,8 +104,9 @@ def tasks(n: int, size: int) -> list[slice]:
 def new_images(shapes: list[Shape]) -> Images:
     """Images of these shapes, to be filled; in a list, neighbours share blocks of memory.
 
-    The system gives a block its memory in a few large pages. To get it in pages of 4 KiB, as smaller
-    arrays do, takes half as long as to decode a JPEG.
+    The system gives a block its memory in a few large pages. Smaller arrays get it in pages of 4 KiB,
+    which takes up to half as long as to decode a JPEG, if the C library has given back that of the
+    batch before.
     """
     shape, *others = {*shapes}
     if not others:

@@ -46,7 +46,6 @@ def test_each_comparison_is_printed_for_a_folder(tmp_path: Path) -> None:
     assert head.startswith("3 pictures (sha256:")
     for row in (
         *("batch of 64, images, lmdb-encoded", "batch of 64, the bytes, hdf5-encoded"),
-        "the same into blocks of memory",
         *("bytes on disk, lmdb-encoded", "storing, hdf5-encoded", "cold pass, hdf5-encoded"),
         *("decoding 3 pictures, default decoder", "listing 100 files in 10 folders"),
     ):

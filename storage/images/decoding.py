@@ -99,9 +99,9 @@ def decode(
         (H, W), those with alpha (H, W, 2) or (H, W, 4); palettes, CMYK and YCbCr become RGB
     orientation: "apply" turns the image upright by its EXIF or TIFF orientation; "ignore" does not
     max_pixels: the most pixels that an image may have
-    out: an array of the image's shape, uint8, C order. It is filled and returned if it is, and if the
-        file is a JPEG that is not turned; else a new array is returned. After an error, what is in it
-        means nothing.
+    out: an array for the pixels. It is filled and returned if it is uint8, in C order and of the
+        image's shape, and the file is a JPEG that is not turned; else a new array is returned. After
+        an error, what is in it means nothing.
     """
     if mode not in IMAGE_MODES or orientation not in ORIENTATIONS:
         raise ValueError(f"mode {mode!r} and orientation {orientation!r}: not in the documentation")
@@ -239,6 +239,7 @@ def _by_simplejpeg(
     if cmyk:
         return None  # Pillow makes other RGB of it than libjpeg
     pixels = pixels[:, :, 0] if gray else pixels
+    # libjpeg might find another size than the header that was read here.
     return out if out is not None and out.shape == pixels.shape else pixels
 
 

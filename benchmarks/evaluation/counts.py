@@ -13,7 +13,7 @@ from benchmarks.report.changes import changed
 from benchmarks.report.noise import pairs, told_apart
 from benchmarks.results.jobs import Job, cells
 from benchmarks.results.keys import Key
-from benchmarks.results.ratio import WIDENED, Ratio, Sweep
+from benchmarks.results.ratio import WIDENED, Ratio, SweepRounds
 from benchmarks.results.standing import Outcome, Standing
 from benchmarks.results.summary import LIMIT, Figure
 
@@ -207,12 +207,12 @@ def _pooled_figures(runs: Sequence[RunFigures]) -> RunFigures:
     }
 
 
-def _pooled(runs: Sequence[RunFigures], key: Key, left_out: set[int]) -> dict[Sweep, float]:
+def _pooled(runs: Sequence[RunFigures], key: Key, left_out: set[int]) -> SweepRounds:
     return {
-        (place, sweep): median
+        (place, sweep): of_sweep
         for place, run in enumerate(runs)
         if place not in left_out
-        for (_, sweep), median in run[key].sweeps.items()
+        for (_, sweep), of_sweep in run[key].sweeps.items()
     }
 
 

@@ -23,7 +23,8 @@ class KeptRow(NamedTuple):
 
     images: per round
     allocated_per_image: bytes, if the row is of `store_many`
-    microseconds: the median round of each sweep, as `rounds.pack` writes them
+    microseconds: all rounds, as `rounds.pack` writes them
+    rounds: how many of them each sweep made
     numbers: the sweeps' numbers, as in `Recorded.sweep_numbers`
     """
 
@@ -35,6 +36,7 @@ class KeptRow(NamedTuple):
     images: int
     allocated_per_image: float | None
     microseconds: str
+    rounds: Sequence[int]
     numbers: str | None = None
 
     @property
@@ -91,7 +93,8 @@ class Replicate:
                     *row.key,
                     row.recorded.images_per_round,
                     row.figure.allocated_per_image,
-                    rounds.pack((row.recorded.sweep_medians() or {}).values()),
+                    row.recorded.rounds_microseconds or "",
+                    row.recorded.sweep_rounds or (),
                     row.recorded.sweep_numbers,
                 )
                 for row in run.rows.values()
@@ -122,17 +125,18 @@ class Replicate:
 
 
 def _figure(row: KeptRow) -> Figure:
-    sweeps = rounds.unpack(row.microseconds) * 1e6 / row.images
+    found = rounds.unpack(row.microseconds) * 1e6 / row.images
+    sweeps = np.split(found, np.cumsum(row.rounds)[:-1])
     numbers = range(len(sweeps)) if row.numbers is None else map(int, row.numbers.split())
     return Figure(
         operation=row.operation,
         variant=row.variant,
         backend=row.backend,
         n=row.n,
-        microseconds=float(np.median(sweeps)),
-        rounds=len(sweeps),
+        microseconds=float(np.median(found)),
+        rounds=len(found),
         allocated_per_image=row.allocated_per_image,
-        sweeps={(0, n): float(median) for n, median in zip(numbers, sweeps, strict=True)},
+        sweeps={(0, number): of.tolist() for number, of in zip(numbers, sweeps, strict=True)},
         cold=row.cold,
     )
 

@@ -1,7 +1,6 @@
 """A store that stays open from round to round."""
 
 from pathlib import Path
-from typing import Self
 
 from benchmarks.contenders.base import Openable, Opened, Shape
 
@@ -34,15 +33,10 @@ class OpenStore:
     def after(self) -> None:
         """Close the store after a round, if the next must be cold."""
         if self._cold:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the store, if it is open."""
         if self._store is not None:
             self._store.close()
             self._store = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._close()

@@ -1,8 +1,18 @@
 """What a row has measured so far: one pass in each sweep of the run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.results.recorded import Recorded
+
+if TYPE_CHECKING:
+    from .protocol import Benchmark, Ready
+
+
+def nothing() -> None:
+    pass
+
 
 MOST_LEFT_OUT = 3
 """After as many passes that could not be measured, and none that could, a row is skipped."""
@@ -19,6 +29,10 @@ class Passes:
     numbers: the sweep of each
     seconds: the durations of all rounds, in the order measured
     left_out: passes that could not be measured
+    is_left_out: whether the newest pass is one of them
+    ready: the pass that waits for its turns
+    benchmark: pytest-benchmark's fixture in the newest pass, which takes the record
+    group: the benchmark's group
     """
 
     sweeps: int
@@ -28,18 +42,60 @@ class Passes:
     numbers: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     left_out: int = 0
+    is_left_out: bool = False
+    ready: "Ready[Any] | None" = None
+    benchmark: "Benchmark | None" = None
+    group: str = ""
 
-    def plan(self, rounds: int) -> int:
-        """Spread about this many rounds over the passes; returns how many the next one makes."""
-        self.planned = min(self.sweeps, rounds)
+    def plan(self, rounds: int, most: int) -> int:
+        """Spread about this many rounds over the passes, `most` at most; returns how many the next makes."""
+        self.planned = min(self.sweeps, most, rounds)
         return round(rounds / self.planned)
 
-    def add(self, data: list[float]) -> None:
-        """Note a pass's durations, and put those of the earlier passes before them in `data`."""
+    def add(self, seconds: Sequence[float]) -> None:
+        """Note the durations of a pass that is done."""
         self.numbers.append(self.done + self.left_out)
-        self.rounds.append(len(data))
-        data[:0] = self.seconds
-        self.seconds = [*data]
+        self.rounds.append(len(seconds))
+        self.seconds += seconds
+
+    def leave_out(self) -> None:
+        """Note that this pass cannot be measured."""
+        self.is_left_out = True
+        self.left_out += 1
+
+    def give_back(self) -> None:
+        """Close the pass that is ready, if any; it makes no rounds."""
+        if self.ready is not None:
+            self.ready.close()
+            self.ready = None
+
+    def end(self) -> None:
+        """End the pass that was ready; once all are done, record them.
+
+        Raises what a round has raised: then nothing is recorded.
+        """
+        assert self.ready is not None
+        ready, self.ready = self.ready, None
+        if ready.error is not None:
+            raise ready.error
+        self.add(ready.seconds)
+        if self.are_complete:
+            self.record()
+
+    def record(self) -> None:
+        """Let pytest-benchmark record the rounds of all passes that are done."""
+        benchmark, recorded = self.benchmark, self.recorded
+        assert benchmark is not None
+        assert recorded is not None
+        benchmark.group = self.group
+        benchmark.pedantic(nothing)  # it makes the record, and times a round of its own
+        if benchmark.enabled:
+            stats = benchmark.stats.stats
+            stats.data[:] = self.seconds
+            recorded.add_rounds(self.seconds, stats.median, self.rounds)
+            if self.left_out:
+                recorded.sweep_numbers = " ".join(map(str, self.numbers))
+        benchmark.extra_info |= recorded.written()
 
     @property
     def has_given_up(self) -> bool:

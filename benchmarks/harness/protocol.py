@@ -1,10 +1,10 @@
 """How every figure is measured: the same way for every row.
 
 Each round gets fresh state, made before the clock starts. After the clock has stopped, its result
-is checked and its files are removed. One round, or up to five short ones, warm up and do not count,
+is checked and freed, and its files are removed. One round, or up to five short ones, warm up and do not count,
 since the first may look up what later ones find. If a small part of a round shows that a whole one
 takes very long, that part is the warm-up; if one takes more than LONGEST, the row is left out.
-Then timed rounds run: up to 100, as many as fit the time budget. If they may take up to STRETCH times
+Then timed rounds run: up to 400, as many as fit the time budget. If they may take up to STRETCH times
 the budget to be five, they are; else they are three. The median is the figure.
 
 A cold row makes fewer rounds, since its store has to be evicted from memory before each.
@@ -12,25 +12,33 @@ A cold row makes fewer rounds, since its store has to be evicted from memory bef
 The rounds are spread over the row's passes, one in each sweep of the run, and each pass warms up.
 After the first, the part is enough if a round takes more than a pass's share of the budget.
 
+Rows that are compared take turns: once all have warmed up, each makes a round, and then another does.
+The machine's speed changes within milliseconds, by more than stores differ; so blocks of rounds that
+were measured one after the other do not compare.
+
 Python's garbage collector stays on, but objects from before the first round are frozen: searching
 all that pytest has in memory takes longer than many rounds, and would happen in about every fourth.
 """
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import pytest
 
 from .passes import Passes
 
 Result = TypeVar("Result")
 
-WARM_UP_ROUNDS, WARM_UP_SHARE = 0.05, 0.1
+WARM_UP_ROUNDS, WARM_UP_SHARE = 1 / 80, 0.1
 """Warm-up ends once it has made this share of the most rounds, or taken this one of the budget."""
 MIN_ROUNDS = 3
-MAX_ROUNDS = 100
+MAX_ROUNDS = 400
 FEW_ROUNDS = 5
 """The tables mark a figure from fewer rounds than this: its median may be off."""
 STRETCH = 5
@@ -79,7 +87,10 @@ class Work(Generic[Result]):
     rewind: called once, after the warm-up: a stream of ids to read begins anew, so that the rounds
         of fast and slow rows, which warm up in more and in fewer, read the same images
     part: given if a round may take very long and every image costs the same
+    close: called once after the last round of a pass, also after an error
     most: the most timed rounds
+    in_turns: whether it can take turns with other rows, which stay ready meanwhile; if not, it makes
+        FEW_ROUNDS passes at most, since more of them would not make up for that
     settling: seconds of rounds that warm up in each pass, at least: a store that was just opened is
         slower until most of its pages are mapped
     """
@@ -89,8 +100,10 @@ class Work(Generic[Result]):
     before: Callable[[], None] = nothing
     after: Callable[[], None] = nothing
     rewind: Callable[[], None] = nothing
+    close: Callable[[], None] = nothing
     part: RoundPart | None = None
     most: int = MAX_ROUNDS
+    in_turns: bool = True
     settling: float = 0.0
 
 
@@ -111,14 +124,12 @@ class Benchmark(Protocol):
     """The part of pytest-benchmark's fixture that is used here."""
 
     enabled: bool
-    has_error: bool
+    skipped: bool
     group: str
     extra_info: dict[str, Any]  # any JSON
     stats: Measured
 
-    def pedantic(
-        self, target: Callable[[], None], *, setup: Callable[[], None], rounds: int
-    ) -> None: ...
+    def pedantic(self, target: Callable[[], None]) -> None: ...
 
 
 def images_of_part(n: int, image_bytes: float) -> int:
@@ -138,114 +149,145 @@ def rounds_within(budget: float, duration: float, most: int = MAX_ROUNDS) -> int
     return max(FEW_ROUNDS, int(budget / duration))
 
 
-class Rounds(Generic[Result]):
-    """Runs the functions of a `Work` in the order of a round, whichever the benchmark times."""
+class Ready(Generic[Result]):
+    """A pass of a row that has warmed up, and makes its rounds when it is its turn.
 
-    def __init__(self, work: Work[Result]) -> None:
+    rounds: how many it makes
+    seconds: how long each has taken
+    error: what a round has raised, after which no more are made; a skip counts as one
+    """
+
+    def __init__(self, work: Work[Result], clock: Callable[[], float]) -> None:
         self._work = work
-        self._results: list[Result] = []
-        self._open = False
+        self._clock = clock
+        self._is_open = True
+        self.rounds = 1
+        self.seconds: list[float] = []
+        self.error: BaseException | None = None
 
-    def begin(self) -> None:
-        """Finish the previous round, and make the state for the next."""
-        self.finish()
-        self._open = True
-        self._work.before()
+    def warm_up(self, budget: float, passes: Passes) -> None:
+        """Warm up; plan how many rounds this pass makes, by how long one has taken so far.
 
-    def run(self) -> None:
-        # The result is kept so that neither checking nor freeing it is timed.
-        self._results.append(self._work.run())
+        Raises TooLongError.
+        """
+        if passes.done:
+            share = budget / passes.planned
+            self._warm_up(share, share)
+            duration = median(passes.seconds)
+        else:
+            duration = self._warm_up(STRETCH * budget, budget)
+            if duration > max(LONGEST, LONGEST_TIMES * budget):
+                raise TooLongError(duration)
+        rounds = rounds_within(budget, duration, self._work.most)
+        self.rounds = passes.plan(rounds, passes.sweeps if self._work.in_turns else FEW_ROUNDS)
 
-    def finish(self) -> None:
-        """Check and free the round's result, and clean up."""
-        if self._results:
-            self._work.check(self._results[-1])
-        self.close()
+    def _warm_up(self, longest: float, budget: float) -> float:
+        """Run the warm-up; return how long one round takes, in seconds.
 
-    def close(self) -> None:
-        """Clean up, unless that is done."""
-        self._results.clear()
-        if self._open:
-            self._open = False
+        longest: of a round that takes more seconds than this, a part is enough
+        """
+        part, work = self._work.part, self._work
+        if part is not None:
+            with self._round():
+                start = self._clock()
+                part.run()
+                duration = (self._clock() - start) / part.share
+            if duration > longest:
+                return duration
+        spent = duration = 0.0
+        usual = max(1, int(WARM_UP_ROUNDS * work.most))
+        for done in range(1, work.most + 1):
+            duration = self.make_round()
+            spent += duration
+            if spent >= work.settling and (done >= usual or spent >= WARM_UP_SHARE * budget):
+                break
+        return duration
+
+    @contextmanager
+    def _round(self) -> Iterator[None]:
+        try:
+            self._work.before()
+            yield
+        finally:
             self._work.after()
 
+    def make_round(self) -> float:
+        """Make one round; return its seconds."""
+        with self._round():
+            start = self._clock()
+            result = self._work.run()
+            seconds = self._clock() - start
+            self._work.check(result)
+            del result  # freed before what it was read from
+        return seconds
 
-def measure(
-    benchmark: Benchmark,
+    def take_turn(self) -> None:
+        """Make a round, unless one has failed."""
+        if self.error is None:
+            try:
+                self.seconds.append(self.make_round())
+            except (Exception, pytest.skip.Exception) as error:
+                self.error = error
+
+    def close(self) -> None:
+        """End the pass, unless that is done."""
+        if self._is_open:
+            self._is_open = False
+            try:
+                self._work.close()
+            except Exception as error:
+                self.error = self.error or error
+
+
+def prepare(
     work: Work[Result],
     budget: float,
     passes: Passes,
+    *,
+    timed: bool = True,
     clock: Callable[[], float] = time.perf_counter,
-) -> None:
-    """Measure a pass of `work`; all passes have about `budget` seconds of timed rounds.
+) -> Ready[Result]:
+    """Begin a pass of `work`; all passes have about `budget` seconds of timed rounds.
 
     Raises TooLongError, before any timed round, if one would take longer than LONGEST.
-    With `--benchmark-disable`, one round is run and checked. A round that fails its check or is
-    interrupted marks the benchmark as failed, so that it is not saved as a good one.
+    If it is not timed, there is no warm-up, and one round.
     """
-    rounds = Rounds(work)
-    count = 1
+    ready = Ready(work, clock)
+    try:
+        with _frozen():
+            if timed:
+                ready.warm_up(budget, passes)
+            work.rewind()
+    except BaseException:
+        work.close()
+        raise
+    return ready
+
+
+def take_turns(rows: Sequence[Ready[Any]], chance: np.random.Generator) -> None:
+    """Let each row make its rounds, in turns, and end their passes.
+
+    Those of a row are spread evenly over the visit. Of rows that make equally many, each makes its
+    first before any makes its second, and so on, each time in another order.
+    """
+    places = [
+        ((number + 0.5) / row.rounds, drawn, place)
+        for place, row in enumerate(rows)
+        for number, drawn in enumerate(chance.random(row.rounds))
+    ]
+    try:
+        with _frozen():
+            for *_, place in sorted(places):
+                rows[place].take_turn()
+    finally:
+        for row in rows:
+            row.close()
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
     gc.freeze()
     try:
-        if benchmark.enabled:
-            count = _prepare(rounds, work, budget, passes, clock)
-        work.rewind()
-        benchmark.pedantic(rounds.run, setup=rounds.begin, rounds=count)
-        rounds.finish()
-    except BaseException:
-        benchmark.has_error = True
-        raise
+        yield
     finally:
-        rounds.close()
         gc.unfreeze()
-
-
-def _prepare(
-    rounds: Rounds[Result],
-    work: Work[Result],
-    budget: float,
-    passes: Passes,
-    clock: Callable[[], float],
-) -> int:
-    """Warm up; return how many rounds this pass makes, by how long one has taken so far."""
-    if passes.done:
-        share = budget / passes.planned
-        _warm_up(rounds, work, share, share, clock)
-        duration = median(passes.seconds)
-    else:
-        duration = _warm_up(rounds, work, STRETCH * budget, budget, clock)
-        if duration > max(LONGEST, LONGEST_TIMES * budget):
-            raise TooLongError(duration)
-    return passes.plan(rounds_within(budget, duration, work.most))
-
-
-def _warm_up(
-    rounds: Rounds[Result],
-    work: Work[Result],
-    longest: float,
-    budget: float,
-    clock: Callable[[], float],
-) -> float:
-    """Run the warm-up; return how long one round takes, in seconds.
-
-    longest: of a round that takes more seconds than this, a part is enough
-    """
-    if work.part is not None:
-        rounds.begin()
-        start = clock()
-        work.part.run()
-        duration = (clock() - start) / work.part.share
-        rounds.close()
-        if duration > longest:
-            return duration
-    spent = duration = 0.0
-    usual = max(1, int(WARM_UP_ROUNDS * work.most))
-    for done in range(1, work.most + 1):
-        rounds.begin()
-        start = clock()
-        rounds.run()
-        duration = clock() - start
-        spent += duration
-        if spent >= work.settling and (done >= usual or spent >= WARM_UP_SHARE * budget):
-            break
-    return duration

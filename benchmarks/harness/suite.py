@@ -1,5 +1,6 @@
 """One run of the suite: its options, its data, its stores, and how each benchmark is measured."""
 
+import os
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +37,16 @@ from .options import (
     choose_rows,
 )
 from .passes import Passes
-from .protocol import LONGEST_TIMES, MAX_ROUNDS, Benchmark, Result, TooLongError, Work, measure
+from .protocol import (
+    LONGEST_TIMES,
+    MAX_ROUNDS,
+    Benchmark,
+    Result,
+    TooLongError,
+    Work,
+    prepare,
+    take_turns,
+)
 from .space import check_space, lacking, space
 from .text import one_line
 from .workspace import Workspace, ids_read_singly
@@ -45,7 +55,7 @@ CHECKED_AT_ONCE = 4096
 """How many images are compared with the data set at a time."""
 BATCH, PICTURE_BATCH_BYTES = 256, 2**25
 """How many images a batch has; of a folder of pictures, fewer if they take more bytes than this."""
-COLD_ROUNDS = 25
+COLD_ROUNDS = 40
 """A cold row makes no more timed rounds than this: a round, or two, in each sweep."""
 MOST_READ_BYTES = MOST_BYTES
 """Pictures are not read at once if their pixels take more memory than this."""
@@ -127,6 +137,7 @@ class Suite:
         self._read_at: dict[Path, float] = {}
         self._placed_in: dict[Path, int] = {}  # the newest sweep in which a store was placed anew
         self._places, self._sweep = Places(), -1
+        self._chance = np.random.default_rng()
         self.left_out: tuple[str, ...] = ()
         self.skipped: list[SkippedRow] = []
         dataset = self._load()
@@ -283,12 +294,15 @@ class Suite:
     # ---- measuring -------------------------------------------------------------------------
 
     def measure(self, benchmark: Benchmark, passes: Passes, case: Case, work: Work[Result]) -> None:
-        """Measure a pass of one operation, and record what its figure depends on."""
+        """Measure a pass of one operation; what its figure depends on is recorded.
+
+        In a run of several sweeps, a pass that can take turns only warms up, and then waits for them.
+        """
         row = case.contender
         operation = f"{case.operation} {case.variant}" if case.apart else case.operation
         operation = f"{operation} {row.variant}".strip()
-        benchmark.group = operation + ("" if case.n is None else f" n={case.n}")
-        benchmark.group += " cold" if case.cold else ""
+        passes.group = operation + ("" if case.n is None else f" n={case.n}")
+        passes.group += " cold" if case.cold else ""
         recorded = passes.recorded = passes.recorded or Recorded(
             operation=case.operation,
             variant=f"{case.variant} {row.variant}".strip(),
@@ -309,7 +323,7 @@ class Suite:
             work,
             check=partial(self._check, recorded, case, work),
             before=partial(self._before, passes, recorded, case, work),
-            most=COLD_ROUNDS if case.cold else MAX_ROUNDS,
+            most=min(work.most, COLD_ROUNDS if case.cold else MAX_ROUNDS),
         )
         sweep = passes.done + passes.left_out
         if self.options.timed and sweep != self._sweep:
@@ -319,8 +333,10 @@ class Suite:
             self._read_at.pop(case.path, None)
         elif case.reads and self.options.timed:
             self._warm(case, sweep)
+        timed, budget = benchmark.enabled, self.options.round_budget
+        passes.benchmark = benchmark
         try:
-            measure(benchmark, measured, self.options.round_budget, passes)
+            passes.ready = prepare(measured, budget, passes, timed=timed)
         except TooLongError as error:
             self.skip(
                 Key.of(recorded),
@@ -330,13 +346,9 @@ class Suite:
         if case.first_batch_seconds is not None:
             earlier = recorded.first_batch_seconds or ()
             recorded.first_batch_seconds = [*earlier, case.first_batch_seconds]
-        if benchmark.enabled:
-            stats = benchmark.stats.stats
-            passes.add(stats.data)
-            recorded.add_rounds(stats.data, stats.median, passes.rounds)
-            if passes.left_out:
-                recorded.sweep_numbers = " ".join(map(str, passes.numbers))
-        benchmark.extra_info |= recorded.written()
+        if passes.sweeps == 1 or not work.in_turns:
+            take_turns([passes.ready], self._chance)
+            passes.end()
 
     def _images_of(self, case: Case) -> Images:
         """The images that all rounds read or store, or from which they draw."""
@@ -366,6 +378,8 @@ class Suite:
 
     def _before(self, passes: Passes, recorded: Recorded, case: Case, work: Work[Result]) -> None:
         work.before()  # it may read some of the store, as opening does
+        if not case.reads and self.options.timed:
+            os.sync()  # or it waits for what the row before it has left to be written
         if not case.cold:
             return
         if not CAN_EVICT:
@@ -376,7 +390,7 @@ class Suite:
                 "some of the store stays in memory when evicted, because a process uses it or"
                 f" {self.file_system} keeps it"
             )
-            passes.left_out += 1
+            passes.leave_out()
             if passes.has_given_up:
                 self.skip(Key.of(recorded), why)
             pytest.skip(why)  # only this pass

@@ -3,11 +3,15 @@
 pytest's own loop runs a list of tests. Here that list names each benchmark once for every sweep,
 and only its last pass, or one that fails, is reported. So all that depends on the loop or on the
 reports (`-x`, `--maxfail`, Ctrl-C, the count of passed tests) works as in any other run.
+
+In a sweep, the rows of a group come one after the other. Running its test, a row warms up and stays
+ready. After the last, all make their rounds in turns, and the reports of their calls are made then.
 """
 
 import secrets
 from collections.abc import Callable, Generator, Sequence
-from typing import Protocol, cast
+from itertools import chain
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,16 +19,11 @@ from _pytest.runner import runtestprotocol
 from _pytest.terminal import TerminalReporter
 
 from .passes import Passes
+from .protocol import take_turns
 
 OF_ROWS = ("contender", "store")
 """The parameters that name a row; benchmarks that differ only in these are a group."""
-
-
-class Measurement(Protocol):
-    """The part of pytest-benchmark's record of a benchmark that is used here."""
-
-    fullname: str
-    has_error: bool
+ENDS_RUN = (KeyboardInterrupt, pytest.exit.Exception)
 
 
 class Sweeps:
@@ -34,11 +33,14 @@ class Sweeps:
         """Plan `sweeps` passes of the tests that are benchmarks."""
         self._sweeps = sweeps
         self._seed = secrets.randbits(32)
+        self._chance = np.random.default_rng(self._seed)
         self._is_benchmark = is_benchmark
         self._passes: dict[pytest.Item, Passes] = {}
-        self._reports: dict[pytest.Item, list[pytest.TestReport]] = {}
+        self._coming: list[list[pytest.Item]] = []
+        self._waiting: dict[pytest.Item, Sequence[pytest.TestReport]] = {}
+        self._reports: dict[pytest.Item, Sequence[pytest.TestReport]] = {}
+        self._ended: set[pytest.Item] = set()
         self._begun = 0
-        self._place = -1  # of the running test, in the loop's list
 
     def of(self, item: pytest.Item) -> Passes:
         """The passes of a test."""
@@ -54,39 +56,31 @@ class Sweeps:
         chosen = [item for item in collected if self._is_benchmark(item)]
         self._passes = {item: Passes(self._sweeps) for item in chosen}
         others = [item for item in collected if item not in self._passes]
-        session.items = [*others, *ordered(chosen, self._sweeps, self._seed)]
+        self._coming = visits(chosen, self._sweeps, self._chance)
+        session.items = [*others, *chain.from_iterable(self._coming)]
         try:
             return (yield)
         finally:
             session.items = collected
-            for item in [*self._reports]:  # the run ends early
-                self._report(item)
+            self._end_early()
             places = {item.nodeid: place for place, item in enumerate(collected)}
-            _measured(session).sort(key=lambda one: places[one.fullname])
+            measured = session.config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way
+            measured.sort(key=lambda one: places[one.fullname])
 
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> bool | None:
-        self._place += 1
         passes = self._passes.get(item)
         if passes is None:
             return None
-        self._show_progress(item, passes.done)
-        has_failed, left_out = False, passes.left_out
-        if nextitem is item:  # pytest would not set it up again
-            nextitem = cast("pytest.Item", item.parent)
-        try:
-            reports = runtestprotocol(item, log=False, nextitem=nextitem)
-            is_left_out = passes.left_out > left_out and not passes.has_given_up
-            if not (is_left_out and passes.done):  # else those of its last good pass stay
-                self._reports[item] = reports
-            has_failed = not (is_left_out or all(report.passed for report in reports))
-        finally:  # an interruption breaks off this pass, and leaves the earlier ones
-            _keep_newest(_measured(item.session), item, has_failed)
-        if has_failed or passes.are_complete:
-            coming = item.session.items[self._place + 1 :]
-            item.session.items[self._place + 1 :] = [one for one in coming if one is not item]
-            self._report(item)
+        visit = self._coming[0]
+        visit.remove(item)
+        if item not in self._ended:
+            self._show_progress(item, passes.done)
+            self._begin_pass(item, passes)
+        if not visit:
+            del self._coming[0]
+            self._take_turns()
         return True
 
     def _show_progress(self, item: pytest.Item, done: int) -> None:
@@ -98,7 +92,54 @@ class Sweeps:
             reporter.ensure_newline()
             reporter.write_line(f"sweep {self._begun} of {self._sweeps}")
 
+    def _begin_pass(self, item: pytest.Item, passes: Passes) -> None:
+        """Run a test, which warms up; one that cannot take turns makes its rounds, too."""
+        passes.is_left_out = False
+        coming = (one for one in chain.from_iterable(self._coming) if one not in self._ended)
+        nextitem = next(coming, None)
+        if nextitem is item:  # pytest would not set it up again
+            nextitem = cast("pytest.Item", item.parent)
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        if not all(report.passed for report in reports):
+            passes.give_back()
+        if passes.ready is None:
+            self._end_pass(item, passes, reports)
+        else:
+            self._waiting[item] = reports
+
+    def _take_turns(self) -> None:
+        """Let the rows of a group that have warmed up make their rounds."""
+        waiting, self._waiting = self._waiting, {}
+        rows = [ready for item in waiting if (ready := self._passes[item].ready)]
+        take_turns(rows, self._chance)
+        for item, (setup, called, teardown) in waiting.items():
+            passes = self._passes[item]
+            call = pytest.CallInfo.from_call(passes.end, "call", reraise=ENDS_RUN)
+            if call.excinfo is not None:
+                cast("pytest.Function", item).funcargs = {}  # plugins look into it
+                called = item.ihook.pytest_runtest_makereport(item=item, call=call)
+            self._end_pass(item, passes, [setup, called, teardown])
+
+    def _end_pass(
+        self, item: pytest.Item, passes: Passes, reports: Sequence[pytest.TestReport]
+    ) -> None:
+        has_failed = not all(report.passed for report in reports)
+        is_left_out = has_failed and passes.is_left_out and not passes.has_given_up
+        if not (is_left_out and passes.done):  # else those of its last good pass stay
+            self._reports[item] = reports
+        if passes.are_complete or (has_failed and not is_left_out):
+            self._report(item)
+
+    def _end_early(self) -> None:
+        """Keep what was measured of rows that have not made all their passes."""
+        for item, passes in self._passes.items():
+            passes.give_back()
+            if passes.done and item not in self._ended:
+                passes.record()
+                self._report(item)
+
     def _report(self, item: pytest.Item) -> None:
+        self._ended.add(item)
         hook = item.ihook
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in self._reports.pop(item):
@@ -106,17 +147,17 @@ class Sweeps:
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
-def ordered(benchmarks: Sequence[pytest.Item], sweeps: int, seed: int) -> list[pytest.Item]:
-    """All benchmarks once for each sweep: group after group, the rows of each in a drawn order."""
-    chance = np.random.default_rng(seed)
+def visits(
+    benchmarks: Sequence[pytest.Item], sweeps: int, chance: np.random.Generator
+) -> list[list[pytest.Item]]:
+    """The groups of each sweep in their order, and the rows of each in a drawn one."""
     groups: dict[object, list[pytest.Item]] = {}
     for item in benchmarks:
         groups.setdefault(_group(item), []).append(item)
     return [
-        rows[place]
+        [rows[place] for place in chance.permutation(len(rows))]
         for _ in range(sweeps)
         for rows in groups.values()
-        for place in chance.permutation(len(rows))
     ]
 
 
@@ -125,19 +166,3 @@ def _group(item: pytest.Item) -> object:
         return item.nodeid
     others = [(k, str(v)) for k, v in item.callspec.params.items() if k not in OF_ROWS]
     return item.path, item.originalname, *others
-
-
-def _measured(session: pytest.Session) -> list[Measurement]:
-    measured: list[Measurement] = session.config._benchmarksession.benchmarks  # type: ignore[attr-defined]  # no other way
-    return measured
-
-
-def _keep_newest(measured: list[Measurement], item: pytest.Item, has_failed: bool) -> None:
-    """Keep one record of a row, which holds the rounds of all its passes; none if it has failed.
-
-    Each pass adds a record. That of a pass that broke off goes, if there is an earlier one.
-    """
-    own = [one for one in measured if one.fullname == item.nodeid]
-    good = [one for one in own if not one.has_error]
-    kept = [] if has_failed else good[-1:] or own[-1:]
-    measured[:] = [one for one in measured if one not in own or one in kept]

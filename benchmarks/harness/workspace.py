@@ -141,9 +141,9 @@ class Workspace:
 class NewStores:
     """The stores of the first `n` images that storing rounds make.
 
-    Each is put aside before the next is made, so that its pages in the page cache are reused: on a
-    virtual machine, writing to memory never used before may take several times as long. The last
-    store is kept for the benchmarks that read.
+    The first is kept for the benchmarks that read, unless they have one. Each other is removed after
+    its round, so that its pages in the page cache are used again: on a virtual machine, writing to
+    memory never used before may take several times as long.
 
     path: the store of the current round
     accepted: how many stores were good
@@ -159,8 +159,6 @@ class NewStores:
 
     def begin(self) -> Path:
         """The path at which the next round makes its store."""
-        if self._is_good:
-            self._workspace.put_aside(self._contender, self._n, self.path)
         self.path, self._is_good = self._workspace.scratch(), False
         return self.path
 
@@ -170,18 +168,13 @@ class NewStores:
         self.accepted += 1
 
     def end(self) -> None:
-        """Remove the round's store, unless it is good."""
+        """Keep the round's store, put it aside, or remove it if it is not good."""
         if not self._is_good:
             self._workspace.remove(self.path)
-
-    def keep(self) -> None:
-        """Keep the last round's store for the benchmarks that read, unless they have one."""
-        if not self._workspace.has(self._contender, self._n):
+        elif self._workspace.has(self._contender, self._n):
+            self._workspace.put_aside(self._contender, self._n, self.path)
+        else:
             self._workspace.keep(self._contender, self._n, self.path)
-            return
-        if _has_many_files(self.path):  # it is not removed now, so the disk would still write it
-            os.sync()
-        self._workspace.put_aside(self._contender, self._n, self.path)
 
 
 def _has_many_files(path: Path) -> bool:

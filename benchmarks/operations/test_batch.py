@@ -26,27 +26,28 @@ def test_read_batch(
     chance = np.random.default_rng((SEED, sweep))
     ids: ImageIds = np.empty(suite.batch, np.int64)
 
-    with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:
+    opened = OpenStore(store, path, cold, suite.images.shape[1:])
 
-        def before() -> None:
-            opened.before()
-            ids[:] = chance.integers(0, n, suite.batch)
+    def before() -> None:
+        opened.before()
+        ids[:] = chance.integers(0, n, suite.batch)
 
-        def rewind() -> None:
-            nonlocal chance
-            chance = np.random.default_rng((SEED, sweep))
+    def rewind() -> None:
+        nonlocal chance
+        chance = np.random.default_rng((SEED, sweep))
 
-        measure(
-            Case("read_batch", store, n, images=suite.batch, path=path, reads=True, cold=cold),
-            Work(
-                before=before,
-                run=lambda: opened.store.read_many(ids),
-                check=lambda result: suite.assert_equal(*result, ids),
-                after=opened.after,
-                rewind=rewind,
-                settling=0.0 if cold else SETTLING,
-            ),
-        )
+    measure(
+        Case("read_batch", store, n, images=suite.batch, path=path, reads=True, cold=cold),
+        Work(
+            before=before,
+            run=lambda: opened.store.read_many(ids),
+            check=lambda result: suite.assert_equal(*result, ids),
+            after=opened.after,
+            rewind=rewind,
+            close=opened.close,
+            settling=0.0 if cold else SETTLING,
+        ),
+    )
 
 
 MOST_KEPT = 10_000
@@ -66,33 +67,40 @@ def test_epoch(
     if few := images_of_part(n, suite.image_bytes):
         part = RoundPart(lambda: [*batches(few)], few / n)
 
-    with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:
+    opened = OpenStore(store, path, cold, suite.images.shape[1:])
 
-        def before() -> None:
-            opened.before()
-            chance.shuffle(order)
+    def before() -> None:
+        opened.before()
+        chance.shuffle(order)
 
-        def batches(stop: int) -> Iterator[BatchRead]:
-            for start in range(0, stop, suite.batch):
-                yield opened.store.read_many(order[start : min(start + suite.batch, stop)])
+    def batches(stop: int) -> Iterator[BatchRead]:
+        for start in range(0, stop, suite.batch):
+            yield opened.store.read_many(order[start : min(start + suite.batch, stop)])
 
-        def run() -> list[BatchRead]:
-            kept: list[BatchRead] = []
-            for batch in batches(n):  # one is freed once the next has been read
-                if not seen_all:  # in the first warm-up, or the only round: all are checked
-                    kept.append(batch)
-            return kept or [batch]
+    def run() -> list[BatchRead]:
+        kept: list[BatchRead] = []
+        for batch in batches(n):  # one is freed once the next has been read
+            if not seen_all:  # in the first warm-up, or the only round: all are checked
+                kept.append(batch)
+        return kept or [batch]
 
-        def check(kept: list[BatchRead]) -> None:
-            nonlocal seen_all
-            at = 0 if not seen_all else n - len(kept[-1][1])
-            for images, labels in kept:
-                suite.assert_equal(images, labels, order[at : at + len(labels)])
-                at += len(labels)
-            require(at == n, f"{at} of {n} images came")
-            seen_all = True
+    def check(kept: list[BatchRead]) -> None:
+        nonlocal seen_all
+        at = 0 if not seen_all else n - len(kept[-1][1])
+        for images, labels in kept:
+            suite.assert_equal(images, labels, order[at : at + len(labels)])
+            at += len(labels)
+        require(at == n, f"{at} of {n} images came")
+        seen_all = True
 
-        measure(
-            Case("epoch", store, n, images=n, path=path, reads=True, cold=cold),
-            Work(before=before, run=run, check=check, after=opened.after, part=part),
-        )
+    measure(
+        Case("epoch", store, n, images=n, path=path, reads=True, cold=cold),
+        Work(
+            before=before,
+            run=run,
+            check=check,
+            after=opened.after,
+            close=opened.close,
+            part=part,
+        ),
+    )

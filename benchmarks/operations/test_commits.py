@@ -80,7 +80,6 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender, sw
             part=part,
         ),
     )
-    stores.keep()
 
 
 def test_commits_open(suite: Suite, measure: Measure, store: StoreContender, cold: bool) -> None:

@@ -26,33 +26,34 @@ def test_iterate(
     stop = suite.at_once(min(n, MOST))
     seen_all = sweep > 0
 
-    with OpenStore(store, path, cold, suite.images.shape[1:]) as opened:
+    opened = OpenStore(store, path, cold, suite.images.shape[1:])
 
-        def one_by_one() -> list[OrderedRead]:
-            kept: list[OrderedRead] = []
-            for image, label in store.one_by_one(opened.store, stop):
-                if not seen_all:  # in the first warm-up, or the only round: all are checked
-                    kept.append((image[np.newaxis], np.array([label])))
-            return kept or [(image[np.newaxis], np.array([label]))]
+    def one_by_one() -> list[OrderedRead]:
+        kept: list[OrderedRead] = []
+        for image, label in store.one_by_one(opened.store, stop):
+            if not seen_all:  # in the first warm-up, or the only round: all are checked
+                kept.append((image[np.newaxis], np.array([label])))
+        return kept or [(image[np.newaxis], np.array([label]))]
 
-        def slice_of_all() -> list[OrderedRead]:
-            return [opened.store[0:stop]]
+    def slice_of_all() -> list[OrderedRead]:
+        return [opened.store[0:stop]]
 
-        def check(kept: list[OrderedRead]) -> None:
-            nonlocal seen_all
-            at = stop - 1 if how == "single" and seen_all else 0
-            for images, labels in kept:
-                suite.assert_equal(images, labels, slice(at, at + len(labels)))
-                at += len(labels)
-            require(at == stop, f"{at} of {stop} images came")
-            seen_all = True
+    def check(kept: list[OrderedRead]) -> None:
+        nonlocal seen_all
+        at = stop - 1 if how == "single" and seen_all else 0
+        for images, labels in kept:
+            suite.assert_equal(images, labels, slice(at, at + len(labels)))
+            at += len(labels)
+        require(at == stop, f"{at} of {stop} images came")
+        seen_all = True
 
-        measure(
-            Case("iterate", store, n, images=stop, path=path, reads=True, cold=cold, variant=how),
-            Work(
-                before=opened.before,
-                run=one_by_one if how == "single" else slice_of_all,
-                check=check,
-                after=opened.after,
-            ),
-        )
+    measure(
+        Case("iterate", store, n, images=stop, path=path, reads=True, cold=cold, variant=how),
+        Work(
+            before=opened.before,
+            run=one_by_one if how == "single" else slice_of_all,
+            check=check,
+            after=opened.after,
+            close=opened.close,
+        ),
+    )

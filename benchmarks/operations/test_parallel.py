@@ -15,6 +15,8 @@ BATCHES = 8
 """Batches that each process reads in a round; those of the first round are kept and checked."""
 MOST_BYTES = 2**26
 """The most pixel bytes that a process reads in a round, but at least one batch."""
+MOST_ROUNDS = 50
+"""Sending what was read to this process, to be checked, takes several times as long as reading it."""
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4], ids=lambda count: f"processes={count}")
@@ -73,6 +75,8 @@ def test_parallel_read(
                 check=check,
                 after=team.after,
                 rewind=rewind,
+                most=MOST_ROUNDS,
+                in_turns=False,
                 settling=0.0 if cold else SETTLING,
             ),
         )

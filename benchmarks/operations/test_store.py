@@ -12,7 +12,7 @@ from benchmarks.harness.workspace import NewStores, ids_checked
 ALL_CHECKED = 10_000
 """Up to this many images, the first round's store is read back whole; later rounds', in part.
 
-Reading more would take as long as storing; `read_many` checks the last round's store whole.
+Reading more would take as long as storing; `read_many` checks the first round's store whole.
 """
 
 
@@ -71,7 +71,6 @@ def test_store_many(
             part=part,
         ),
     )
-    stores.keep()
 
 
 def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -> None:

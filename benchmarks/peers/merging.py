@@ -50,7 +50,7 @@ def merged(runs: Mapping[str, RunJson]) -> RunJson:
 
 def _sweeps(bench: RunJson) -> list[int]:
     """The numbers of a benchmark's sweeps."""
-    return [*(Recorded.of(bench["extra_info"]).sweep_medians() or (0,))]
+    return [*(Recorded.of(bench["extra_info"]).rounds_of_sweeps() or (0,))]
 
 
 def _pooled(benches: Sequence[tuple[int, RunJson]]) -> RunJson:

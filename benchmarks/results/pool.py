@@ -80,9 +80,9 @@ def _joined(rows: Sequence[tuple[int, Row]]) -> Row:
     known = [(place, row) for place, row in rows if row.rounds is not None] or rows[:1]
     (_, first), *_ = known
     sweeps = {
-        (place, sweep): median
+        (place, sweep): of_sweep
         for place, row in known
-        for (_, sweep), median in row.figure.sweeps.items()
+        for (_, sweep), of_sweep in row.figure.sweeps.items()
     }
     if first.rounds is None:
         return replace(first, figure=replace(first.figure, sweeps=sweeps))

@@ -1,8 +1,8 @@
 """The ratio of two figures that were measured in sweeps, and how sure it is.
 
-Within a sweep, two rows of a group are measured seconds apart, so the machine's speed cancels in
-their ratio. Sweeps lie many seconds apart, so the spread between their ratios holds what the spread
-of neighbouring rounds does not. Resampling few ratios would give intervals that are too narrow;
+Within a sweep, two rows of a group take turns. A round is compared with the other row's round of about
+the same time, so the machine's speed cancels in their ratio. Sweeps lie many seconds apart, so the
+spread between their ratios holds what the spread of neighbouring rounds does not. Resampling few ratios would give intervals that are too narrow;
 Student's t of their logarithms is right for any number from two on, if they are about normal. On a
 machine that does other things too, some sweeps are disturbed, and one of those can hide any
 difference. So where there are enough sweeps, the extreme fifth at either end is trimmed, and t is
@@ -16,7 +16,7 @@ do. So the error that the sweeps show is widened by what many equal runs have sh
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self, TypeAlias
 
@@ -37,8 +37,8 @@ WIDENED = 1.1
 
 Sweep: TypeAlias = tuple[int, int]
 """A sweep of one run, or of several that are pooled: the run's place and the sweep's, from 0."""
-SweepMedians: TypeAlias = Mapping[Sweep, float]
-"""The median over the rounds of each sweep."""
+SweepRounds: TypeAlias = Mapping[Sweep, Sequence[float]]
+"""The rounds of each sweep, in the order in which they were measured."""
 
 
 class Interval(NamedTuple):
@@ -52,7 +52,7 @@ class Interval(NamedTuple):
 class Ratio:
     """A ratio of two figures.
 
-    value: the median of the ratios within sweeps
+    value: the median over the sweeps of the ratio within each
     mean, error: of the logarithm of the ratio, its trimmed mean and the standard error of that
     freedom: the degrees of freedom of the error; 0 if nothing is known of it
     sweeps: how many there are
@@ -65,19 +65,19 @@ class Ratio:
     sweeps: int
 
     @classmethod
-    def within(cls, over: SweepMedians, under: SweepMedians) -> Self | None:
+    def within(cls, over: SweepRounds, under: SweepRounds) -> Self | None:
         """The ratio of two rows of one run, or of the same runs; None without a common sweep."""
         common = [sweep for sweep in over if sweep in under]
         if not common:
             return None
-        logs = np.log([over[sweep] / under[sweep] for sweep in common])
+        logs = np.array([_log_ratio(over[sweep], under[sweep]) for sweep in common])
         value = math.exp(float(np.median(logs)))
         return cls(value, *_trimmed(logs), len(logs))
 
     @classmethod
-    def between(cls, over: SweepMedians, under: SweepMedians) -> Self:
+    def between(cls, over: SweepRounds, under: SweepRounds) -> Self:
         """The ratio of one row in two runs, whose sweeps are not those of each other (Welch)."""
-        upper, lower = (np.log([*of.values()]) for of in (over, under))
+        upper, lower = (np.log([*map(np.median, of.values())]) for of in (over, under))
         value = math.exp(float(np.median(upper) - np.median(lower)))
         means, errors, freedoms = zip(*map(_trimmed, (upper, lower)), strict=True)
         mean, sweeps = means[0] - means[1], min(len(upper), len(lower))
@@ -131,6 +131,26 @@ class Ratio:
         error = self.error * math.sqrt(self.sweeps / sweeps)
         freedom = sweeps - 2 * _left_out(sweeps) - 1
         return replace(self, error=error, freedom=freedom, sweeps=sweeps)
+
+
+def _log_ratio(over: Sequence[float], under: Sequence[float]) -> float:
+    """The logarithm of the ratio of two rows in one sweep.
+
+    It is the median over as many stretches of the sweep as the row with fewer rounds has rounds.
+    """
+    stretches = min(len(over), len(under))
+    if stretches == max(len(over), len(under)) == 1:  # the usual case of long rounds, and faster
+        return math.log(over[0] / under[0])
+    ratios = _of_stretches(over, stretches) / _of_stretches(under, stretches)
+    return float(np.median(np.log(ratios)))
+
+
+def _of_stretches(rounds: Sequence[float], stretches: int) -> NDArray[np.float64]:
+    """The median of the rounds in each stretch, over which they are spread evenly."""
+    if len(rounds) == stretches:
+        return np.array(rounds)
+    ends = np.ceil(np.arange(1, stretches) * len(rounds) / stretches - 0.5).astype(int)
+    return np.array([np.median(part) for part in np.split(rounds, ends)])
 
 
 def _left_out(sweeps: int) -> int:

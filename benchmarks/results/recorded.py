@@ -113,8 +113,8 @@ class Recorded:
     def is_cold(self) -> bool:
         return self.cache == COLD
 
-    def sweep_medians(self) -> dict[int, float] | None:
-        """The median of the rounds in seconds, by the number of each sweep; None if damaged or absent."""
+    def rounds_of_sweeps(self) -> dict[int, list[float]] | None:
+        """The rounds in seconds, by the number of each sweep; None if damaged or absent."""
         try:
             seconds = rounds.unpack(self.rounds_microseconds or "")
             counts = [*(self.sweep_rounds or ())]
@@ -128,7 +128,7 @@ class Recorded:
         if not counts or sum(counts) != len(seconds) or len({*numbers}) != len(counts):
             return None
         of_sweeps = np.split(seconds, np.cumsum(counts)[:-1])
-        return {n: float(np.median(of)) for n, of in zip(numbers, of_sweeps, strict=True)}
+        return {n: of.tolist() for n, of in zip(numbers, of_sweeps, strict=True)}
 
     def written(self) -> dict[str, Any]:
         """The record as `extra_info`, without the fields that were not measured."""

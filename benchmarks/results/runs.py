@@ -80,7 +80,7 @@ class Row:
     @cached_property
     def interval(self) -> Interval | None:
         """The confidence interval of the figure, from its sweeps; None if there is one only."""
-        alone = Ratio.within(self.figure.sweeps, dict.fromkeys(self.figure.sweeps, 1.0))
+        alone = Ratio.within(self.figure.sweeps, dict.fromkeys(self.figure.sweeps, (1.0,)))
         return alone.interval if alone else None
 
 

@@ -10,7 +10,7 @@ from benchmarks.contenders.peers import PEERS
 from benchmarks.contenders.rows import FILE_ROWS, ROWS
 from benchmarks.harness.protocol import FEW_ROUNDS
 
-from .ratio import Ratio, SweepMedians
+from .ratio import Ratio, SweepRounds
 from .recorded import COLD, OF_FILES, WARM, Recorded
 
 LIMIT, LIMIT_OF_FILES = "limit", "limit-encoded"
@@ -53,7 +53,7 @@ class Figure:
     microseconds: float  # the median, per image or per call
     rounds: int
     allocated_per_image: float | None  # None if the operation is not `store_many`
-    sweeps: SweepMedians  # as `microseconds`; one sweep if they were not recorded
+    sweeps: SweepRounds  # as `microseconds`; one sweep if they were not recorded
     cold: bool = False
     keeps_files: bool = False  # whether the row keeps the files of pictures
     decodes: bool = False  # whether it decodes pictures, before it stores or after it reads them
@@ -63,7 +63,7 @@ class Figure:
     def of(cls, recorded: Recorded, stats: Mapping[str, Any]) -> Self:
         """The figure of a benchmark from pytest-benchmark's statistics, in memory or saved."""
         images = recorded.images_per_round
-        medians = recorded.sweep_medians() or {0: stats["median"]}
+        rounds = recorded.rounds_of_sweeps() or {0: [stats["median"]]}
         stored = recorded.operation == "store_many"
         first = recorded.first_batch_seconds
         return cls(
@@ -74,7 +74,10 @@ class Figure:
             microseconds=stats["median"] / images * 1e6,
             rounds=stats["rounds"],
             allocated_per_image=recorded.allocated_bytes / images if stored else None,
-            sweeps={(0, number): each / images * 1e6 for number, each in medians.items()},
+            sweeps={
+                (0, number): [seconds / images * 1e6 for seconds in of_sweep]
+                for number, of_sweep in rounds.items()
+            },
             cold=recorded.is_cold,
             keeps_files=recorded.file_bytes is not None,
             decodes=recorded.decoder is not None,
@@ -85,7 +88,7 @@ class Figure:
         """The factor between this figure and that of another row of the same run."""
         found = Ratio.within(self.sweeps, other.sweeps)
         # Without a common sweep, nothing is known of the error.
-        return found or Ratio.between({(0, 0): self.microseconds}, {(0, 0): other.microseconds})
+        return found or Ratio.between(*({(0, 0): [of.microseconds]} for of in (self, other)))
 
     @property
     def per_call(self) -> bool:

@@ -59,7 +59,8 @@ def runs(
                     logs += chance.normal(0, between)
                     stored = 3_100.0 if operation == "store_many" else None
                     text = rounds.pack(np.exp(logs) / 1e6)
-                    kept.append(KeptRow(operation, "", backend, n, False, n, stored, text))
+                    row = KeptRow(operation, "", backend, n, False, n, stored, text, [1] * SWEEPS)
+                    kept.append(row)
         made.append(
             Replicate(
                 commit="0123abc",

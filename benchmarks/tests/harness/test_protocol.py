@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.harness.passes import Passes
@@ -15,15 +16,18 @@ from benchmarks.harness.protocol import (
     MIN_ROUNDS,
     STRETCH,
     Measured,
+    Ready,
     RoundPart,
     TooLongError,
     Work,
     images_of_part,
-    measure,
+    prepare,
     rounds_within,
+    take_turns,
 )
 
 PARTS = ("before", "run", "check", "after")
+CLOSED = [*PARTS, "close"]
 
 
 class Clock:
@@ -37,26 +41,36 @@ class Clock:
 
 @dataclass
 class FakeBenchmark:
-    """The part of pytest-benchmark's fixture that `measure` uses, with the test's clock."""
+    """The part of pytest-benchmark's fixture that a pass uses."""
 
-    clock: Clock = field(default_factory=Clock)
     enabled: bool = True
-    has_error: bool = False
+    skipped: bool = False
     group: str = ""
     extra_info: dict[str, Any] = field(default_factory=dict)
     stats: Measured = field(
-        default_factory=lambda: SimpleNamespace(stats=SimpleNamespace(data=[], median=0))
+        default_factory=lambda: SimpleNamespace(stats=SimpleNamespace(data=[0.0], median=0.0))
     )
-    durations: list[float] = field(default_factory=list)
+    used: int = 0
 
-    def pedantic(
-        self, target: Callable[[], None], *, setup: Callable[[], None], rounds: int
-    ) -> None:
-        for _ in range(rounds if self.enabled else 1):
-            setup()
-            start = self.clock()
-            target()
-            self.durations.append(self.clock() - start)
+    def pedantic(self, target: Callable[[], None]) -> None:
+        target()
+        self.used += 1
+
+
+def measure(
+    work: Work[Any],
+    budget: float,
+    clock: Clock,
+    *,
+    passes: Passes | None = None,
+    timed: bool = True,
+) -> list[float]:
+    """Make a pass alone; return the seconds of its rounds, or raise what one of them has raised."""
+    ready = prepare(work, budget, passes or Passes(1), timed=timed, clock=clock)
+    take_turns([ready], np.random.default_rng(0))
+    if ready.error:
+        raise ready.error
+    return ready.seconds
 
 
 @dataclass
@@ -87,31 +101,28 @@ class Journal:
             check=lambda _: self.part("check"),
             before=lambda: self.part("before"),
             after=lambda: self.part("after"),
+            close=lambda: self.part("close"),
         )
 
 
 def test_each_round_is_made_timed_checked_and_cleared_in_this_order() -> None:
     clock = Clock()
     journal = Journal(clock, seconds={"run": 0.5})
-    measure(FakeBenchmark(clock), journal.work(), 4.0, Passes(1), clock)
+    measure(journal.work(), 4.0, clock)
     rounds = 1 + 8  # a warm-up, and eight rounds of half a second
-    assert journal.calls == ["before", "run", "check", "after"] * rounds
+    assert journal.calls == [*(["before", "run", "check", "after"] * rounds), "close"]
 
 
 def test_only_run_is_timed() -> None:
     clock = Clock()
-    benchmark = FakeBenchmark(clock)
     seconds = {"before": 64.0, "run": 0.25, "check": 32.0, "after": 16.0}
-    measure(benchmark, Journal(clock, seconds).work(), 2.0, Passes(1), clock)
-    assert benchmark.durations == [0.25] * 8
+    assert measure(Journal(clock, seconds).work(), 2.0, clock) == [0.25] * 8
 
 
 def test_the_warm_up_does_not_count_but_says_how_long_a_round_is() -> None:
     clock = Clock()
-    benchmark = FakeBenchmark(clock)
     journal = Journal(clock, seconds={"run": 0.125}, warm_up_seconds=0.25)
-    measure(benchmark, journal.work(), 2.0, Passes(1), clock)
-    assert benchmark.durations == [0.125] * 8
+    assert measure(journal.work(), 2.0, clock) == [0.125] * 8
     assert journal.calls.count("run") == 1 + 8
 
 
@@ -123,16 +134,15 @@ def test_short_rounds_warm_up_for_a_tenth_of_the_budget_and_the_last_says_how_lo
     first: float, later: float, warm_ups: int
 ) -> None:
     clock = Clock()
-    benchmark = FakeBenchmark(clock)
     journal = Journal(clock, seconds={"run": later}, warm_up_seconds=first)
-    measure(benchmark, journal.work(), 2.0, Passes(1), clock)
+    measure(journal.work(), 2.0, clock)
     rounds = rounds_within(2.0, first if warm_ups == 1 else later)
     assert journal.calls.count("run") == warm_ups + rounds
-    assert journal.calls == [*PARTS] * (warm_ups + rounds)
+    assert journal.calls == [*([*PARTS] * (warm_ups + rounds)), "close"]
 
 
 @pytest.mark.parametrize(
-    ("settling", "warm_ups"), [(0.0, 5), (1 / 16, 5), (1 / 8, 8), (0.5, 32), (100.0, 100)]
+    ("settling", "warm_ups"), [(0.0, 5), (1 / 16, 5), (1 / 8, 8), (0.5, 32), (100.0, 400)]
 )
 def test_what_was_just_opened_warms_up_until_it_has_settled_in_each_pass(
     settling: float, warm_ups: int
@@ -143,7 +153,7 @@ def test_what_was_just_opened_warms_up_until_it_has_settled_in_each_pass(
     passes = measure_in_sweeps(work, clock, 2.0, 2)
     later = 5 if settling == 0 else warm_ups  # a tenth of a sweep's second takes longer
     assert journal.calls.count("run") == warm_ups + later + sum(passes.rounds)
-    assert sum(passes.rounds) == 100
+    assert sum(passes.rounds) == 128
 
 
 @pytest.mark.parametrize(
@@ -155,12 +165,9 @@ def test_of_a_round_that_takes_too_long_a_part_is_the_warm_up(
     clock = Clock()
     journal = Journal(clock, {"part": seconds / 64, "run": seconds})
     work = replace(journal.work(), part=RoundPart(lambda: journal.part("part"), 1 / 64))
-    benchmark = FakeBenchmark(clock)
-    measure(benchmark, work, 0.5 / STRETCH, Passes(1), clock)
+    assert measure(work, 0.5 / STRETCH, clock) == [seconds] * MIN_ROUNDS
     assert journal.calls[:3] == ["before", "part", "after"]
-    assert journal.calls[3:] == [*PARTS] * (warm_ups + len(benchmark.durations))
-    assert len(benchmark.durations) == MIN_ROUNDS
-    assert benchmark.durations == [seconds] * MIN_ROUNDS
+    assert journal.calls[3:] == [*([*PARTS] * (warm_ups + MIN_ROUNDS)), "close"]
 
 
 @pytest.mark.parametrize("part", [1 / 64, None])
@@ -171,32 +178,28 @@ def test_a_row_whose_round_would_take_far_too_long_is_left_out(part: float | Non
     work = journal.work()
     if part:
         work = replace(work, part=RoundPart(lambda: journal.part("part"), part))
-    benchmark = FakeBenchmark(clock)
     with pytest.raises(TooLongError) as caught:
-        measure(benchmark, work, 2.0, Passes(1), clock)
+        measure(work, 2.0, clock)
     assert caught.value.seconds == seconds
-    assert benchmark.durations == []
-    assert benchmark.has_error
-    assert journal.calls == ["before", "part" if part else "run", "after"]
+    warm_up = ["part"] if part else ["run", "check"]
+    assert journal.calls == ["before", *warm_up, "after", "close"]
 
 
-def test_a_part_that_fails_is_cleared_once_and_marked() -> None:
+def test_a_part_that_fails_is_cleared_once() -> None:
     clock = Clock()
     journal = Journal(clock, fails_in="part", error=KeyboardInterrupt())
     work = replace(journal.work(), part=RoundPart(lambda: journal.part("part"), 0.5))
-    benchmark = FakeBenchmark(clock)
     with pytest.raises(KeyboardInterrupt):
-        measure(benchmark, work, 1.0, Passes(1), clock)
-    assert journal.calls == ["before", "part", "after"]
-    assert benchmark.has_error
+        measure(work, 1.0, clock)
+    assert journal.calls == ["before", "part", "after", "close"]
 
 
 def test_without_the_timer_no_part_is_run() -> None:
     clock = Clock()
     journal = Journal(clock)
     work = replace(journal.work(), part=RoundPart(lambda: journal.part("part"), 0.5))
-    measure(FakeBenchmark(clock, enabled=False), work, 1.0, Passes(1), clock)
-    assert journal.calls == [*PARTS]
+    measure(work, 1.0, clock, timed=False)
+    assert journal.calls == CLOSED
 
 
 def test_the_ids_begin_anew_once_after_the_warm_up() -> None:
@@ -210,7 +213,7 @@ def test_the_ids_begin_anew_once_after_the_warm_up() -> None:
         nonlocal ids
         ids = iter(range(9))
 
-    measure(FakeBenchmark(clock), Work(run, lambda _: None, rewind=rewind), 1.0, Passes(1), clock)
+    measure(Work(run, lambda _: None, rewind=rewind), 1.0, clock)
     assert read == [0, *range(5)]
 
 
@@ -238,15 +241,15 @@ def test_of_large_images_ten_are_a_part_of_a_small_round_too(n: int, few: int) -
         (1.0, 100.0, 3),
         (0.01, 0.5, 3),
         (1.0, 1 / 64, 64),
-        (1.0, 0.01, 100),
-        (1.0, 1e-9, 100),
-        (1.0, 0.0, 100),  # too short for the clock
+        (1.0, 0.0025, 400),
+        (1.0, 1e-9, 400),
+        (1.0, 0.0, 400),  # too short for the clock
     ],
 )
-def test_rounds_fill_the_budget_or_are_5_or_3_but_never_above_100(
+def test_rounds_fill_the_budget_or_are_5_or_3_but_never_above_400(
     budget: float, duration: float, rounds: int
 ) -> None:
-    assert (MIN_ROUNDS, MAX_ROUNDS) == (3, 100)
+    assert (MIN_ROUNDS, MAX_ROUNDS) == (3, 400)
     assert rounds_within(budget, duration) == rounds
 
 
@@ -269,9 +272,7 @@ def measure_in_sweeps(work: Work[None], clock: Clock, budget: float, sweeps: int
     """Measure all passes of a row, as the sweeps of a run do."""
     passes = Passes(sweeps)
     while not passes.are_complete:
-        benchmark = FakeBenchmark(clock)
-        measure(benchmark, work, budget, passes, clock)
-        passes.add(benchmark.durations)
+        passes.add(measure(work, budget, clock, passes=passes))
     return passes
 
 
@@ -280,7 +281,7 @@ def measure_in_sweeps(work: Work[None], clock: Clock, budget: float, sweeps: int
     [
         (1 / 8, 5, [2, 2, 2, 2, 2]),  # eight would fit the budget
         (1 / 64, 5, [13, 13, 13, 13, 13]),
-        (1 / 256, 4, [25, 25, 25, 25]),
+        (1 / 1024, 4, [100, 100, 100, 100]),
         (1.0, 5, [1, 1, 1, 1, 1]),
         (1.25, 5, [1, 1, 1]),  # too long for five
         (1.25, 2, [2, 2]),
@@ -309,8 +310,8 @@ def test_each_sweep_warms_up_for_a_tenth_of_its_share_of_the_budget() -> None:
     clock = Clock()
     journal = Journal(clock, seconds={"run": 1 / 128})
     passes = measure_in_sweeps(journal.work(), clock, 1.0, 5)
-    assert passes.rounds == [20] * 5
-    assert journal.calls.count("run") == 5 + 4 * 3 + 100
+    assert passes.rounds == [26] * 5
+    assert journal.calls.count("run") == 5 + 4 * 3 + 130
 
 
 def test_after_the_first_sweep_a_part_warms_up_what_takes_longer_than_a_sweep_s_share() -> None:
@@ -326,43 +327,102 @@ def test_after_the_first_sweep_a_part_warms_up_what_takes_longer_than_a_sweep_s_
 @pytest.mark.parametrize("at_round", [1, 2, 4])
 @pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), pytest.skip.Exception()])
 @pytest.mark.parametrize("part", PARTS)
-def test_a_round_that_breaks_off_is_cleared_once_and_marked(
+def test_a_round_that_breaks_off_is_cleared_once_and_no_other_follows(
     part: str, error: BaseException, at_round: int
 ) -> None:
     clock = Clock()
-    benchmark = FakeBenchmark(clock)
     journal = Journal(clock, {"run": 1.0}, fails_in=part, fails_at_round=at_round, error=error)
     with pytest.raises(type(error)):
-        measure(benchmark, journal.work(), 3.0, Passes(1), clock)
-    assert benchmark.has_error
+        measure(journal.work(), 3.0, clock)
     complete = [*PARTS] * (at_round - 1)
     last = [name for name in PARTS if PARTS.index(name) <= PARTS.index(part) or name == "after"]
-    assert journal.calls == complete + last
+    assert journal.calls == [*complete, *last, "close"]
 
 
-def test_a_good_benchmark_is_not_marked() -> None:
-    clock = Clock()
-    benchmark = FakeBenchmark(clock)
-    measure(benchmark, Journal(clock, {"run": 1.0}).work(), 3.0, Passes(1), clock)
-    assert not benchmark.has_error
-
-
-def test_a_disabled_benchmark_runs_and_checks_one_round() -> None:
+def test_without_the_timer_one_round_is_run_and_checked() -> None:
     clock = Clock()
     journal = Journal(clock)
-    measure(FakeBenchmark(clock, enabled=False), journal.work(), 100.0, Passes(1), clock)
-    assert journal.calls == [*PARTS]
+    measure(journal.work(), 100.0, clock, timed=False)
+    assert journal.calls == CLOSED
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_disabled_benchmark_fails_as_an_enabled_one(part: str) -> None:
+@pytest.mark.parametrize("part", CLOSED)
+def test_without_the_timer_it_fails_as_with_it(part: str) -> None:
     clock = Clock()
-    benchmark = FakeBenchmark(clock, enabled=False)
     journal = Journal(clock, fails_in=part, error=ValueError("broken"))
     with pytest.raises(ValueError, match="broken"):
-        measure(benchmark, journal.work(), 1.0, Passes(1), clock)
-    assert benchmark.has_error
-    assert journal.calls.count("after") == 1
+        measure(journal.work(), 1.0, clock, timed=False)
+    assert journal.calls.count("after") == journal.calls.count("close") == 1
+
+
+def in_turns(
+    *seconds: float, budget: float = 1.0, sweeps: int = 1, chance: int = 0
+) -> tuple[list[Ready[None]], list[int]]:
+    """Rows with rounds of so many seconds, after their turns, and the order in which they took them."""
+    clock, order = Clock(), list[int]()
+
+    def row(place: int, duration: float) -> Ready[None]:
+        def run() -> None:
+            clock.now += duration
+            order.append(place)
+
+        return prepare(Work(run, lambda _: None), budget, Passes(sweeps), clock=clock)
+
+    rows = [row(place, duration) for place, duration in enumerate(seconds)]
+    order.clear()  # of the warm-ups
+    take_turns(rows, np.random.default_rng(chance))
+    return rows, order
+
+
+def test_rows_that_make_equally_many_rounds_each_make_one_before_any_makes_another() -> None:
+    rows, order = in_turns(1 / 8, 1 / 8, 1 / 8)
+    assert [row.seconds for row in rows] == [[1 / 8] * 8] * 3
+    cycles = [tuple(order[start : start + 3]) for start in range(0, 24, 3)]
+    assert [sorted(cycle) for cycle in cycles] == [[0, 1, 2]] * 8
+    assert len({*cycles}) > 1
+    assert order != in_turns(1 / 8, 1 / 8, 1 / 8, chance=1)[1]
+
+
+def test_the_rounds_of_a_slow_row_are_spread_over_those_of_a_fast_one() -> None:
+    rows, order = in_turns(1 / 8, 1 / 64)
+    assert [len(row.seconds) for row in rows] == [8, 64]
+    assert [place for place, row in enumerate(order) if row == 0] == [*range(4, 72, 9)]
+
+
+def test_a_row_that_fails_makes_no_more_rounds_and_the_others_all_of_theirs() -> None:
+    clock = Clock()
+    failing = Journal(clock, {"run": 1.0}, fails_in="check", fails_at_round=4, error=ValueError())
+    good = Journal(clock, {"run": 1.0})
+    rows = [prepare(one.work(), 5.0, Passes(1), clock=clock) for one in (failing, good)]
+    take_turns(rows, np.random.default_rng(0))
+    assert rows[0].error is failing.error
+    assert failing.calls == [*([*PARTS] * 4), "close"]
+    assert rows[1].error is None
+    assert rows[1].seconds == [1.0] * 5
+    assert good.calls == [*([*PARTS] * 6), "close"]
+
+
+def test_an_interruption_ends_all_rows() -> None:
+    clock = Clock()
+    broken = Journal(
+        clock, {"run": 1.0}, fails_in="run", fails_at_round=3, error=KeyboardInterrupt()
+    )
+    good = Journal(clock, {"run": 1.0})
+    rows = [prepare(one.work(), 5.0, Passes(1), clock=clock) for one in (broken, good)]
+    with pytest.raises(KeyboardInterrupt):
+        take_turns(rows, np.random.default_rng(0))
+    assert broken.calls[-2:] == ["after", "close"]
+    assert good.calls[-2:] == ["after", "close"]
+    for row in rows:
+        row.close()  # as the end of the run does
+    assert broken.calls.count("close") == good.calls.count("close") == 1
+
+
+def test_what_cannot_take_turns_makes_few_passes() -> None:
+    clock = Clock()
+    journal = Journal(clock, seconds={"run": 1 / 32})
+    passes = measure_in_sweeps(replace(journal.work(), in_turns=False), clock, 1.0, 20)
+    assert passes.rounds == [6] * 5
 
 
 def test_check_gets_what_its_own_round_returned() -> None:
@@ -375,7 +435,7 @@ def test_check_gets_what_its_own_round_returned() -> None:
         returned.append(len(returned))
         return returned[-1]
 
-    measure(FakeBenchmark(clock), Work(run, checked.append), 3.0, Passes(1), clock)
+    measure(Work(run, checked.append), 3.0, clock)
     assert checked == returned == [0, 1, 2, 3, 4, 5]
 
 
@@ -402,5 +462,5 @@ def test_a_result_is_freed_before_its_round_is_cleared_and_the_next_begins() -> 
         before=none_is_alive,
         after=none_is_alive,
     )
-    measure(FakeBenchmark(clock), work, 3.0, Passes(1), clock)
+    measure(work, 3.0, clock)
     assert alive_when_checked == [True] * 6

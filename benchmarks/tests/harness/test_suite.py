@@ -1,8 +1,10 @@
 """What a benchmark records of itself, and how its results are checked."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,8 +21,9 @@ from benchmarks.datasets import decoded
 from benchmarks.harness.checks import WrongResultError
 from benchmarks.harness.options import Options
 from benchmarks.harness.passes import Passes
-from benchmarks.harness.protocol import Work
+from benchmarks.harness.protocol import Work, take_turns
 from benchmarks.harness.suite import CHECKED_AT_ONCE, COLD_ROUNDS, Case, Suite
+from benchmarks.results import rounds
 from benchmarks.results.keys import Key
 
 from .test_protocol import FakeBenchmark
@@ -74,7 +77,8 @@ def ignore(_: object) -> None:
 def test_a_row_records_what_its_figure_depends_on(made: Suite) -> None:
     benchmark = benchmark_of(median=0.5)
     path = made.workspace.store(Limit(), N)
-    made.measure(benchmark, Passes(1), a_read(path), Work(nothing, ignore))
+    passes = Passes(1)
+    made.measure(benchmark, passes, a_read(path), Work(nothing, ignore))
     allocated = sum(p.stat().st_blocks * 512 for p in (path, path / "raw"))
     assert benchmark.group == "read_many n=12"
     assert benchmark.extra_info == {
@@ -94,9 +98,10 @@ def test_a_row_records_what_its_figure_depends_on(made: Suite) -> None:
         "images_per_second": N / 0.5,
         "pixel_megabytes_per_second": N * 3072 / 0.5 / 1e6,
         "microseconds_per_image": 0.5 / N * 1e6,
-        "rounds_microseconds": "5e+05",
-        "sweep_rounds": [1],
+        "rounds_microseconds": rounds.pack(passes.seconds),
+        "sweep_rounds": [len(passes.seconds)],
     }
+    assert benchmark.stats.stats.data == passes.seconds
 
 
 @pytest.mark.parametrize(("durable", "promise"), [(True, "durable"), (False, "buffered")])
@@ -174,6 +179,7 @@ def test_in_each_sweep_a_store_of_some_size_is_placed_anew_once_and_not_warmed_a
     for expected in (["warmed", "placed", "warmed"], ["placed"]):
         for case, own in zip(cases, passes, strict=True):
             made.measure(benchmark_of(median=1.0), own, case, Work(nothing, ignore))
+            own.add([1.0])
         assert done == expected
         done.clear()
 
@@ -198,8 +204,7 @@ def test_where_a_store_stays_in_memory_nothing_is_called_cold(
     path = made.workspace.store(Limit(), N)
     with pytest.raises(pytest.skip.Exception, match=reason):
         made.measure(benchmark, Passes(1), a_read(path, cold=True), Work(nothing, ignore))
-    assert benchmark.has_error
-    assert benchmark.durations == []
+    assert benchmark.used == 0
     (skipped,) = made.skipped
     assert skipped.key == Key("read_many", "", "limit", N, cold=True)
     assert re.search(reason, skipped.reason)
@@ -216,6 +221,44 @@ def test_a_row_whose_rounds_take_far_too_long_is_skipped_with_what_would_measure
     (skipped,) = made.skipped
     assert skipped.key == Key("read_many", "", "limit", N)
     assert skipped.reason.startswith("one round would take about 0 s")
+
+
+def test_in_a_run_of_several_sweeps_a_pass_waits_for_its_turns(made: Suite) -> None:
+    benchmark = benchmark_of(median=1.0)
+    path, ran = made.workspace.store(Limit(), N), list[str]()
+    passes = Passes(2)
+    work = Work(lambda: ran.append("run"), ignore, most=3)
+    made.measure(benchmark, passes, a_read(path), work)
+    assert passes.ready is not None
+    assert ran == ["run"]  # to warm up
+    take_turns([passes.ready], np.random.default_rng(0))
+    passes.end()
+    assert passes.rounds == [2]
+    assert benchmark.used == 0
+    made.measure(benchmark, passes, a_read(path), replace(work, in_turns=False))
+    assert passes.ready is None
+    assert passes.rounds == [2, 2]
+    assert passes.are_complete
+    assert benchmark.used == 1
+    assert benchmark.extra_info["sweep_rounds"] == [2, 2]
+
+
+def test_before_a_timed_round_of_storing_the_disk_has_written_what_others_left(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(os, "sync", lambda: events.append("sync"))
+    path = made.workspace.scratch()
+    case = Case("store_many", Limit(), 1, 1, path, reads=False)
+    store = partial(Limit().store_many, path, made.images[:1], made.labels[:1], durable=False)
+
+    def run() -> None:
+        store()
+        events.append("run")
+
+    work = Work(run, ignore, after=lambda: made.workspace.remove(path), most=2)
+    made.measure(benchmark_of(median=1.0), Passes(1), case, work)
+    assert events == ["sync", "run"] * 3
 
 
 def test_a_row_is_skipped_once_three_passes_and_none_before_were_not_cold(

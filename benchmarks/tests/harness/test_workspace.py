@@ -126,21 +126,22 @@ def test_a_store_that_may_be_changed_is_not_the_one_that_is_read(workspace: Work
         np.testing.assert_array_equal(hdf5.read_many(path, (10, *IMAGES.shape[1:]))[0], IMAGES[:10])
 
 
-def make(stores: NewStores, contender: Contender, n: int) -> Path:
+def make(stores: NewStores, contender: Contender, n: int, more_files: int = 0) -> Path:
     """Do what a round of storing does."""
     path = stores.begin()
     contender.store_many(path, IMAGES[:n], LABELS[:n], durable=False)
+    for i in range(more_files):
+        (path / str(i)).touch()
     stores.accept()
     stores.end()
     return path
 
 
-def test_rounds_of_storing_leave_the_last_store_to_be_read(workspace: Workspace) -> None:
+def test_rounds_of_storing_leave_the_first_store_to_be_read(workspace: Workspace) -> None:
     stores = NewStores(workspace, Limit(), 10)
     paths = [make(stores, Limit(), 10) for _ in range(3)]
-    stores.keep()
-    assert workspace.store(Limit(), 10) == paths[-1]
-    assert [path.exists() for path in paths] == [False, False, True]
+    assert workspace.store(Limit(), 10) == paths[0]
+    assert [path.exists() for path in paths] == [True, False, False]
     assert stores.accepted == 3
 
 
@@ -159,12 +160,8 @@ def test_a_store_of_many_files_is_put_aside_to_be_the_one_that_may_be_changed(
     workspace: Workspace, files: int, is_spare: bool
 ) -> None:
     png = STORE_ROWS["png"]
-    stores = NewStores(workspace, png, 10)
-    path = make(stores, png, 10)
-    for i in range(files):
-        (path / str(i)).touch()
-    make(stores, png, 10)
-    stores.keep()
+    workspace.store(png, 10)
+    path = make(NewStores(workspace, png, 10), png, 10, files)
     assert (workspace.spare(png, 10) == path) == is_spare
 
 
@@ -172,22 +169,6 @@ def test_nothing_is_synced_for_a_store_that_is_removed(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.store(Limit(), 10)
-    stores = NewStores(workspace, Limit(), 10)
-    path = make(stores, Limit(), 10)
     monkeypatch.setattr(os, "sync", lambda: pytest.fail("synced"))
-    stores.keep()
+    path = make(NewStores(workspace, Limit(), 10), Limit(), 10)
     assert not path.exists()
-
-
-def test_a_store_of_many_files_is_on_the_disk_before_it_is_put_aside(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace.store(Limit(), 10)
-    stores = NewStores(workspace, Limit(), 10)
-    path = make(stores, Limit(), 10)
-    for i in range(50):
-        (path / str(i)).touch()
-    there: list[bool] = []
-    monkeypatch.setattr(os, "sync", lambda: there.append(path.exists()))
-    stores.keep()
-    assert there == [True]

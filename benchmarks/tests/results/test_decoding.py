@@ -12,7 +12,7 @@ from benchmarks.results.summary import Figure, tables
 def figure(
     operation: str, backend: str, microseconds: float, variant: str = "", n: int = 100
 ) -> Figure:
-    sweeps = {(0, place): microseconds * factor for place, factor in enumerate((1, 0.99, 1.02))}
+    sweeps = {(0, place): (microseconds * factor,) for place, factor in enumerate((1, 0.99, 1.02))}
     files = "encoded" in backend or backend == "files"
     return Figure(
         *(operation, variant, backend, n, microseconds, 50, None, sweeps), keeps_files=files
@@ -67,7 +67,7 @@ def test_what_cold_rows_show_counts_too() -> None:
         *both("read_single", "hdf5-encoded", 10, 1_000, n=1_000),
     ]
     cold = [
-        replace(one, n=100, cold=True, microseconds=us, sweeps={(0, 0): us})
+        replace(one, n=100, cold=True, microseconds=us, sweeps={(0, 0): [us]})
         for one, us in zip(stores, (1_000.0, 500.0) * 2, strict=True)
     ]
     (only,) = decoding.conclusion(stores)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.results.jobs import JOBS, cells, in_lines
 from benchmarks.results.keys import Key, SkippedRow
-from benchmarks.results.ratio import SweepMedians
+from benchmarks.results.ratio import SweepRounds
 from benchmarks.results.summary import Figure
 
 SPEEDS = (1.0, 1.5, 0.9, 2.0, 1.1)
@@ -19,10 +19,10 @@ def figure(
     n: int,
     microseconds: float,
     operation: str = "read_many",
-    sweeps: SweepMedians | None = None,
+    sweeps: SweepRounds | None = None,
 ) -> Figure:
     if sweeps is None:
-        sweeps = {(0, place): microseconds * speed for place, speed in enumerate(SPEEDS)}
+        sweeps = {(0, place): (microseconds * speed,) for place, speed in enumerate(SPEEDS)}
     return Figure(operation, "", backend, n, microseconds, 50, 4096.0, sweeps)
 
 
@@ -53,8 +53,8 @@ def test_each_job_has_a_cell_for_each_n_with_the_best_store_first() -> None:
 
 
 def test_the_first_is_ahead_within_sweeps_whatever_the_medians_say() -> None:
-    fast = {(0, 0): 1.0, (0, 1): 9.0, (0, 2): 9.1}
-    slow = {(0, 0): 2.0, (0, 1): 10.0, (0, 2): 10.1, (0, 3): 1.0, (0, 4): 1.0}
+    fast = {(0, place): (time,) for place, time in enumerate((1.0, 9.0, 9.1))}
+    slow = {(0, place): (time,) for place, time in enumerate((2.0, 10.0, 10.1, 1.0, 1.0))}
     (cell,) = cells([figure("png", 10, 9.0, sweeps=fast), figure("hdf5", 10, 2.0, sweeps=slow)])
     assert [each.backend for each in cell.figures] == ["png", "hdf5"]
 
@@ -95,7 +95,7 @@ def test_the_terminal_says_what_would_decide_what_is_undecided(
     factors: tuple[float, ...], said: str
 ) -> None:
     sweeps = {
-        (0, place): 2 * f * s for place, (f, s) in enumerate(zip(factors, SPEEDS, strict=True))
+        (0, place): (2 * f * s,) for place, (f, s) in enumerate(zip(factors, SPEEDS, strict=True))
     }
     lines = in_lines([figure("hdf5", 10, 2.0), figure("lmdb", 10, 2.4, sweeps=sweeps)])
     assert lines[2] == "  undecided: hdf5 or lmdb at n=10"

@@ -44,30 +44,30 @@ def test_files_read_undecoded_are_no_megabytes_of_pixels(operation: str, variant
     assert Recorded.read(earlier) == made
 
 
-def test_each_sweep_has_a_median() -> None:
+def test_each_sweep_has_its_rounds() -> None:
     made = recorded()
     made.add_rounds([0.25, 0.75, 0.5, 4.0, 1.0, 2.0], median=0.875, sweeps=[3, 1, 2])
-    assert made.sweep_medians() == {0: 0.5, 1: 4.0, 2: 1.5}
+    assert made.rounds_of_sweeps() == {0: [0.25, 0.75, 0.5], 1: [4.0], 2: [1.0, 2.0]}
     made.sweep_numbers = "20 21 40"
-    assert made.sweep_medians() == {20: 0.5, 21: 4.0, 40: 1.5}
+    assert made.rounds_of_sweeps() == {20: [0.25, 0.75, 0.5], 21: [4.0], 40: [1.0, 2.0]}
 
 
 @pytest.mark.parametrize(
     "sweeps", [None, [], [2], [1, 3], [3, 0], [3, -1, 1], ["3"], "3", 3, [3.0]]
 )
 def test_damaged_sweeps_have_none(sweeps: object) -> None:
-    assert recorded(rounds_microseconds="1 2 3", sweep_rounds=sweeps).sweep_medians() is None
+    assert recorded(rounds_microseconds="1 2 3", sweep_rounds=sweeps).rounds_of_sweeps() is None
 
 
 @pytest.mark.parametrize("numbers", ["", "0", "0 0", "0 -1", "0 1 2", "0 x", 5, [0, 1], "0.0 1"])
 def test_nor_have_sweeps_of_damaged_numbers(numbers: object) -> None:
     found = recorded(rounds_microseconds="1 2 3", sweep_rounds=[2, 1], sweep_numbers=numbers)
-    assert found.sweep_medians() is None
+    assert found.rounds_of_sweeps() is None
 
 
 @pytest.mark.parametrize("rounds", [None, "", "1 2 x", 7])
 def test_nor_have_damaged_rounds(rounds: object) -> None:
-    assert recorded(rounds_microseconds=rounds, sweep_rounds=[3]).sweep_medians() is None
+    assert recorded(rounds_microseconds=rounds, sweep_rounds=[3]).rounds_of_sweeps() is None
 
 
 def test_what_was_written_is_read() -> None:

@@ -139,7 +139,7 @@ def test_a_run_of_before_sweeps_has_one() -> None:
     run = load(str(save(in_one_sweep(whole_run()), Path("old.json"))))
     for row in run.rows.values():
         assert row.rounds is not None
-        assert row.figure.sweeps == {(0, 0): row.figure.microseconds}
+        assert row.figure.sweeps == {(0, 0): [row.figure.microseconds]}
         assert row.interval is None
 
 

@@ -10,8 +10,8 @@ from benchmarks.results.standing import Outcome, Rivals, Standing, holm, standin
 
 
 def ratio(*ratios: float) -> Ratio:
-    over = {(0, place): value for place, value in enumerate(ratios)}
-    found = Ratio.within(over, dict.fromkeys(over, 1.0))
+    over = {(0, place): (value,) for place, value in enumerate(ratios)}
+    found = Ratio.within(over, dict.fromkeys(over, (1.0,)))
     assert found is not None
     return found
 

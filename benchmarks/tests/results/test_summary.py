@@ -27,7 +27,7 @@ def figure(
     rounds: int = 10,
     allocated: float | None = None,
 ) -> Figure:
-    sweeps = {(0, 0): microseconds}
+    sweeps = {(0, 0): [microseconds]}
     return Figure(operation, variant, backend, n, microseconds, rounds, allocated, sweeps)
 
 
@@ -254,7 +254,7 @@ def test_a_figure_is_read_from_a_saved_run() -> None:
         microseconds=250.0,
         rounds=12,
         allocated_per_image=4096.0,
-        sweeps={(0, 0): 250.0},
+        sweeps={(0, 0): [250.0]},
     )
 
 

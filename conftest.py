@@ -4,6 +4,7 @@ Each hook only calls the module of `benchmarks` that its name suggests. The comm
 `pytest-benchmark compare` imports this file too, without pytest's configuration.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Generator, Iterable, Iterator
@@ -17,6 +18,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 from pytest_benchmark import plugin
 from pytest_benchmark.session import PerformanceRegression
+from pytest_benchmark.utils import load_timer
 
 from benchmarks.contenders.base import Contender
 from benchmarks.contenders.peers import versions
@@ -96,7 +98,12 @@ def _suite(config: pytest.Config) -> Suite:
     if SUITE not in config.stash:
         terminal = config.get_terminal_writer().hasmarkup
         config.add_cleanup(heed_termination())  # undone last, when the stores are removed
-        config.stash[SUITE] = suite = Suite(config.stash[OPTIONS], progress=terminal)
+        # pytest-benchmark would heed these options; the rounds are not timed by it.
+        clock = load_timer(config.getoption("benchmark_timer")).target  # type: ignore[no-untyped-call]  # it has no types
+        if config.getoption("benchmark_disable_gc"):
+            gc.disable()
+            config.add_cleanup(gc.enable)
+        config.stash[SUITE] = suite = Suite(config.stash[OPTIONS], terminal, clock)
         config.add_cleanup(suite.close)
     return config.stash[SUITE]
 

@@ -281,6 +281,11 @@ def check_benchmark_options(config: pytest.Config) -> None:
         value = config.getoption(option.strip("-").replace("-", "_"), None)
         if value in ("", "file://"):
             raise pytest.UsageError(f"{option}: {value!r} names nothing")
+    if config.getoption("benchmark_cprofile", None):
+        raise pytest.UsageError(
+            "--benchmark-cprofile: rounds of several rows take turns, so none is profiled; run"
+            " python -m cProfile on a script of your own"
+        )
     scheme, separator, _ = str(config.getoption("benchmark_storage", "")).partition("://")
     if separator and scheme != "file" and not scheme.startswith("elasticsearch+"):
         raise pytest.UsageError(f"--benchmark-storage: there is no kind {scheme!r}; give a path")

@@ -48,7 +48,7 @@ class Passes:
     group: str = ""
 
     def plan(self, rounds: int, most: int) -> int:
-        """Spread about this many rounds over the passes, `most` at most; returns how many the next makes."""
+        """Spread about this many rounds over `most` passes at most; returns those of the next."""
         self.planned = min(self.sweeps, most, rounds)
         return round(rounds / self.planned)
 

@@ -1,10 +1,10 @@
 """How every figure is measured: the same way for every row.
 
 Each round gets fresh state, made before the clock starts. After the clock has stopped, its result
-is checked and freed, and its files are removed. One round, or up to five short ones, warm up and do not count,
-since the first may look up what later ones find. If a small part of a round shows that a whole one
-takes very long, that part is the warm-up; if one takes more than LONGEST, the row is left out.
-Then timed rounds run: up to 400, as many as fit the time budget. If they may take up to STRETCH times
+is checked and freed, and its files are removed. One round, or up to five short ones, warm up and do
+not count, since the first may look up what later ones find. If a small part of a round shows that a
+whole one takes very long, that part is the warm-up; if one takes more than LONGEST, the row is left
+out. Then timed rounds run: up to 400, as many as fit the time budget. If they may take up to STRETCH times
 the budget to be five, they are; else they are three. The median is the figure.
 
 A cold row makes fewer rounds, since its store has to be evicted from memory before each.
@@ -13,8 +13,9 @@ The rounds are spread over the row's passes, one in each sweep of the run, and e
 After the first, the part is enough if a round takes more than a pass's share of the budget.
 
 Rows that are compared take turns: once all have warmed up, each makes a round, and then another does.
-The machine's speed changes within milliseconds, by more than stores differ; so blocks of rounds that
-were measured one after the other do not compare.
+A machine's speed changes within milliseconds, by more than stores differ; so two blocks of rounds that
+are measured one after the other do not compare. pytest-benchmark times one function after the other,
+so the rounds are timed here, and it records them.
 
 Python's garbage collector stays on, but objects from before the first round are frozen: searching
 all that pytest has in memory takes longer than many rounds, and would happen in about every fourth.
@@ -226,7 +227,7 @@ class Ready(Generic[Result]):
         if self.error is None:
             try:
                 self.seconds.append(self.make_round())
-            except (Exception, pytest.skip.Exception) as error:
+            except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
                 self.error = error
 
     def close(self) -> None:

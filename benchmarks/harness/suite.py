@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf
@@ -63,7 +64,7 @@ MOST_KEPT_BYTES = 2**28
 """Nor are more kept for the check."""
 UNDECODED = f"-{OF_FILES}"
 """What follows a row's name where its files are read and not decoded."""
-STAYS_SECONDS = 30
+STAYS_SECONDS = 60
 """A store read within this many seconds counts as cached.
 
 The system may reclaim pages read or stored minutes ago, however much memory is free.
@@ -128,12 +129,18 @@ class Suite:
     commits: how many images are stored in commits of one
     """
 
-    def __init__(self, options: Options, progress: bool) -> None:
+    def __init__(
+        self,
+        options: Options,
+        progress: bool,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """Load the data set and make the directory for the stores; raises pytest.UsageError."""
         if options.timed:
             fix_bounds()
         self.options = options
         self._progress = progress
+        self._clock = clock
         self._read_at: dict[Path, float] = {}
         self._placed_in: dict[Path, int] = {}  # the newest sweep in which a store was placed anew
         self._places, self._sweep = Places(), -1
@@ -336,7 +343,7 @@ class Suite:
         timed, budget = benchmark.enabled, self.options.round_budget
         passes.benchmark = benchmark
         try:
-            passes.ready = prepare(measured, budget, passes, timed=timed)
+            passes.ready = prepare(measured, budget, passes, timed=timed, clock=self._clock)
         except TooLongError as error:
             self.skip(
                 Key.of(recorded),

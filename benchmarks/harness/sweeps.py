@@ -135,14 +135,15 @@ class Sweeps:
         for item, passes in self._passes.items():
             passes.give_back()
             if passes.done and item not in self._ended:
-                passes.record()
+                if not passes.are_complete:
+                    passes.record()
                 self._report(item)
 
     def _report(self, item: pytest.Item) -> None:
         self._ended.add(item)
         hook = item.ihook
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self._reports.pop(item):
+        for report in self._reports.pop(item, ()):  # none, if the run ends just before
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 

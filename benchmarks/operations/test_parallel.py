@@ -15,7 +15,7 @@ BATCHES = 8
 """Batches that each process reads in a round; those of the first round are kept and checked."""
 MOST_BYTES = 2**26
 """The most pixel bytes that a process reads in a round, but at least one batch."""
-MOST_ROUNDS = 50
+MOST_ROUNDS = 25
 """Sending what was read to this process, to be checked, takes several times as long as reading it."""
 
 

@@ -84,6 +84,53 @@ for row, seconds in (("hdf5", 0), ("limit", 0.02)):
 """
 """A plugin that notes which images a fast and a slow row read singly."""
 
+ROUNDS = """
+from pathlib import Path
+from benchmarks.contenders.rows import ROWS
+
+def noting(row, genuine):
+    def read_single(path, image_id, shape):
+        with Path(__file__).with_name("rounds").open("a") as file:
+            file.write(f"{row} {image_id}\\n")
+        return genuine(path, image_id, shape)
+    return read_single
+
+for row in ("hdf5", "lmdb", "limit"):
+    ROWS[row].read_single = noting(row, ROWS[row].read_single)
+"""
+"""A plugin that notes the order in which rows read singly."""
+
+FAIL_IN_A_TURN = """
+from benchmarks.harness import protocol
+from benchmarks.harness.checks import WrongResultError
+
+genuine = protocol.Ready.take_turn
+
+def take_turn(ready):
+    if ready._work.check.args[0].backend == "hdf5" and len(ready.seconds) == 3:
+        def run():
+            raise WrongResultError("broken in a turn")
+        ready._work.run = run
+    genuine(ready)
+
+protocol.Ready.take_turn = take_turn
+"""
+"""A plugin under which the fourth timed round of a row fails."""
+
+CLOCK = """
+import gc
+from pathlib import Path
+
+now = 0.0
+
+def steady():
+    global now
+    now += 0.25
+    Path(__file__).with_name("collects").write_text(str(gc.isenabled()))
+    return now
+"""
+"""A clock by which every round takes a quarter of a second."""
+
 NOT_COLD = """
 from benchmarks.harness import suite
 
@@ -175,6 +222,65 @@ def test_in_each_sweep_all_rows_read_the_same_image_however_many_rounds_they_mak
     noted = [line.split() for line in (tmp_path / "ids").read_text().splitlines()]
     read = {row: [*dict.fromkeys(i for name, i in noted if name == row)] for row, _ in noted}
     assert read == {"hdf5": ["0", "2", "4", "6", "8"], "limit": ["0", "2", "4"]}
+
+
+def test_the_rows_of_a_group_take_turns(tmp_path: Path) -> None:
+    (tmp_path / "rounds.py").write_text(ROUNDS)
+    done = run(
+        *("-p", "rounds", f"--store-dir={tmp_path}", "--backend=hdf5,lmdb,limit", "--sweeps=2"),
+        *("-k", "read_single", "--round-budget=9", f"--benchmark-json={tmp_path / 'run.json'}"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    order = [line.split()[0] for line in (tmp_path / "rounds").read_text().splitlines()]
+    of_sweep = len(order) // 2
+    turns = order[of_sweep - 600 : of_sweep]  # after the warm-ups
+    cycles = [tuple(turns[start : start + 3]) for start in range(0, 600, 3)]
+    assert {tuple(sorted(cycle)) for cycle in cycles} == {("hdf5", "limit", "lmdb")}
+    assert len({*cycles}) == 6
+    assert sweeps_in(saved_run(tmp_path / "run.json")) == {
+        f"test_read_single[{row}-n=10]": [200, 200] for row in ("hdf5", "lmdb", "limit")
+    }
+
+
+def test_a_row_that_fails_in_its_turn_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "turn.py").write_text(FAIL_IN_A_TURN)
+    done = run(
+        *("-p", "turn", f"--store-dir={tmp_path}", f"--benchmark-json={tmp_path / 'run.json'}"),
+        *("--backend=hdf5,limit", "-k", "read_single or read_many"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert " 2 failed, 2 passed" in done.stdout
+    assert "WrongResultError: broken in a turn" in done.stdout
+    assert [*sweeps_in(saved_run(tmp_path / "run.json"))] == [
+        "test_read_single[limit-n=10]",
+        "test_read_many[limit-n=10]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "collects"), [("--benchmark-disable-gc", False), ("--benchmark-sort=name", True)]
+)
+def test_the_garbage_collector_and_the_timer_are_those_asked_for(
+    tmp_path: Path, option: str, collects: bool
+) -> None:
+    (tmp_path / "clock.py").write_text(CLOCK)
+    done = run(
+        *("-p", "clock", option, "--benchmark-timer=clock.steady", f"--store-dir={tmp_path}"),
+        *("--backend=limit", "-k", "read_many", f"--benchmark-json={tmp_path / 'run.json'}"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    (bench,) = saved_run(tmp_path / "run.json")["benchmarks"]
+    assert {*bench["stats"]["data"]} == {0.25}
+    assert (tmp_path / "collects").read_text() == str(collects)
+
+
+def test_what_would_profile_nothing_is_refused(tmp_path: Path) -> None:
+    done = run("--benchmark-cprofile=cumtime", f"--store-dir={tmp_path}")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--benchmark-cprofile: rounds of several rows take turns" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ Each hook only calls the module of `benchmarks` that its name suggests. The comm
 `pytest-benchmark compare` imports this file too, without pytest's configuration.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Generator, Iterable, Iterator
@@ -29,8 +28,7 @@ from benchmarks.harness.interruption import heed_termination
 from benchmarks.harness.links import Project, named_paths
 from benchmarks.harness.loader import LoaderSetting
 from benchmarks.harness.output import encodable
-from benchmarks.harness.passes import Passes
-from benchmarks.harness.protocol import Benchmark
+from benchmarks.harness.passes import Benchmark, Passes
 from benchmarks.harness.suite import Measure, Suite
 from benchmarks.harness.sweeps import OF_ROWS, Sweeps
 from benchmarks.harness.text import one_line
@@ -98,12 +96,10 @@ def _suite(config: pytest.Config) -> Suite:
     if SUITE not in config.stash:
         terminal = config.get_terminal_writer().hasmarkup
         config.add_cleanup(heed_termination())  # undone last, when the stores are removed
-        # pytest-benchmark would heed these options; the rounds are not timed by it.
+        # The suite times rounds itself, and heeds these options of pytest-benchmark.
         clock = load_timer(config.getoption("benchmark_timer")).target  # type: ignore[no-untyped-call]  # it has no types
-        if config.getoption("benchmark_disable_gc"):
-            gc.disable()
-            config.add_cleanup(gc.enable)
-        config.stash[SUITE] = suite = Suite(config.stash[OPTIONS], terminal, clock)
+        collects = not config.getoption("benchmark_disable_gc")
+        config.stash[SUITE] = suite = Suite(config.stash[OPTIONS], terminal, clock, collects)
         config.add_cleanup(suite.close)
     return config.stash[SUITE]
 
@@ -280,7 +276,8 @@ def sweep(passes: Passes) -> int:
 def measure(suite: Suite, benchmark: Benchmark, passes: Passes) -> Iterator[Measure]:
     """Times, checks and records one operation, as `benchmarks/harness/protocol.py` says."""
     yield partial(suite.measure, benchmark, passes)
-    benchmark.skipped = True  # or pytest-benchmark warns of each pass that another records
+    # Only one pass makes a record. Of all others, pytest-benchmark warns that it was not used.
+    benchmark.skipped = True
 
 
 # ---- saved runs ----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is kept of a run: enough to compute every ratio and verdict again, in a few kilobytes."""
+"""What is kept of a run: enough to compute every ratio and verdict again, in some tens of kilobytes."""
 
 import gzip
 import json
@@ -126,6 +126,8 @@ class Replicate:
 
 def _figure(row: KeptRow) -> Figure:
     found = rounds.unpack(row.microseconds) * 1e6 / row.images
+    if min(row.rounds) < 1 or sum(row.rounds) != len(found):
+        raise ValueError(f"{len(found)} rounds in sweeps of {row.rounds}")
     sweeps = np.split(found, np.cumsum(row.rounds)[:-1])
     numbers = range(len(sweeps)) if row.numbers is None else map(int, row.numbers.split())
     return Figure(

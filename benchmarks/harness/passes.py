@@ -1,13 +1,16 @@
 """What a row has measured so far: one pass in each sweep of the run."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol  # Any: for JSON
 
 from benchmarks.results.recorded import Recorded
 
+from .interruption import held
+
 if TYPE_CHECKING:
-    from .protocol import Benchmark, Ready
+    from .protocol import Ready
 
 
 def nothing() -> None:
@@ -16,6 +19,31 @@ def nothing() -> None:
 
 MOST_LEFT_OUT = 3
 """After as many passes that could not be measured, and none that could, a row is skipped."""
+
+
+class Statistics(Protocol):
+    """Statistics of the rounds' durations, in seconds."""
+
+    data: list[float]  # in the order they were measured
+    median: float
+
+
+class Measured(Protocol):
+    """A result of pytest-benchmark."""
+
+    stats: Statistics
+
+
+class Benchmark(Protocol):
+    """The part of pytest-benchmark's fixture that is used here."""
+
+    enabled: bool
+    skipped: bool
+    group: str
+    extra_info: dict[str, Any]  # any JSON
+    stats: Measured
+
+    def pedantic(self, target: Callable[[], None]) -> None: ...
 
 
 @dataclass
@@ -64,23 +92,20 @@ class Passes:
         self.left_out += 1
 
     def give_back(self) -> None:
-        """Close the pass that is ready, if any; it makes no rounds."""
-        if self.ready is not None:
-            self.ready.close()
-            self.ready = None
+        """Close the pass that is ready, if any; it makes no rounds, and counts for nothing."""
+        ready, self.ready = self.ready, None
+        if ready is not None:
+            ready.close()
+            if ready.error is not None:
+                warnings.warn(f"a pass that was given up: {ready.error!r}", stacklevel=2)
 
     def end(self) -> None:
-        """End the pass that was ready; once all are done, record them.
-
-        Raises what a round has raised: then nothing is recorded.
-        """
+        """End the pass that was ready; raises what one of its rounds has raised."""
         assert self.ready is not None
         ready, self.ready = self.ready, None
         if ready.error is not None:
             raise ready.error
         self.add(ready.seconds)
-        if self.are_complete:
-            self.record()
 
     def record(self) -> None:
         """Let pytest-benchmark record the rounds of all passes that are done."""
@@ -88,14 +113,15 @@ class Passes:
         assert benchmark is not None
         assert recorded is not None
         benchmark.group = self.group
-        benchmark.pedantic(nothing)  # it makes the record, and times a round of its own
-        if benchmark.enabled:
-            stats = benchmark.stats.stats
-            stats.data[:] = self.seconds
-            recorded.add_rounds(self.seconds, stats.median, self.rounds)
-            if self.left_out:
-                recorded.sweep_numbers = " ".join(map(str, self.numbers))
-        benchmark.extra_info |= recorded.written()
+        with held():  # half a record could not be saved
+            benchmark.pedantic(nothing)  # it makes the record, and times a round of its own
+            if benchmark.enabled:
+                stats = benchmark.stats.stats
+                stats.data[:] = self.seconds
+                recorded.add_rounds(self.seconds, stats.median, self.rounds)
+                if self.left_out:
+                    recorded.sweep_numbers = " ".join(map(str, self.numbers))
+            benchmark.extra_info |= recorded.written()
 
     @property
     def has_given_up(self) -> bool:

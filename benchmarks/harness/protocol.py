@@ -4,18 +4,18 @@ Each round gets fresh state, made before the clock starts. After the clock has s
 is checked and freed, and its files are removed. One round, or up to five short ones, warm up and do
 not count, since the first may look up what later ones find. If a small part of a round shows that a
 whole one takes very long, that part is the warm-up; if one takes more than LONGEST, the row is left
-out. Then timed rounds run: up to 400, as many as fit the time budget. If they may take up to STRETCH times
-the budget to be five, they are; else they are three. The median is the figure.
+out. Then timed rounds run: up to 600, as many as fit the time budget. If a round in each sweep fits STRETCH times
+the budget, there are as many; else five, if they fit it; else three. The median is the figure.
 
 A cold row makes fewer rounds, since its store has to be evicted from memory before each.
 
 The rounds are spread over the row's passes, one in each sweep of the run, and each pass warms up.
 After the first, the part is enough if a round takes more than a pass's share of the budget.
 
-Rows that are compared take turns: once all have warmed up, each makes a round, and then another does.
-A machine's speed changes within milliseconds, by more than stores differ; so two blocks of rounds that
-are measured one after the other do not compare. pytest-benchmark times one function after the other,
-so the rounds are timed here, and it records them.
+Rows that are compared take turns: once all have warmed up, each makes a round before any makes its
+second. A machine's speed changes within milliseconds, by more than stores differ, so two blocks of
+rounds that are measured one after the other do not compare. pytest-benchmark times one function
+after the other; so the rounds are timed here, and it records them.
 
 Python's garbage collector stays on, but objects from before the first round are frozen: searching
 all that pytest has in memory takes longer than many rounds, and would happen in about every fourth.
@@ -27,23 +27,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from traceback import clear_frames
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pytest
 
-from .passes import Passes
+from .passes import Passes, nothing
 
 Result = TypeVar("Result")
 
-WARM_UP_ROUNDS, WARM_UP_SHARE = 1 / 80, 0.1
+WARM_UP_ROUNDS, WARM_UP_SHARE = 1 / 120, 0.1
 """Warm-up ends once it has made this share of the most rounds, or taken this one of the budget."""
 MIN_ROUNDS = 3
-MAX_ROUNDS = 400
+MAX_ROUNDS = 600
 FEW_ROUNDS = 5
 """The tables mark a figure from fewer rounds than this: its median may be off."""
 STRETCH = 5
-"""A benchmark may take STRETCH times its budget to reach FEW_ROUNDS, or for a whole warm-up."""
+"""A benchmark may take so many times its budget for few rounds, or for a whole warm-up."""
+ENDS_RUN = (KeyboardInterrupt, pytest.exit.Exception)
 LONGEST, LONGEST_TIMES = 60, 300
 """A row is left out if one of its rounds would take so many seconds, and so many times its budget."""
 SETTLING = 0.01
@@ -60,10 +62,6 @@ class TooLongError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
-
-
-def nothing() -> None:
-    pass
 
 
 class RoundPart(NamedTuple):
@@ -90,8 +88,8 @@ class Work(Generic[Result]):
     part: given if a round may take very long and every image costs the same
     close: called once after the last round of a pass, also after an error
     most: the most timed rounds
-    in_turns: whether it can take turns with other rows, which stay ready meanwhile; if not, it makes
-        FEW_ROUNDS passes at most, since more of them would not make up for that
+    in_turns: whether it can take turns with other rows, which stay ready meanwhile; what cannot
+        makes FEW_ROUNDS passes at most, since each takes long to prepare
     settling: seconds of rounds that warm up in each pass, at least: a store that was just opened is
         slower until most of its pages are mapped
     """
@@ -108,31 +106,6 @@ class Work(Generic[Result]):
     settling: float = 0.0
 
 
-class Statistics(Protocol):
-    """Statistics of the rounds' durations, in seconds."""
-
-    data: list[float]  # in the order they were measured
-    median: float
-
-
-class Measured(Protocol):
-    """A result of pytest-benchmark."""
-
-    stats: Statistics
-
-
-class Benchmark(Protocol):
-    """The part of pytest-benchmark's fixture that is used here."""
-
-    enabled: bool
-    skipped: bool
-    group: str
-    extra_info: dict[str, Any]  # any JSON
-    stats: Measured
-
-    def pedantic(self, target: Callable[[], None]) -> None: ...
-
-
 def images_of_part(n: int, image_bytes: float) -> int:
     """How many of a round's `n` images a `RoundPart` has; 0 for no part."""
     few = n // SMALL_PART
@@ -141,13 +114,16 @@ def images_of_part(n: int, image_bytes: float) -> int:
     return FEWEST_OF_PART if image_bytes >= LARGE_BYTES and n > FEWEST_OF_PART else 0
 
 
-def rounds_within(budget: float, duration: float, most: int = MAX_ROUNDS) -> int:
+def rounds_within(
+    budget: float, duration: float, most: int = MAX_ROUNDS, sweeps: int = FEW_ROUNDS
+) -> int:
     """How many rounds of `duration` seconds to make in about `budget` seconds, `most` at most."""
     if duration * most <= budget:
         return most
-    if duration * FEW_ROUNDS > budget * STRETCH:
-        return MIN_ROUNDS
-    return max(FEW_ROUNDS, int(budget / duration))
+    for few in (sweeps, FEW_ROUNDS):
+        if few >= FEW_ROUNDS and duration * few <= budget * STRETCH:
+            return min(most, max(few, int(budget / duration)))
+    return MIN_ROUNDS
 
 
 class Ready(Generic[Result]):
@@ -158,9 +134,11 @@ class Ready(Generic[Result]):
     error: what a round has raised, after which no more are made; a skip counts as one
     """
 
-    def __init__(self, work: Work[Result], clock: Callable[[], float]) -> None:
+    def __init__(self, work: Work[Result], clock: Callable[[], float], collects: bool) -> None:
+        """`collects`: whether Python's garbage collector stays on during a round."""
         self._work = work
         self._clock = clock
+        self._collects = collects
         self._is_open = True
         self.rounds = 1
         self.seconds: list[float] = []
@@ -179,8 +157,9 @@ class Ready(Generic[Result]):
             duration = self._warm_up(STRETCH * budget, budget)
             if duration > max(LONGEST, LONGEST_TIMES * budget):
                 raise TooLongError(duration)
-        rounds = rounds_within(budget, duration, self._work.most)
-        self.rounds = passes.plan(rounds, passes.sweeps if self._work.in_turns else FEW_ROUNDS)
+        sweeps = passes.sweeps if self._work.in_turns else FEW_ROUNDS
+        rounds = rounds_within(budget, duration, self._work.most, sweeps)
+        self.rounds = passes.plan(rounds, sweeps)
 
     def _warm_up(self, longest: float, budget: float) -> float:
         """Run the warm-up; return how long one round takes, in seconds.
@@ -215,9 +194,15 @@ class Ready(Generic[Result]):
     def make_round(self) -> float:
         """Make one round; return its seconds."""
         with self._round():
-            start = self._clock()
-            result = self._work.run()
-            seconds = self._clock() - start
+            if not self._collects:
+                gc.disable()
+            try:
+                start = self._clock()
+                result = self._work.run()
+                seconds = self._clock() - start
+            finally:
+                if not self._collects:
+                    gc.enable()
             self._work.check(result)
             del result  # freed before what it was read from
         return seconds
@@ -227,7 +212,10 @@ class Ready(Generic[Result]):
         if self.error is None:
             try:
                 self.seconds.append(self.make_round())
-            except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
+            except ENDS_RUN:
+                raise
+            except BaseException as error:  # also a skip
+                clear_frames(error.__traceback__)  # or they keep the result
                 self.error = error
 
     def close(self) -> None:
@@ -237,7 +225,10 @@ class Ready(Generic[Result]):
             try:
                 self._work.close()
             except Exception as error:
-                self.error = self.error or error
+                if self.error is None:
+                    self.error = error
+                else:
+                    self.error.add_note(f"then, in closing: {error!r}")
 
 
 def prepare(
@@ -247,13 +238,16 @@ def prepare(
     *,
     timed: bool = True,
     clock: Callable[[], float] = time.perf_counter,
+    collects: bool = True,
 ) -> Ready[Result]:
     """Begin a pass of `work`; all passes have about `budget` seconds of timed rounds.
 
     Raises TooLongError, before any timed round, if one would take longer than LONGEST.
     If it is not timed, there is no warm-up, and one round.
+
+    collects: whether Python's garbage collector stays on during a round
     """
-    ready = Ready(work, clock)
+    ready = Ready(work, clock, collects)
     try:
         with _frozen():
             if timed:
@@ -268,17 +262,17 @@ def prepare(
 def take_turns(rows: Sequence[Ready[Any]], chance: np.random.Generator) -> None:
     """Let each row make its rounds, in turns, and end their passes.
 
-    Those of a row are spread evenly over the visit. Of rows that make equally many, each makes its
-    first before any makes its second, and so on, each time in another order.
+    Those of a row are spread evenly, each at a drawn time in its share. So of rows that make equally
+    many, each makes its first before any makes its second, and so on, each time in another order.
     """
     places = [
-        ((number + 0.5) / row.rounds, drawn, place)
+        ((number + drawn) / row.rounds, place)
         for place, row in enumerate(rows)
         for number, drawn in enumerate(chance.random(row.rounds))
     ]
     try:
         with _frozen():
-            for *_, place in sorted(places):
+            for _, place in sorted(places):
                 rows[place].take_turn()
     finally:
         for row in rows:

@@ -1,6 +1,5 @@
 """One run of the suite: its options, its data, its stores, and how each benchmark is measured."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from benchmarks.results.machine import Circumstances, file_system
 from benchmarks.results.recorded import COLD, OF_FILES, WARM, Recorded
 from storage import disk_usage
 
-from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, place_anew, warm
+from .cache import CAN_EVICT, MOST_RESIDENT, evict_or_wait, place_anew, warm, write_out
 from .checks import WrongResultError, require
 from .loader import why_left_out
 from .memory import Places, fix_bounds
@@ -37,11 +36,10 @@ from .options import (
     choose_picture_rows,
     choose_rows,
 )
-from .passes import Passes
+from .passes import Benchmark, Passes
 from .protocol import (
     LONGEST_TIMES,
     MAX_ROUNDS,
-    Benchmark,
     Result,
     TooLongError,
     Work,
@@ -134,13 +132,17 @@ class Suite:
         options: Options,
         progress: bool,
         clock: Callable[[], float] = time.perf_counter,
+        collects: bool = True,
     ) -> None:
-        """Load the data set and make the directory for the stores; raises pytest.UsageError."""
+        """Load the data set and make the directory for the stores; raises pytest.UsageError.
+
+        clock, collects: times rounds, and whether Python's garbage collector stays on in them
+        """
         if options.timed:
             fix_bounds()
         self.options = options
         self._progress = progress
-        self._clock = clock
+        self._clock, self._collects = clock, collects
         self._read_at: dict[Path, float] = {}
         self._placed_in: dict[Path, int] = {}  # the newest sweep in which a store was placed anew
         self._places, self._sweep = Places(), -1
@@ -339,11 +341,19 @@ class Suite:
         if case.cold:
             self._read_at.pop(case.path, None)
         elif case.reads and self.options.timed:
+            write_out(self.store_dir)  # or the disk would still write what was stored before
             self._warm(case, sweep)
         timed, budget = benchmark.enabled, self.options.round_budget
         passes.benchmark = benchmark
         try:
-            passes.ready = prepare(measured, budget, passes, timed=timed, clock=self._clock)
+            passes.ready = prepare(
+                measured,
+                budget,
+                passes,
+                timed=timed,
+                clock=self._clock,
+                collects=self._collects,
+            )
         except TooLongError as error:
             self.skip(
                 Key.of(recorded),
@@ -356,6 +366,8 @@ class Suite:
         if passes.sweeps == 1 or not work.in_turns:
             take_turns([passes.ready], self._chance)
             passes.end()
+        if passes.sweeps == 1:
+            passes.record()
 
     def _images_of(self, case: Case) -> Images:
         """The images that all rounds read or store, or from which they draw."""
@@ -372,11 +384,15 @@ class Suite:
         if can_move and case.operation in PLACE_MATTERS and self._placed_in.get(path) != sweep:
             place_anew(path)
             self._placed_in[path] = sweep
-        elif time.monotonic() - self._read_at.get(path, -inf) > STAYS_SECONDS:
-            warm(path)
+            self._read_at[path] = time.monotonic()
         else:
-            return
-        self._read_at[path] = time.monotonic()
+            self._stay_warm(path)
+
+    def _stay_warm(self, path: Path) -> None:
+        """Read a store, if that was too long ago to be sure that it is in memory."""
+        if time.monotonic() - self._read_at.get(path, -inf) > STAYS_SECONDS:
+            warm(path)
+            self._read_at[path] = time.monotonic()
 
     def _decodes(self, case: Case) -> bool:
         """Whether it decodes the files of pictures: to store pixels, or to read what keeps files."""
@@ -385,9 +401,11 @@ class Suite:
 
     def _before(self, passes: Passes, recorded: Recorded, case: Case, work: Work[Result]) -> None:
         work.before()  # it may read some of the store, as opening does
-        if not case.reads and self.options.timed:
-            os.sync()  # or it waits for what the row before it has left to be written
         if not case.cold:
+            if self.options.timed and not case.reads:
+                write_out(self.store_dir)  # or the round waits for what the row before it has left
+            elif self.options.timed:
+                self._stay_warm(case.path)  # other rows have read their stores since the warm-up
             return
         if not CAN_EVICT:
             self.skip(Key.of(recorded), "this system cannot evict a file from its page cache")

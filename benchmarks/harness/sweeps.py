@@ -5,7 +5,7 @@ and only its last pass, or one that fails, is reported. So all that depends on t
 reports (`-x`, `--maxfail`, Ctrl-C, the count of passed tests) works as in any other run.
 
 In a sweep, the rows of a group come one after the other. Running its test, a row warms up and stays
-ready. After the last, all make their rounds in turns, and the reports of their calls are made then.
+ready. After the last, all make their rounds in turns; a row that fails then gets another report.
 """
 
 import secrets
@@ -19,11 +19,10 @@ from _pytest.runner import runtestprotocol
 from _pytest.terminal import TerminalReporter
 
 from .passes import Passes
-from .protocol import take_turns
+from .protocol import ENDS_RUN, take_turns
 
 OF_ROWS = ("contender", "store")
 """The parameters that name a row; benchmarks that differ only in these are a group."""
-ENDS_RUN = (KeyboardInterrupt, pytest.exit.Exception)
 
 
 class Sweeps:
@@ -80,7 +79,8 @@ class Sweeps:
             self._begin_pass(item, passes)
         if not visit:
             del self._coming[0]
-            self._take_turns()
+            if not (item.session.shouldfail or item.session.shouldstop):
+                self._take_turns()
         return True
 
     def _show_progress(self, item: pytest.Item, done: int) -> None:
@@ -132,18 +132,20 @@ class Sweeps:
 
     def _end_early(self) -> None:
         """Keep what was measured of rows that have not made all their passes."""
-        for item, passes in self._passes.items():
+        for passes in self._passes.values():
             passes.give_back()
-            if passes.done and item not in self._ended:
-                if not passes.are_complete:
-                    passes.record()
-                self._report(item)
+        for item in [*self._reports]:
+            self._report(item)
 
     def _report(self, item: pytest.Item) -> None:
+        """Record what the row has measured, unless it has failed, and report that it has run."""
         self._ended.add(item)
+        passes, reports = self._passes[item], self._reports.pop(item)
+        if passes.done and all(report.passed for report in reports):
+            passes.record()
         hook = item.ihook
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self._reports.pop(item, ()):  # none, if the run ends just before
+        for report in reports:
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 

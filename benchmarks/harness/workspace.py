@@ -142,8 +142,8 @@ class NewStores:
     """The stores of the first `n` images that storing rounds make.
 
     The first is kept for the benchmarks that read, unless they have one. Each other is removed after
-    its round, so that its pages in the page cache are used again: on a virtual machine, writing to
-    memory never used before may take several times as long.
+    its round, or put aside, so that its pages in the page cache are used again: on a virtual machine,
+    writing to memory never used before may take several times as long.
 
     path: the store of the current round
     accepted: how many stores were good
@@ -169,12 +169,14 @@ class NewStores:
 
     def end(self) -> None:
         """Keep the round's store, put it aside, or remove it if it is not good."""
-        if not self._is_good:
-            self._workspace.remove(self.path)
+        path, is_good = self.path, self._is_good
+        self.begin()  # a round that breaks off before it begins must not remove what was kept
+        if not is_good:
+            self._workspace.remove(path)
         elif self._workspace.has(self._contender, self._n):
-            self._workspace.put_aside(self._contender, self._n, self.path)
+            self._workspace.put_aside(self._contender, self._n, path)
         else:
-            self._workspace.keep(self._contender, self._n, self.path)
+            self._workspace.keep(self._contender, self._n, path)
 
 
 def _has_many_files(path: Path) -> bool:

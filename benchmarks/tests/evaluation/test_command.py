@@ -48,6 +48,16 @@ def test_a_run_is_kept_with_a_second_copy_of_one_store_and_a_slower_one_of_anoth
     assert Replicate.read(made.written()) == made
 
 
+@pytest.mark.parametrize("counts", [[], [1] * 19, [0, *[1] * 20], [2, *[1] * 19]])
+def test_rounds_that_do_not_add_up_are_refused(tmp_path: Path, counts: list[int]) -> None:
+    """As those of a record that was made before it kept all rounds."""
+    (made,) = runs(count=1)
+    rows = [made.rows[0]._replace(rounds=counts), *made.rows[1:]]
+    add_record(tmp_path / "record", replace(made, rows=rows))
+    with pytest.raises(ResultsError, match="line 1 is no record of a run"):
+        read_records(tmp_path / "record")
+
+
 def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"run 1: .*--cutoff: '0' is not a number of images"):
         run_suite(0, ["--cutoff=0", f"--store-dir={tmp_path}"])

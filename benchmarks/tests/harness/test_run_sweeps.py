@@ -107,7 +107,7 @@ from benchmarks.harness.checks import WrongResultError
 genuine = protocol.Ready.take_turn
 
 def take_turn(ready):
-    if ready._work.check.args[0].backend == "hdf5" and len(ready.seconds) == 3:
+    if ready._work.check.args[0].backend == "hdf5" and len(ready.seconds) == 1:
         def run():
             raise WrongResultError("broken in a turn")
         ready._work.run = run
@@ -115,7 +115,54 @@ def take_turn(ready):
 
 protocol.Ready.take_turn = take_turn
 """
-"""A plugin under which the fourth timed round of a row fails."""
+"""A plugin under which the second round of a row's turns fails."""
+
+SHRINKING = """
+from benchmarks.harness import protocol
+
+genuine = protocol.Ready.warm_up
+take_turn = protocol.Ready.take_turn
+waiting = []
+
+def warm_up(ready, budget, passes):
+    genuine(ready, budget, passes)
+    if passes.done == 2:
+        passes.planned = {planned}
+        waiting.append(ready)
+
+def interrupted(ready):
+    if waiting and ready._work.check.args[0].operation == "read_many":
+        raise KeyboardInterrupt
+    take_turn(ready)
+
+protocol.Ready.warm_up = warm_up
+protocol.Ready.take_turn = interrupted
+"""
+"""A plugin under which the plans change in the third sweep, whose turns are interrupted."""
+
+CLOSING = {
+    "call": """
+from benchmarks.harness.workers import Team
+
+genuine = Team.__exit__
+
+def close(team, *error):
+    genuine(team, *error)
+    if team._contender.name == "hdf5":
+        raise OSError("cannot close")
+
+Team.__exit__ = close
+""",
+    "teardown": """
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
+    if "hdf5" in item.name:
+        raise OSError("cannot tear down")
+""",
+}
+"""Plugins under which a row fails after its rounds."""
 
 CLOCK = """
 import gc
@@ -126,7 +173,8 @@ now = 0.0
 def steady():
     global now
     now += 0.25
-    Path(__file__).with_name("collects").write_text(str(gc.isenabled()))
+    with Path(__file__).with_name("collects").open("a") as file:
+        file.write(f"{gc.isenabled()}\\n")
     return now
 """
 """A clock by which every round takes a quarter of a second."""
@@ -239,15 +287,58 @@ def test_the_rows_of_a_group_take_turns(tmp_path: Path) -> None:
     assert {tuple(sorted(cycle)) for cycle in cycles} == {("hdf5", "limit", "lmdb")}
     assert len({*cycles}) == 6
     assert sweeps_in(saved_run(tmp_path / "run.json")) == {
-        f"test_read_single[{row}-n=10]": [200, 200] for row in ("hdf5", "lmdb", "limit")
+        f"test_read_single[{row}-n=10]": [300, 300] for row in ("hdf5", "lmdb", "limit")
     }
+
+
+@pytest.mark.parametrize("planned", [1, 2])
+def test_a_row_whose_plan_shrinks_while_it_waits_is_saved(tmp_path: Path, planned: int) -> None:
+    """It may then be complete before its turns; the run ends there, in the third sweep."""
+    (tmp_path / "shrinking.py").write_text(SHRINKING.format(planned=planned))
+    done = run(
+        *("-p", "shrinking", f"--store-dir={tmp_path}", "--backend=hdf5,limit"),
+        *("-k", "read_many", f"--benchmark-json={tmp_path / 'run.json'}"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout
+    sweeps = sweeps_in(saved_run(tmp_path / "run.json"))
+    assert [len(rounds) for rounds in sweeps.values()] == [2, 2]
+    assert " 2 passed" in done.stdout
+
+
+def test_an_interruption_in_a_turn_keeps_the_sweeps_that_are_complete(tmp_path: Path) -> None:
+    (tmp_path / "shrinking.py").write_text(SHRINKING.format(planned=5))
+    done = run(
+        *("-p", "shrinking", f"--store-dir={tmp_path}", "--backend=hdf5,limit"),
+        *("-k", "read_single or read_many", f"--benchmark-json={tmp_path / 'run.json'}"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout
+    sweeps = sweeps_in(saved_run(tmp_path / "run.json"))
+    assert [len(rounds) for rounds in sweeps.values()] == [3, 3, 2, 2]
+    assert " 4 passed" in done.stdout
+    assert [*tmp_path.glob("image-stores-*")] == []
+
+
+@pytest.mark.parametrize("phase", ["call", "teardown"])
+def test_a_row_that_fails_when_its_team_closes_is_not_saved(tmp_path: Path, phase: str) -> None:
+    (tmp_path / "closing.py").write_text(CLOSING[phase])
+    done = run(
+        *("-p", "closing", f"--store-dir={tmp_path}", "--backend=hdf5,png"),
+        *("-k", "parallel_read", f"--benchmark-json={tmp_path / 'run.json'}"),
+        plugins=tmp_path,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert [*sweeps_in(saved_run(tmp_path / "run.json"))] == [
+        f"test_parallel_read[png-n=10-processes={count}]" for count in (1, 2, 4)
+    ]
 
 
 def test_a_row_that_fails_in_its_turn_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "turn.py").write_text(FAIL_IN_A_TURN)
     done = run(
         *("-p", "turn", f"--store-dir={tmp_path}", f"--benchmark-json={tmp_path / 'run.json'}"),
-        *("--backend=hdf5,limit", "-k", "read_single or read_many"),
+        *("--backend=hdf5,limit", "-k", "read_single or read_many", "--round-budget=1"),
         plugins=tmp_path,
     )
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
@@ -274,7 +365,7 @@ def test_the_garbage_collector_and_the_timer_are_those_asked_for(
     assert done.returncode == 0, done.stdout
     (bench,) = saved_run(tmp_path / "run.json")["benchmarks"]
     assert {*bench["stats"]["data"]} == {0.25}
-    assert (tmp_path / "collects").read_text() == str(collects)
+    assert {*(tmp_path / "collects").read_text().split()} == {str(collects)}
 
 
 def test_what_would_profile_nothing_is_refused(tmp_path: Path) -> None:

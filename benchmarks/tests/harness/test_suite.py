@@ -1,6 +1,5 @@
 """What a benchmark records of itself, and how its results are checked."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -239,15 +238,44 @@ def test_in_a_run_of_several_sweeps_a_pass_waits_for_its_turns(made: Suite) -> N
     assert passes.ready is None
     assert passes.rounds == [2, 2]
     assert passes.are_complete
+    assert benchmark.used == 0
+    passes.record()
     assert benchmark.used == 1
     assert benchmark.extra_info["sweep_rounds"] == [2, 2]
+
+
+def test_what_was_stored_before_is_on_the_disk_when_a_row_begins_to_read(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(benchmarks.harness.suite, "write_out", lambda _: events.append("written"))
+    path = made.workspace.store(Limit(), N)
+    work = Work(lambda: events.append("run"), ignore, most=2)
+    made.measure(benchmark_of(median=1.0), Passes(1), a_read(path), work)
+    assert events == ["written", *["run"] * 3]
+
+
+def test_a_store_that_was_read_too_long_ago_is_read_again_before_its_turn(
+    made: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    path = made.workspace.store(Limit(), N)
+    monkeypatch.setattr(benchmarks.harness.suite, "warm", lambda _: done.append("warmed"))
+    work = Work(lambda: done.append("run"), ignore, most=2)
+    passes = Passes(2)
+    made.measure(benchmark_of(median=1.0), passes, a_read(path), work)
+    assert done == ["warmed", "run"]
+    monkeypatch.setattr(benchmarks.harness.suite, "STAYS_SECONDS", -1)
+    assert passes.ready is not None
+    take_turns([passes.ready], np.random.default_rng(0))
+    assert done == ["warmed", "run", "warmed", "run"]
 
 
 def test_before_a_timed_round_of_storing_the_disk_has_written_what_others_left(
     made: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    monkeypatch.setattr(os, "sync", lambda: events.append("sync"))
+    monkeypatch.setattr(benchmarks.harness.suite, "write_out", lambda _: events.append("written"))
     path = made.workspace.scratch()
     case = Case("store_many", Limit(), 1, 1, path, reads=False)
     store = partial(Limit().store_many, path, made.images[:1], made.labels[:1], durable=False)
@@ -258,7 +286,7 @@ def test_before_a_timed_round_of_storing_the_disk_has_written_what_others_left(
 
     work = Work(run, ignore, after=lambda: made.workspace.remove(path), most=2)
     made.measure(benchmark_of(median=1.0), Passes(1), case, work)
-    assert events == ["sync", "run"] * 3
+    assert events == ["written", "run"] * 3
 
 
 def test_a_row_is_skipped_once_three_passes_and_none_before_were_not_cold(

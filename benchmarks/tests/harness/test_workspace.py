@@ -155,6 +155,14 @@ def test_a_round_that_broke_off_leaves_nothing(workspace: Workspace) -> None:
     assert stores.accepted == 0
 
 
+def test_a_round_that_ends_before_it_has_begun_removes_nothing(workspace: Workspace) -> None:
+    stores = NewStores(workspace, Limit(), 10)
+    path = make(stores, Limit(), 10)
+    stores.end()
+    assert workspace.store(Limit(), 10) == path
+    assert path.exists()
+
+
 @pytest.mark.parametrize(("files", "is_spare"), [(1, False), (51, True)])
 def test_a_store_of_many_files_is_put_aside_to_be_the_one_that_may_be_changed(
     workspace: Workspace, files: int, is_spare: bool

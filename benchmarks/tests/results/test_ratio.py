@@ -39,30 +39,31 @@ def test_it_is_the_median_of_the_ratios_within_sweeps_not_the_ratio_of_the_media
 
 def test_within_a_sweep_rounds_of_about_the_same_time_are_compared() -> None:
     """Although most rounds of the one fell into slow moments, and few of the other."""
-    over, under = (2.0, 20.0, 20.0), (1.0, 10.0, 1.0)
+    over, under = (2.0, 2.0, 20.0, 20.0), (1.0, 1.0, 10.0, 1.0)
     found = Ratio.within({(0, 0): over}, {(0, 0): under})
     assert found is not None
-    assert found.value == pytest.approx(2.0)  # of 2, 2, 20; that of the medians is 20
+    assert found.value == pytest.approx(2.0)  # of 2, 2, 2, 20; that of the medians is 3.6
 
 
 @pytest.mark.parametrize(
     ("over", "value"),
     [
         ((6.0,), 3.0),
-        ((8.0, 12.0), 5.0),
-        ((1.0, 9.0, 2.0, 5.0, 7.0, 3.0), 2.5),  # halves: 2, 5
-        ((1.0, 2.0, 3.0, 5.0, 9.0), 2.25),  # the third round is in the second half: 1.5, 5
+        ((4.0, 16.0), 4.0),
+        ((1.0, 9.0, 4.0, 16.0, 17.0, 3.0), 4.0),  # halves: 4, 16
+        ((3.0, 5.0, 16.0, 9.0, 90.0), 4.0),  # the third round is in the second half: 4, 16
     ],
 )
 def test_a_row_of_more_rounds_has_their_median_for_each_of_the_other(
     over: tuple[float, ...], value: float
 ) -> None:
-    under = (2.0, 2.0)
+    under = (2.0, 2.0)[: len(over)]
     one = Ratio.within({(0, 0): over}, {(0, 0): under})
     other = Ratio.within({(0, 0): under}, {(0, 0): over})
     assert one is not None
     assert other is not None
-    assert one.value == pytest.approx(1 / other.value)
+    assert one.value == pytest.approx(value)
+    assert other.value == pytest.approx(1 / value)
 
 
 def test_the_speed_of_the_machine_cancels() -> None:

@@ -88,8 +88,8 @@ class Work(Generic[Result]):
     part: given if a round may take very long and every image costs the same
     close: called once after the last round of a pass, also after an error
     most: the most timed rounds
-    in_turns: whether it can take turns with other rows, which stay ready meanwhile; what cannot
-        makes FEW_ROUNDS passes at most, since each takes long to prepare
+    in_turns: whether it can take turns with other rows, which stay ready meanwhile
+    few_passes: whether a quarter of the sweeps has to do, since each pass takes long to prepare
     settling: seconds of rounds that warm up in each pass, at least: a store that was just opened is
         slower until most of its pages are mapped
     """
@@ -103,6 +103,7 @@ class Work(Generic[Result]):
     part: RoundPart | None = None
     most: int = MAX_ROUNDS
     in_turns: bool = True
+    few_passes: bool = False
     settling: float = 0.0
 
 
@@ -157,7 +158,9 @@ class Ready(Generic[Result]):
             duration = self._warm_up(STRETCH * budget, budget)
             if duration > max(LONGEST, LONGEST_TIMES * budget):
                 raise TooLongError(duration)
-        sweeps = passes.sweeps if self._work.in_turns else FEW_ROUNDS
+        sweeps = passes.sweeps
+        if self._work.few_passes:
+            sweeps = min(sweeps, max(FEW_ROUNDS, sweeps // 4))
         rounds = rounds_within(budget, duration, self._work.most, sweeps)
         self.rounds = passes.plan(rounds, sweeps)
 

@@ -102,5 +102,6 @@ def test_epoch(
             after=opened.after,
             close=opened.close,
             part=part,
+            few_passes=True,
         ),
     )

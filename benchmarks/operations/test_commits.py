@@ -78,6 +78,7 @@ def test_commits_store(suite: Suite, measure: Measure, store: StoreContender, sw
             check=check,
             after=stores.end,
             part=part,
+            few_passes=True,
         ),
     )
 
@@ -96,7 +97,7 @@ def test_commits_open(suite: Suite, measure: Measure, store: StoreContender, col
 
     measure(
         Case("commits", store, n, 1, path, reads=True, cold=cold, variant="open", apart=True),
-        Work(run, check),
+        Work(run, check, few_passes=True),
     )
 
 
@@ -115,5 +116,6 @@ def test_commits_read(
         Work(
             run=lambda: store.read_many(path, shape),
             check=lambda result: suite.assert_equal(*result, slice(0, n)),
+            few_passes=True,
         ),
     )

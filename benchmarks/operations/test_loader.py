@@ -89,4 +89,4 @@ def test_loader(
             check_count(count)
             check_batch(last, images - len(last.labels))
 
-        measure(case, Work(before=before, run=run, check=check, in_turns=False))
+        measure(case, Work(before=before, run=run, check=check, in_turns=False, few_passes=True))

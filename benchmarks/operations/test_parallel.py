@@ -77,6 +77,7 @@ def test_parallel_read(
                 rewind=rewind,
                 most=MOST_ROUNDS,
                 in_turns=False,
+                few_passes=True,
                 settling=0.0 if cold else SETTLING,
             ),
         )

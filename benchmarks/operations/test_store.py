@@ -105,5 +105,6 @@ def test_append(suite: Suite, measure: Measure, store: StoreContender, n: int) -
             before=before,
             run=lambda: store.append(case.path, images, labels, durable),
             check=check,
+            few_passes=True,
         ),
     )

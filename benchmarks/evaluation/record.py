@@ -1,4 +1,4 @@
-"""What is kept of a run: enough to compute every ratio and verdict again, in some tens of kilobytes."""
+"""What is kept of a run: enough to compute every ratio and verdict again, in less than 100 KB."""
 
 import gzip
 import json

@@ -3,8 +3,8 @@
     pytest benchmarks -p benchmarks.gate.turns --gate-channel DESCRIPTOR
 
 So two processes, one for each version of the code, can take turns: one measures a few rounds of a
-benchmark while the other waits, then the other does. The machine's speed changes from second to
-second, and this makes it the same for both.
+benchmark while the other waits, then the other does. The machine's speed changes all the time, and
+this makes it about the same for both.
 
 The plugin sends the names that it has collected, and receives those to run. Then each message gives
 it a turn, at whose end it answers: with pytest-benchmark's result, with a problem, or with None if
@@ -29,7 +29,7 @@ from .channel import Channel, Message
 from .inject import Slowdown
 
 TURN = 0.005
-"""Seconds after which a turn ends with its round; the machine's speed changes more slowly."""
+"""Seconds after which a turn ends with its round; most changes of the machine's speed take longer."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

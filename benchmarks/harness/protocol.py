@@ -4,8 +4,9 @@ Each round gets fresh state, made before the clock starts. After the clock has s
 is checked and freed, and its files are removed. One round, or up to five short ones, warm up and do
 not count, since the first may look up what later ones find. If a small part of a round shows that a
 whole one takes very long, that part is the warm-up; if one takes more than LONGEST, the row is left
-out. Then timed rounds run: up to 600, as many as fit the time budget. If a round in each sweep fits STRETCH times
-the budget, there are as many; else five, if they fit it; else three. The median is the figure.
+out. Then timed rounds run: up to 600, as many as fit the time budget. If a round in each sweep fits
+STRETCH times the budget, there are as many; else five, if they fit it; else three. The median is the
+figure.
 
 A cold row makes fewer rounds, since its store has to be evicted from memory before each.
 
@@ -88,7 +89,7 @@ class Work(Generic[Result]):
     part: given if a round may take very long and every image costs the same
     close: called once after the last round of a pass, also after an error
     most: the most timed rounds
-    in_turns: whether it can take turns with other rows, which stay ready meanwhile
+    in_turns: whether it takes turns with other rows, which stay ready meanwhile
     few_passes: whether a quarter of the sweeps has to do, since each pass takes long to prepare
     settling: seconds of rounds that warm up in each pass, at least: a store that was just opened is
         slower until most of its pages are mapped

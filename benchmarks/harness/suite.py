@@ -55,7 +55,9 @@ CHECKED_AT_ONCE = 4096
 BATCH, PICTURE_BATCH_BYTES = 256, 2**25
 """How many images a batch has; of a folder of pictures, fewer if they take more bytes than this."""
 COLD_ROUNDS = 40
-"""A cold row makes no more timed rounds than this: a round, or two, in each sweep."""
+"""A cold row makes about so many timed rounds at most: two in each of twenty sweeps."""
+MAX_ALONE = 100
+"""The most rounds of what takes no turns, since those that follow each other tell less."""
 MOST_READ_BYTES = MOST_BYTES
 """Pictures are not read at once if their pixels take more memory than this."""
 MOST_KEPT_BYTES = 2**28
@@ -328,11 +330,12 @@ class Suite:
             durability=row.durability(self.options.durable and not case.buffered),
             batch_images=case.batch,
         )
+        most = MAX_ROUNDS if self.options.sweeps > 1 and work.in_turns else MAX_ALONE
         measured = replace(
             work,
             check=partial(self._check, recorded, case, work),
             before=partial(self._before, passes, recorded, case, work),
-            most=min(work.most, COLD_ROUNDS if case.cold else MAX_ROUNDS),
+            most=min(work.most, COLD_ROUNDS if case.cold else most),
         )
         sweep = passes.done + passes.left_out
         if self.options.timed and sweep != self._sweep:

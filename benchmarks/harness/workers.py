@@ -43,7 +43,7 @@ def _serve(connection: Pipe, core: int) -> None:
     # Processes woken together start on one core. The kernel spreads them over the others only after
     # some milliseconds, as long as a whole round, or not at all.
     os.sched_setaffinity(0, {core})
-    gc.freeze()  # as in `protocol.measure`
+    gc.freeze()  # as in `protocol.take_turns`
     try:
         while True:
             with cast(Opened, connection.recv()) as store:

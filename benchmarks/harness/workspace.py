@@ -142,8 +142,8 @@ class NewStores:
     """The stores of the first `n` images that storing rounds make.
 
     The first is kept for the benchmarks that read, unless they have one. Each other is removed after
-    its round, or put aside, so that its pages in the page cache are used again: on a virtual machine,
-    writing to memory never used before may take several times as long.
+    its round, or put aside, so that its pages in the page cache are used again: on a virtual
+    machine, writing to memory never used before may take several times as long.
 
     path: the store of the current round
     accepted: how many stores were good

@@ -78,7 +78,7 @@ def _answer(job: Job, found: Sequence[Cell], sweeps: int, runs: int) -> Answer:
         (
             *_missing(shown),
             *_ahead(job, shown.standing),
-            *_open(shown.standing, sweeps, runs),
+            *_open(job, shown.standing, sweeps, runs),
             *_elsewhere(like, shown.standing, len(found)),
         ),
         values,
@@ -107,7 +107,7 @@ def _behind(job: Job, other: str, ratio: Ratio) -> str:
     return f"{times}{between} times as fast as {other}"
 
 
-def _open(standing: Standing, most: int, runs: int) -> list[str]:
+def _open(job: Job, standing: Standing, most: int, runs: int) -> list[str]:
     """What would decide it, if it is undecided, where so many runs made at most so many sweeps."""
     if standing.outcome is not Outcome.UNDECIDED:
         return []
@@ -119,11 +119,13 @@ def _open(standing: Standing, most: int, runs: int) -> list[str]:
             f"Even {MOST_SWEEPS} sweeps would hardly decide it: the stores are too close to the"
             " bounds, or the machine is too noisy."
         ]
+    needed = math.ceil(standing.needed * runs / sweeps)
+    like = "this" if runs == 1 else "these"
+    if job.operation == "loader":  # it makes a quarter of the sweeps, so no option gives that many
+        return [f"About {needed} runs like {like} would decide it."]
     # A row of long rounds makes few passes, whatever --sweeps says.
     options = ["--sweeps"] if standing.needed * runs > most or sweeps == most else []
     options += ["a larger --round-budget"] if sweeps < most else []
-    needed = math.ceil(standing.needed * runs / sweeps)
-    like = "this" if runs == 1 else "these"
     return [
         f"About {standing.needed} sweeps would decide it ({' and '.join(options)}), or {needed} runs"
         f" like {like}."

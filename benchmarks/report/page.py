@@ -7,7 +7,7 @@ import jinja2
 from markupsafe import Markup
 
 from benchmarks.contenders.rows import STORE_ROWS
-from benchmarks.harness.protocol import FEW_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, STRETCH
+from benchmarks.harness.protocol import FEW_ROUNDS, MIN_ROUNDS, STRETCH
 from benchmarks.results import decoding
 from benchmarks.results.keys import in_words
 from benchmarks.results.machine import PEER_LIBRARIES
@@ -125,7 +125,7 @@ def circumstances(run: SavedRun) -> dict[str, str]:
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
         "Protocol": f"{_sweeps(run)}, in each a warm-up (a hundredth of a long round) and a share"
-        f" of up to {MAX_ROUNDS} rounds in about {budget}, or {FEW_ROUNDS} in {STRETCH} times that,"
+        f" of the rounds that fit in about {budget}, or of {FEW_ROUNDS} in {STRETCH} times that,"
         f" never fewer than {MIN_ROUNDS}; each is checked after the clock has stopped; the median"
         " counts",
     }

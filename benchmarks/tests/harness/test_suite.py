@@ -20,8 +20,8 @@ from benchmarks.datasets import decoded
 from benchmarks.harness.checks import WrongResultError
 from benchmarks.harness.options import Options
 from benchmarks.harness.passes import Passes
-from benchmarks.harness.protocol import Work, take_turns
-from benchmarks.harness.suite import CHECKED_AT_ONCE, COLD_ROUNDS, Case, Suite
+from benchmarks.harness.protocol import MAX_ROUNDS, Work, take_turns
+from benchmarks.harness.suite import CHECKED_AT_ONCE, COLD_ROUNDS, MAX_ALONE, Case, Suite
 from benchmarks.results import rounds
 from benchmarks.results.keys import Key
 
@@ -242,6 +242,21 @@ def test_in_a_run_of_several_sweeps_a_pass_waits_for_its_turns(made: Suite) -> N
     passes.record()
     assert benchmark.used == 1
     assert benchmark.extra_info["sweep_rounds"] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "in_turns", "rounds"),
+    [(1, True, MAX_ALONE), (2, False, MAX_ALONE), (2, True, MAX_ROUNDS)],
+)
+def test_rows_that_take_no_turns_make_fewer_rounds(
+    made: Suite, sweeps: int, in_turns: bool, rounds: int
+) -> None:
+    made.options = replace(made.options, sweeps=sweeps, round_budget=60.0)
+    passes = Passes(1)
+    path = made.workspace.store(Limit(), N)
+    work = Work(nothing, ignore, in_turns=in_turns)
+    made.measure(benchmark_of(median=1.0), passes, a_read(path), work)
+    assert passes.rounds == [rounds]
 
 
 def test_what_was_stored_before_is_on_the_disk_when_a_row_begins_to_read(

@@ -243,3 +243,15 @@ def test_values_of_few_rounds_are_starred(tmp_path: Path) -> None:
     )
     png = f"png {50 * np.median(SPREAD[:4]):.1f}*"
     assert answers_of(saved, tmp_path)["Read everything"].values == ("hdf5 2.00", png)
+
+
+def test_of_a_loader_only_more_runs_would_decide_it(tmp_path: Path) -> None:
+    """It makes a quarter of the sweeps, and rounds that fit into any budget."""
+    close, variant = (1.5, 1.0, 1.3, 0.95, 1.1), "2 forked workers"
+    saved = reading(
+        bench("loader", "lmdb", 10, 2.0, variant, close),
+        bench("loader", "hdf5", 10, 2.0, variant, (1,) * len(close)),
+        bench("read_single", "hdf5", 10, 2.0, spread=3 * WIDE),
+    )
+    reason = answers_of(saved, tmp_path)["Feed PyTorch"].reasons[1]
+    assert re.fullmatch(r"About \d+ runs like this would decide it\.", reason)

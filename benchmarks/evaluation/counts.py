@@ -56,12 +56,22 @@ def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[
     """
     runs = [record.figures for record in records]
     slowed, pooled = slowed_rows(records), slowed_rows(records, POOLED)
+    covered, covered_by_others = coverage(runs), coverage(runs, others=True)
     counted = [
         Rate.among("a winner that another run contradicts", contradictions(runs), 0, 0.01),
         Rate.among("a winner among two rows of the same store", same_rows(records), 0, 0.01),
-        Rate.among("a 95 % interval with the ratio of all runs", coverage(runs), 0.90, 0.98),
         Rate.among(
-            "a 95 % interval with that of all others", coverage(runs, others=True), 0.90, 0.98
+            "a 95 % interval with the ratio of all runs",
+            chain.from_iterable(covered.values()),
+            0.90,
+            0.98,
+        ),
+        *_by_kind(covered),
+        Rate.among(
+            "a 95 % interval with that of all others",
+            chain.from_iterable(covered_by_others.values()),
+            0.90,
+            0.98,
         ),
         Rate.among(
             f"a true difference of {SLOWER:.0%} found, rounds over {SLOW_ROUND:.0f} µs",
@@ -82,8 +92,10 @@ def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[
     return counted
 
 
-def _by_kind(slowed: Mapping[str, Sequence[bool]]) -> list[Rate]:
-    return [Rate.among(f"of these, {kind}", found, 0, 1) for kind, found in slowed.items() if found]
+def _by_kind(counted: Mapping[str, Sequence[bool]]) -> list[Rate]:
+    return [
+        Rate.among(f"of these, {kind}", found, 0, 1) for kind, found in counted.items() if found
+    ]
 
 
 def contradictions(runs: Sequence[RunFigures]) -> Iterator[bool]:
@@ -122,29 +134,26 @@ def same_rows(records: Sequence[Replicate]) -> Iterator[bool]:
 
 
 def slowed_rows(records: Sequence[Replicate], together: int = 1) -> dict[str, list[bool]]:
-    """For each row with a slower copy, whether the row is called the winner; by kinds of rows.
+    """For each row with a slower copy, whether the row is called the winner; by operations.
 
     together: of how many runs the sweeps are pooled, of any that follow each other among those with
         a slower row of the same store
     """
-    kinds = (
-        "warm rows that make every sweep",
-        "warm rows that make fewer",
-        "rows that need the disk",
-    )
-    found = {kind: list[bool]() for kind in kinds}
+    found: dict[str, list[bool]] = {}
     for group in _groups(records, together):
         first = group[0]
         figures = _pooled_figures([record.figures for record in group])
         rows = [pair for pair in pairs(figures) if pair.key.backend == first.slowed]
         won = [pair for pair in told_apart(rows) if pair.ratio.mean > 0]
-        sweeps = max((pair.ratio.sweeps for pair in rows), default=0)
         for pair in rows:
             if first.round_microseconds[pair.key] > SLOW_ROUND:
-                needs_disk = pair.key.cold or pair.key.operation.startswith("store")
-                kind = kinds[2] if needs_disk else kinds[pair.ratio.sweeps < sweeps]
-                found[kind].append(pair in won)
+                found.setdefault(_kind(pair.key), []).append(pair in won)
     return found
+
+
+def _kind(key: Key) -> str:
+    """The operation, which is counted apart from others."""
+    return f"`{key.operation}`" + (", cold" if key.cold else "")
 
 
 def _groups(records: Sequence[Replicate], size: int) -> Iterator[Sequence[Replicate]]:
@@ -170,21 +179,22 @@ def beyond_sweeps(runs: Sequence[RunFigures]) -> float | None:
     return float(np.median(found)) if found else None
 
 
-def coverage(runs: Sequence[RunFigures], *, others: bool = False) -> Iterator[bool]:
-    """For each interval of a ratio in a run, whether it holds the ratio of all runs pooled.
+def coverage(runs: Sequence[RunFigures], *, others: bool = False) -> dict[str, list[bool]]:
+    """For each interval of a ratio in a run, whether it holds the ratio of all pooled; by operations.
 
     A run is one of all: its interval holds their ratio a little too often. That of the `others` is
     itself uncertain, so it is held a little too seldom.
     """
-    if len(runs) < 2:
-        return
-    for over, under in _compared(runs):
+    found: dict[str, list[bool]] = {}
+    for over, under in _compared(runs) if len(runs) > 1 else ():
         for place, run in enumerate(runs):
             interval = run[over].ratio_to(run[under]).interval
             left_out = {place} if others else set()
             pooled = Ratio.within(_pooled(runs, over, left_out), _pooled(runs, under, left_out))
             if interval and pooled:
-                yield interval.low <= pooled.value <= interval.high
+                holds = interval.low <= pooled.value <= interval.high
+                found.setdefault(_kind(over), []).append(holds)
+    return found
 
 
 def _compared(runs: Sequence[RunFigures]) -> Iterator[tuple[Key, Key]]:

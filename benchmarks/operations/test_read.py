@@ -1,7 +1,7 @@
 """Reading: one image, or all images of a store, with opening and closing.
 
-Warm rows take no turns. Such a round is as fast as the processor's caches and the system's memory let
-it be, and what the row before it leaves in these differs from run to run (report/README.md).
+Warm rows take no turns: in turns, their ratios differed from run to run by more than a run's sweeps
+show (benchmarks/report/README.md).
 """
 
 from itertools import cycle

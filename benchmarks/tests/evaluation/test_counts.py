@@ -113,18 +113,19 @@ def test_only_a_slower_second_row_counts_as_found(slowed: float) -> None:
     assert share(counted(runs(slowed=slowed, count=4))["slowed"]) <= 0.02
 
 
-def test_kinds_of_slower_rows_are_counted_apart() -> None:
-    *_, every, warm, disk, pooled, pooled_warm, pooled_disk, _ = rates(runs(count=POOLED + 2), [])
-    for all_rows, of_memory, of_disk, of in (
-        (every, warm, disk, POOLED + 2),
-        (pooled, pooled_warm, pooled_disk, 3),  # those that follow each other, from three firsts
-    ):
-        assert (of_memory.what, of_disk.what) == (
-            "of these, warm rows that make every sweep",
-            "of these, rows that need the disk",
-        )
-        assert (of_memory.of, of_disk.of) == (of * 2 * len(NS), of * len(NS))
-        assert all_rows.counted == of_memory.counted + of_disk.counted
+def test_operations_are_counted_apart() -> None:
+    count = POOLED + 2
+    found = rates(runs(count=count), [])
+    wholes = [place for place, rate in enumerate(found) if not rate.what.startswith("of these")]
+    parts = {found[place].what: found[place + 1 : place + 4] for place in wholes}
+    apart = {whole: of for whole, of in parts.items() if of and of[0].what.startswith("of these")}
+    assert len(apart) == 3  # the ratio of all runs, found, and found in runs that are pooled
+    for (whole, of), each in zip(apart.items(), (6 * count, count, 3), strict=True):
+        (all_rows,) = (rate for rate in found if rate.what == whole)
+        assert [rate.what for rate in of] == [f"of these, `{name}`" for name in OPERATIONS]
+        assert [rate.of for rate in of] == [each * len(NS)] * 3
+        assert sum(rate.counted for rate in of) == all_rows.counted
+        assert sum(rate.of for rate in of) == all_rows.of
 
 
 def test_pooled_runs_find_what_one_cannot_show() -> None:

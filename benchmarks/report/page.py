@@ -125,7 +125,7 @@ def circumstances(run: SavedRun) -> dict[str, str]:
             [f"Python {known('python_version')}", *(f"{k} {v}" for k, v in versions.items())]
         ),
         "Protocol": f"{_sweeps(run)}, in each a warm-up (a hundredth of a long round) and a share"
-        f" of the rounds that fit in about {budget}, or of {FEW_ROUNDS} in {STRETCH} times that,"
+        f" of the rounds in about {budget}, or of {FEW_ROUNDS} in {STRETCH} times that,"
         f" never fewer than {MIN_ROUNDS}; each is checked after the clock has stopped; the median"
         " counts",
     }

@@ -93,9 +93,7 @@ def rates(records: Sequence[Replicate], defaults: Sequence[RunFigures]) -> list[
 
 
 def _by_kind(counted: Mapping[str, Sequence[bool]]) -> list[Rate]:
-    return [
-        Rate.among(f"of these, {kind}", found, 0, 1) for kind, found in counted.items() if found
-    ]
+    return [Rate.among(f"of these, {kind}", found, 0, 1) for kind, found in counted.items()]
 
 
 def contradictions(runs: Sequence[RunFigures]) -> Iterator[bool]:

@@ -307,7 +307,7 @@ class Suite:
     def measure(self, benchmark: Benchmark, passes: Passes, case: Case, work: Work[Result]) -> None:
         """Measure a pass of one operation; what its figure depends on is recorded.
 
-        In a run of several sweeps, a pass that can take turns only warms up, and then waits for them.
+        In a run of several sweeps, a pass that takes turns only warms up, and then waits for them.
         """
         row = case.contender
         operation = f"{case.operation} {case.variant}" if case.apart else case.operation

@@ -25,9 +25,9 @@ WORDS = {
         " on them are never compared with runs on CIFAR-10."
     ),
     "sweep": Markup(
-        "One pass over all benchmarks. A run makes many, some seconds apart, and in each the rows that"
-        " are compared take turns, round by round. So the machine's changes of speed cancel in a"
-        " ratio, and the spread between sweeps shows how sure the ratio is."
+        "One pass over all benchmarks. A run makes many, some seconds apart, and what is compared is"
+        " measured close together in each, mostly in turns. So the machine's changes of speed cancel"
+        " in a ratio, and the spread between sweeps shows how sure the ratio is."
     ),
 }
 """What each word means."""

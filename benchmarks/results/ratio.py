@@ -1,9 +1,10 @@
 """The ratio of two figures that were measured in sweeps, and how sure it is.
 
-Within a sweep, two rows of a group take turns. A round is compared with the other row's round of about
-the same time, so the machine's speed cancels in their ratio. Sweeps lie many seconds apart, so the
-spread between their ratios holds what the spread of neighbouring rounds does not. Resampling few ratios would give intervals that are too narrow;
-Student's t of their logarithms is right for any number from two on, if they are about normal. On a
+Within a sweep, most rows of a group take turns. A round is compared with the other row's round of
+about the same time, so the machine's speed cancels in their ratio; that of rows that take no turns
+is compared with the other's in the same order. Sweeps lie many seconds apart, so the spread between
+their ratios holds what the spread of neighbouring rounds does not. Resampling few ratios would give
+intervals that are too narrow; Student's t of their logarithms is right for any number from two on, if they are about normal. On a
 machine that does other things too, some sweeps are disturbed, and one of those can hide any
 difference. So where there are enough sweeps, the extreme fifth at either end is trimmed, and t is
 computed as by J. W. Tukey and D. H. McLaughlin, "Less vulnerable confidence and significance
@@ -136,9 +137,9 @@ class Ratio:
 def _log_ratio(over: Sequence[float], under: Sequence[float]) -> float:
     """The logarithm of the ratio of two rows in one sweep.
 
-    The sweep has as many stretches as the row with fewer rounds has rounds. Of their logarithms, the
-    mean of the middle half counts: it is as safe from a few disturbed ones as their median, and
-    spreads less.
+    The sweep has as many stretches as the row with fewer rounds has rounds. Of the logarithms of
+    their ratios, the mean of the middle half counts. A few disturbed ones do not change it much, and
+    it spread less from sweep to sweep than their median.
     """
     stretches = min(len(over), len(under))
     if stretches == max(len(over), len(under)) == 1:  # the usual case of long rounds, and faster

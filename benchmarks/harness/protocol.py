@@ -13,10 +13,11 @@ A cold row makes fewer rounds, since its store has to be evicted from memory bef
 The rounds are spread over the row's passes, one in each sweep of the run, and each pass warms up.
 After the first, the part is enough if a round takes more than a pass's share of the budget.
 
-Rows that are compared take turns, but for a few (`Work.in_turns`): once all have warmed up, each makes a round before any makes its
-second. A machine's speed changes within milliseconds, by more than stores differ, so two blocks of
-rounds that are measured one after the other do not compare. pytest-benchmark times one function
-after the other; so the rounds are timed here, and it records them.
+Rows that are compared take turns, but for a few (`Work.in_turns`): once all have warmed up, each
+makes a round before any makes its second. A machine's speed changes within milliseconds, by more
+than stores differ, so two blocks of rounds that are measured one after the other do not compare.
+pytest-benchmark times one function after the other; so the rounds are timed here, and it records
+them.
 
 Python's garbage collector stays on, but objects from before the first round are frozen: searching
 all that pytest has in memory takes longer than many rounds, and would happen in about every fourth.
